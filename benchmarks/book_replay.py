@@ -64,7 +64,7 @@ def _ours(frames: list[bytes], expected: tuple[str, int], *, verify: bool) -> No
     verdict, changes = expected
     found = 0
     for payload in frames:
-        for taken in books.take(payload, verify=verify):
+        for taken in books.apply(payload, verify=verify):
             found += taken.verdict == verdict and taken.position <= 2
     assert found >= changes, f"{found} of {changes} changes are {verdict}"
 

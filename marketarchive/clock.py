@@ -1,4 +1,4 @@
-"""The project's clock: the one object asked for every time stamp and for every wait.
+"""The project's clock: the one source of time stamps and waits.
 
 Wall time is Unix time in integer nanoseconds UTC, monotonic time is CLOCK_BOOTTIME in nanoseconds (where a
 system has no such clock, CLOCK_MONOTONIC, which stands still while the machine is suspended). A simulator's
@@ -162,7 +162,10 @@ class SpeedMeter:
 
 
 def parse_steps(text: str) -> list[tuple[float, float]]:
-    """Return `"60:+5,120:-3"` as [(60.0, 5.0), (120.0, -3.0)]; raises ConfigurationError."""
+    """Parse `"60:+5,120:-3"` to [(60.0, 5.0), (120.0, -3.0)]: (at, step) in seconds.
+
+    Raises ConfigurationError.
+    """
     try:
         return [
             (float(after), float(jump))

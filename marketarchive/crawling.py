@@ -22,7 +22,7 @@ S = TypeVar("S", bound=ArchiveSpider)
 
 
 class CrawlingCommand(ConfiguredCommand):
-    """Use it for a command that runs spiders in this process."""
+    """Base class of commands that run spiders in this process."""
 
     requires_project = True
     shows_itself: ClassVar[bool] = True
@@ -36,15 +36,15 @@ class CrawlingCommand(ConfiguredCommand):
         follow_simulator(self.settings)
 
     def shutdown(self, least_code: int = FINISHED) -> Shutdown:
-        """Return what ends the process, which receives signals from now on. least_code: of its exit codes."""
+        """Return the process's shutdown, which handles signals from now on. least_code: lowest exit code."""
         made = Shutdown(least_code)
         made.watch(asyncio.get_event_loop())  # the reactor's; it does not run yet
         return made
 
     def prepared(self, prepare: Callable[[], T]) -> T | None:
-        """Return what `prepare` does; None where it meets a disk or an archive that cannot be used.
+        """Return the result of `prepare`; None where the disk or the archive cannot be used.
 
-        The exit code is set then. Raises UsageError for wrong arguments and settings.
+        Then the exit code is set. Raises UsageError for wrong arguments and settings.
         """
         try:
             return prepare()
@@ -59,7 +59,7 @@ class CrawlingCommand(ConfiguredCommand):
     def run_until(self, work: Coroutine[Any, Any, T]) -> T:
         """Run the reactor until `work` is over, and return its result.
 
-        Scrapy alone would end whenever no crawl is under way, also between two.
+        Scrapy alone would stop whenever no crawl is running, also between two.
         """
         from twisted.internet import reactor  # the one that Scrapy has installed
 

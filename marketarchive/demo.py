@@ -72,7 +72,7 @@ def demo(folder: Path, console: Console, form: Form) -> None:
     out.mkdir(parents=True)
     console.print(
         f"The venues are simulated on this machine, {form.minutes} minutes from {START}, up to "
-        f"{form.speed:g} times as fast as the wall: simulated time waits for whoever is late.\n"
+        f"{form.speed:g} times as fast as the wall: simulated time waits for late participants.\n"
     )
     where = ["-s", f"OUTPUT_DIR={out}"]
     _collect(out, console, form)
@@ -84,7 +84,7 @@ def demo(folder: Path, console: Console, form: Form) -> None:
         ("A page to look at", ["report"]),
     ):
         _step(console, title, command, where)
-    _tell(out, console)
+    _print_results(out, console)
 
 
 def _collect(out: Path, console: Console, form: Form) -> None:
@@ -189,12 +189,9 @@ def _simulator(speed: float, log: IO[str]) -> Iterator[tuple[str, subprocess.Pop
         process.stdout.close() if process.stdout else None
 
 
-def _tell(out: Path, console: Console) -> None:
-    entries = [entry.fields for entry in Ledger(out).entries() if entry.fields]
-    segments = [entry for entry in entries if entry["kind"] == "segment"]
-    manifests = [
-        json.loads((out / entry["path"]).read_text()) for entry in entries if entry["kind"] == "manifest"
-    ]
+def _print_results(out: Path, console: Console) -> None:
+    segments = list(Ledger(out).of_kind("segment"))
+    manifests = [json.loads((out / entry["path"]).read_text()) for entry in Ledger(out).of_kind("manifest")]
     _runs_table([each for each in manifests if each.get("raw")], console)
     _labels_table(json.loads((out / "research" / "market_master.json").read_text()), console)
     lines, size = sum(entry["lines"] for entry in segments), sum(entry["bytes"] for entry in segments)

@@ -5,7 +5,8 @@ MarketArchiveError
 ├── ConfigurationError     a setting is wrong, or an extra is not installed      exit code 2
 ├── ArchiveError
 │   ├── DiskError          a write, fsync or rename failed; never retried        exit code 3
-│   └── CorruptError       a stored file does not hold what was written to it
+│   ├── CorruptError       a stored file does not hold what was written to it
+│   └── RemoteError        the remote of off-site copies does not do what it is asked
 ├── VenueError
 │   ├── ParseError         a message does not have the shape its venue promises
 │   └── CursorError        a sweep's cursor loops or brings nothing new
@@ -18,7 +19,7 @@ from collections.abc import Sequence
 
 
 class MarketArchiveError(Exception):
-    """Base of all: catch this to catch whatever this project raises on purpose across packages."""
+    """Base class of all errors that this project raises on purpose across packages."""
 
 
 class ArgumentError(MarketArchiveError):
@@ -30,18 +31,22 @@ class ConfigurationError(MarketArchiveError):
 
 
 class ArchiveError(MarketArchiveError):
-    """Base of everything that goes wrong with stored files."""
+    """Base class of errors about stored files: missing, damaged, or not usable together."""
 
 
 class DiskError(ArchiveError):
-    """Raised by the archive's writer when the disk refuses: the run ends, the next start records the gap.
+    """Failure of the disk below the archive's writer: the run ends, the next start records the gap.
 
-    Free space or mend the disk, then start again; nothing that was sealed is affected.
+    Remedy: free space or repair the disk, then start again; sealed segments are not affected.
     """
 
 
 class CorruptError(ArchiveError):
     """Raised when a stored file cannot be what was written: run `scrapy verify`, restore the named file."""
+
+
+class RemoteError(ArchiveError):
+    """Raised when a remote cannot be listed, read or written. Nothing here was deleted; start again."""
 
 
 class VenueError(MarketArchiveError):

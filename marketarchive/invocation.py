@@ -45,7 +45,7 @@ def program() -> list[str]:
 
 
 def _program() -> tuple[str, ...]:
-    """Return what was typed before the command's name.
+    """Return the words that were typed before the command's name.
 
     Empty where it was neither Scrapy's program nor ours.
     """

@@ -114,7 +114,7 @@ class BookState:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A stretch in which something could have been observed and was not."""
+    """A time span in which something could have been observed and was not."""
 
     venue: str
     feed: str
@@ -176,12 +176,12 @@ class Cycle:
 
     @property
     def is_over(self) -> bool:
-        """Return whether it has ended."""
+        """Return whether the gap has ended."""
         return self.state != "running"
 
     @property
     def order(self) -> tuple[int, int, bool]:
-        """Return what states of one cycle are sorted by: some lines of a moment may pass each other."""
+        """Return the sort key of a cycle's states: lines of the same moment may be out of order."""
         return self.received_at, self.pages, self.is_over
 
 
@@ -222,7 +222,7 @@ class Derived(BaseModel):
     collector: str = ""
 
     def problem(self) -> Problem | None:
-        """Return what makes it unusable as a whole, None where nothing does; its fields are valid."""
+        """Return (field, reason) where valid fields contradict one another, None where the item is usable."""
         return None if self.seq >= 1 else ("seq", "does not name the message that the item was made from")
 
 
@@ -328,13 +328,13 @@ class Headline(Derived):
 class Row(Derived):
     """A row of `records/`, made while collecting. Subclass it for a kind of row; the pipelines know no other.
 
-    `columns` stands in the series' file of the tick's UTC day. What `problem` finds unusable is replaced by
-    `unobserved`.
+    `columns` are written to the series' file of the tick's UTC day. A row in which `problem` finds a fault is
+    replaced by its `unobserved` one.
     """
 
     @property
     def series(self) -> str:
-        """Return what its file in `records/` is called, before the day; see `series_name`."""
+        """Return the name of its series, the file's in `records/` without the day; see `series_name`."""
         raise NotImplementedError
 
     @property
@@ -343,7 +343,7 @@ class Row(Derived):
         raise NotImplementedError
 
     def columns(self) -> dict[str, Any]:
-        """Return what stands in the line: text, numbers (a Decimal keeps its digits) and None, in order."""
+        """Return the values of the line in order: text, numbers (a Decimal keeps its digits), None."""
         raise NotImplementedError
 
     @property
@@ -353,12 +353,12 @@ class Row(Derived):
 
     @property
     def subject(self) -> str:
-        """Return what it is about, unique in its series: a market's id, or an asset."""
+        """Return the row's subject, unique in its series and tick: a market's id, or an asset."""
         return ""
 
     @property
     def observed(self) -> bool:
-        """Return whether it has values; a due tick has a row without, too."""
+        """Return whether the row has values; a due tick without an observation has a row without values."""
         return True
 
     @property
@@ -428,7 +428,7 @@ class ReferencePrice(Row):
     def is_due(self) -> bool:
         """Return whether the price was read at intervals, not once a second.
 
-        Such a price does not say when it was observed.
+        Such a price does not state when it was observed.
         """
         return not self.observed or self.timestamp is not None
 

@@ -16,7 +16,7 @@ from marketarchive.venues.symbols import known_assets
 
 
 class OfflineCommand(ConfiguredCommand):
-    """Use it for a command without a crawler: a subclass writes `work`, whose errors become exit codes."""
+    """Base class of commands without a crawler: errors of a subclass's `work` become exit codes."""
 
     requires_project = True
     requires_crawler_process = False
@@ -27,7 +27,10 @@ class OfflineCommand(ConfiguredCommand):
         return "[options]"
 
     def work(self, args: list[str], opts: argparse.Namespace) -> int:
-        """Do it, print what is to be told, and give the exit code. Errors of ours are printed by `run`."""
+        """Do the command's work, print its results, and return the exit code.
+
+        Errors of ours are printed by `run`.
+        """
         raise NotImplementedError
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:

@@ -36,7 +36,7 @@ class Scope:
 
     @property
     def is_whole_feed(self) -> bool:
-        """Return whether it concerns all that the feed sends, on any connection."""
+        """Return whether the scope is the whole feed, on any connection."""
         return not self.subjects and self.connection is None and self.endpoint is None and not self.kind
 
     def concerns(
@@ -55,7 +55,7 @@ class Scope:
         return connections is None or self.connection is None or self.connection in connections
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as gap lines and rows of records/ have it; `read` takes it back."""
+        """Return the scope in the form of gap lines and rows of records/; `read` is the inverse."""
         if self.is_whole_feed:
             return {"venue": self.venue, "feed": self.feed}
         found: dict[str, Any] = {}
@@ -97,7 +97,7 @@ class Scope:
 
 
 def _subjects(document: dict[str, Any]) -> tuple[tuple[str, ...], str]:
-    """Return what a scope names and of which kind it is: the most exact word that it has."""
+    """Return (subjects, kind) of a scope in a gap line: the most exact word that it has."""
     if isinstance(document.get("subjects"), list):
         return _texts(document["subjects"]), _text(document.get("kind")) or ""
     if "asked_for" in document:

@@ -221,7 +221,7 @@ class TimePage:
         return Slot(self._words, number, place)
 
     def slots(self) -> list[SlotView]:
-        """Return what every process that takes part says."""
+        """Return the slots of all participating processes."""
         found = []
         for number in range(SLOT_COUNT):
             place = _SLOTS + number * _SLOT_WORDS
@@ -279,7 +279,7 @@ class Slot:
             self._count(-1)
 
     def leave(self) -> None:
-        """Take no part any more."""
+        """Free the slot: simulated time no longer waits for this process."""
         self._words[self._place + _PID] = 0
 
     def _count(self, change: int) -> None:

@@ -104,7 +104,7 @@ def check_bytes(root: Path, entry: Entry, report: VerifyReport) -> bool:
 
 
 def _changed(scan: Scan, entry: Entry) -> tuple[str, int | None]:
-    """Return what to report of a segment whose bytes differ from the sealed ones.
+    """Return the problems of a segment whose bytes differ from the sealed ones.
 
     The second value is the first line that can differ, None when all complete members are intact.
     """

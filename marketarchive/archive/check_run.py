@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from marketarchive.archive.ledger import NOTHING, Entry
@@ -22,7 +24,7 @@ class FeedOfRun:
     seqs: Seqs = field(default_factory=Seqs)
     first_lost: list[int] = field(default_factory=list)  # of crash gaps
     gaps: Counter[str] = field(default_factory=Counter)
-    is_whole: bool = True  # every segment told its seqs
+    is_whole: bool = True  # every segment's seqs are known
     is_read: bool = True  # all of them by being read
 
     def add(self, entry: Entry, facts: SegmentScan | None) -> None:
@@ -106,6 +108,33 @@ def check_manifest(
             feed = present.get(key)
             if feed is None or (feed.is_whole and not feed.first_lost):
                 report.problem(path, f"the run crashed, and no crash gap says what {'/'.join(key)} lost")
+
+
+def check_records(
+    root: Path, path: str, document: Mapping[str, Any], entered: Collection[str], report: VerifyReport
+) -> None:
+    """Check the rows that a run's manifest lists in day files that are not in the ledger yet.
+
+    entered: paths in the ledger, whose files are checked by it. Early manifests tell only how many.
+    """
+    for each in document.get("records", ()):
+        name = each["path"]
+        if "folder" in each or not each["rows"] or name in entered:
+            continue
+        rows = f"the {each['rows']} rows that {path} lists"
+        try:
+            with (root / name).open("rb") as file:
+                file.seek(each.get("offset", 0))
+                data = file.read(each.get("bytes", -1))
+        except FileNotFoundError:
+            report.problem(name, f"is not on the disk, nor are {rows}")
+            continue
+        if "sha256" not in each and data.count(b"\n") < each["rows"]:
+            report.problem(name, f"has fewer lines than {rows}")
+        elif "sha256" in each and hashlib.sha256(data).hexdigest() != each["sha256"]:
+            report.problem(name, f"does not hold {rows} at byte {each['offset']}")
+        else:
+            report.checked["rows not in the ledger yet"] += each["rows"]
 
 
 def _gaps(feed: FeedOfRun | None, stated: Mapping[str, Any] | None) -> Mapping[str, int]:

@@ -51,7 +51,7 @@ def wall_step(earlier: Instant, later: Instant) -> int:
 
 
 def evidence(clock: Clock) -> dict[str, Any]:
-    """Return the `clock` object of a segment line; a value is null where the system does not tell it."""
+    """Return the `clock` object of a segment line; a value is null where the system does not report it."""
     return {
         **_kernel(),
         "boot_id": boot_id(),

@@ -62,7 +62,8 @@ def compress_days(store: Store, series: tuple[str, ...]) -> list[Compressed]:
 
 def _compress(store: Store, path: Path) -> Compressed:
     name, target = relative(store.root, path), path.with_name(path.name + ".gz")
-    entries = {entry["path"]: entry for entry in store.ledger.entries() if entry.kind == "day_file"}
+    named = store.ledger.naming({name, f"{name}.gz"})
+    entries = {entry["path"]: entry for entry in named if entry.kind == "day_file"}
     entry = entries.get(name)
     if entry is None:
         return Compressed(name, "open", "its day is not over, or a run writes it")

@@ -33,7 +33,8 @@ class DayFile:
 
     def __init__(self, store: Store, series: str, day: str, run: str) -> None:
         self.written: list[dict[str, Any]] = []
-        """For the run's manifest: path, rows, torn_bytes_cut of each file that took rows of this day."""
+        """For the run's manifest: each file that took rows of this day, and where in it they stand."""
+        self._digest = hashlib.sha256()  # of the rows in the newest of them
         self._store = store
         self._base = f"{checked_name(series)}-{day}"
         self._run = run
@@ -47,8 +48,15 @@ class DayFile:
         if self.handle is None:
             self._open()
         assert self.handle is not None
-        self._store.files.write(self.handle, b"".join(batch))
-        self.written[-1]["rows"] += len(batch)
+        data = b"".join(batch)
+        self._store.files.write(self.handle, data)
+        self._digest.update(data)
+        newest = self.written[-1]
+        newest |= {
+            "rows": newest["rows"] + len(batch),
+            "bytes": newest["bytes"] + len(data),
+            "sha256": self._digest.hexdigest(),
+        }
         self._is_dirty = True
 
     def sync(self) -> None:
@@ -87,7 +95,11 @@ class DayFile:
         cut = cut_torn_line(files, handle)
         files.sync_dir(root / self._store.rows)
         place = {} if self._store.rows else {"folder": str(root)}
-        self.written.append({"path": str(path), **place, "rows": 0, "torn_bytes_cut": cut})
+        begin = os.fstat(handle).st_size
+        self._digest = hashlib.sha256()
+        self.written.append(
+            {"path": str(path), **place, "rows": 0, "torn_bytes_cut": cut, "offset": begin, "bytes": 0}
+        )
 
     def _names(self) -> Iterator[PurePosixPath]:
         """Yield the names to try: the day's own, then this run's own.
@@ -174,7 +186,7 @@ def _entry(path: str, handle: int) -> dict[str, Any]:
 
 
 def _entered(ledger: Ledger) -> set[str]:
-    return set(ledger.paths("day_file"))
+    return ledger.day_files()
 
 
 def _day_end(day: str) -> int:

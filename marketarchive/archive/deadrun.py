@@ -1,8 +1,8 @@
-"""One dead run, brought to its end: its open segments sealed, its loss recorded, its manifest written.
+"""Recovery of one dead run: its open segments are sealed, its gap is recorded, its manifest is written.
 
 An open segment becomes, in this order: `X.part` renamed to `X.torn` (the original bytes, kept), a new
 file with what is whole in it, that file renamed to `X`, both in the ledger. Whatever step a previous
-recovery died in, what lies there tells which one comes next.
+recovery died in, the files that exist show which one comes next.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ class DeadRun:
         for one in torn:
             self._rebuild(one, reason)
         if not document.exists():
-            self._record_losses(reason)
+            self._record_gaps(reason)
         if self._new:
             store.ledger.append(*self._new)
         reason = self._finish(document, reason)
@@ -212,7 +212,7 @@ class DeadRun:
             feed.has_crash_gap = True
             yield self._member(gap + lines.end(count + 2, facts.seq_min, facts.seq_max, reason))
 
-    def _record_losses(self, reason: str) -> None:
+    def _record_gaps(self, reason: str) -> None:
         """Give every feed of the run a crash gap.
 
         It stands in a segment of its own where no torn one could hold it.

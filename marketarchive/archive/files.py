@@ -72,6 +72,17 @@ class Files:
         if not os.path.samestat(os.fstat(handle), path.stat()):
             raise FileNotFoundError(errno.ENOENT, "another file has its name", str(path))
 
+    def touch(self, handle: int) -> None:
+        """Bring a new time of change to the disk, contents as they are."""
+        with self._naming(handle):
+            os.utime(handle)
+            os.fsync(handle)
+
+    def free(self, place: Path | int) -> int:
+        """Return the bytes that a user without privileges may still write where a path or handle is."""
+        found = os.statvfs(place)
+        return found.f_bavail * found.f_frsize
+
     def unlink(self, path: Path) -> None:
         """Delete a file; do nothing when there is none."""
         path.unlink(missing_ok=True)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from marketarchive.archive.disk_budget import DiskBudget
 from marketarchive.archive.locks import read_identity
 from marketarchive.archive.newest_data import newest_data
 from marketarchive.archive.paths import lock_path
@@ -36,12 +37,17 @@ Finding = Mapping[str, Any]
 
 
 def problems(
-    found: Status, expected: Sequence[Expected], max_age_s: float, min_free: int, *, only_expected: bool
+    found: Status,
+    expected: Sequence[Expected],
+    max_age_s: float,
+    budget: DiskBudget,
+    *,
+    only_expected: bool,
 ) -> list[Finding]:
     """Return all that is wrong with an archive.
 
-    expected: feeds with limits of their own. max_age_s: limit of what living runs are for. min_free: bytes
-    of free disk. only_expected: no other feed is looked at.
+    expected: feeds with limits of their own. max_age_s: limit of what living runs are for. budget: of the
+    disk, below whose warning is too little. only_expected: no other feed is looked at.
     """
     awaited = {} if only_expected else dict(_of_living_runs(found, max_age_s))
     for each in expected:
@@ -51,8 +57,8 @@ def problems(
         *_runs(found),
         *_stale(found, awaited),
         *(
-            [{"kind": "disk_low", "free_bytes": found.free, "min_free_bytes": min_free}]
-            if found.free < min_free
+            [{"kind": "disk_low", "free_bytes": found.free, "level": level}]
+            if (level := budget.level(found.free)) != "ok"
             else []
         ),
     ]

@@ -24,8 +24,9 @@ def label(root: Path, path: str | Path, label: str, why: str, clock: Clock | Non
     if not why.strip():
         raise ArgumentError("say why: the reason is all that later readers will have")
     ledger = Ledger(root)
-    known = {entry.get("path") for entry in ledger.entries()}
-    found = next((name for name in _names(root, path) if name in known), None)
+    names = _names(root, path)
+    known = {entry["path"] for entry in ledger.naming(names)}
+    found = next((name for name in names if name in known), None)
     if found is None:
         raise ArgumentError(f"{path} is not in {ledger.path}: only final files can be labelled")
     if is_joined(found):

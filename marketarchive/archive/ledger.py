@@ -4,6 +4,9 @@
 is compact JSON, `kind` first and `previous` last: the sha256 of the preceding line's bytes without its
 newline, 64 zeros in the first. A line torn by a crash stays: the next writer closes it with a newline,
 says `torn_before`, and chains to its bytes like to any other.
+
+What a call costs goes by what it asks for, not by how long the ledger is: `pages.py` says of lines that
+were read before what they cannot hold, and those are passed over. Every answer comes from the lines.
 """
 
 from __future__ import annotations
@@ -12,23 +15,37 @@ import fcntl
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import msgspec
 
 from marketarchive.archive.files import Files
-from marketarchive.archive.paths import LEDGER
+from marketarchive.archive.pages import (
+    PAGE_LINES,
+    FeedSum,
+    FeedSums,
+    LedgerPage,
+    LineMark,
+    PageMaker,
+    key_of,
+    load_pages,
+    store_pages,
+)
+from marketarchive.archive.paths import LEDGER, run_id_of
+from marketarchive.times import from_iso
 
 NOTHING = "0" * 64
 """`previous` of the first line."""
 
+SEGMENT_KINDS = ("segment", "recovered")
+"""Ledger lines that stand for a readable segment."""
+
 _BLOCK = 2**20
-# printable ASCII only: what else a path may hold, or damage has made of it, is for the decoder
-_KIND_AND_PATH = re.compile(rb'\{"kind":"(\w+)","path":"([ !#-\[\]-~]+)"').match
+_KIND = re.compile(rb'\{"kind":"(\w+)","').match
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +88,25 @@ class LedgerWriteError(OSError):
     """Raised when a line cannot be appended: nothing can be made final in this archive."""
 
 
+@dataclass(frozen=True, slots=True)
+class LedgerSummary:
+    """Sums over all lines of a ledger."""
+
+    head: Head
+    problems: list[str]  # of the chain
+    feeds: list[FeedSum]
+
+
 class Ledger:
     """The ledger of one OUTPUT_DIR; every call opens the file anew."""
 
-    def __init__(self, root: Path, files: Files | None = None) -> None:
+    def __init__(self, root: Path, files: Files | None = None, page_lines: int = PAGE_LINES) -> None:
+        """Prepare to read and append; page_lines: lines of a page that `seal_pages` makes."""
         self.path = root / LEDGER
         self._root = root
         self._files = files or Files()
+        self._page_lines = page_lines
+        self._mark: LineMark | None = None  # the newest whole line that was seen
 
     def append(self, *entries: Mapping[str, Any]) -> Head:
         """Add lines (without `previous`) in one write, lasting when this returns. Raises LedgerWriteError."""
@@ -91,64 +120,212 @@ class Ledger:
         handle = self._files.open_append(self.path)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
-            count, last, is_torn = _tail(handle)
-            previous = NOTHING if last is None else hashlib.sha256(last).hexdigest()
-            data = b"\n" if is_torn else b""
-            for entry in entries:
-                torn = {"torn_before": True} if is_torn and entry is entries[0] else {}
-                line = msgspec.json.encode({**entry, **torn, "previous": previous})
+            mark, torn = self._end(handle)
+            head = _head(mark, torn)
+            previous, data = head.sha256, b"" if torn is None else b"\n"
+            for number, entry in enumerate(entries):
+                noted = {"torn_before": True} if torn is not None and number == 0 else {}
+                line = msgspec.json.encode({**entry, **noted, "previous": previous})
                 previous = hashlib.sha256(line).hexdigest()
                 data += line + b"\n"
             self._files.write(handle, data)
             self._files.fsync(handle)
             self._files.sync_dir(self.path.parent)  # whoever made the file may have died before this
-            return Head(count + len(entries), previous)
+            return Head(head.count + len(entries), previous)
         finally:
             self._files.close(handle)  # and with it the lock
 
     def entries(self) -> Iterator[Entry]:
         """Yield every line in order, as the file is now; nothing when there is no ledger yet."""
-        for number, raw in enumerate(self._lines(), 1):
-            yield Entry(number, raw, _decoded(raw))
+        with self._snapshot() as (file, size):
+            yield from _entries(file, 0, size, 0)
 
-    def paths(self, kind: str | None = None) -> Iterator[str]:
-        """Yield the paths of all lines, or of those of one kind, without decoding the rest of a line.
+    def segments(
+        self,
+        feeds: Collection[tuple[str, str]] | None = None,
+        since: int | None = None,
+        until: int | None = None,
+    ) -> Iterator[Entry]:
+        """Yield in order the segments of `feeds` (venue, feed) with a line in `since` <= time < `until` (ns).
 
-        Lines that cannot be read are left out: `check` names them.
+        Raises ValueError for a time that is none where the times are asked for.
         """
-        for raw in self._lines():
-            if match := _KIND_AND_PATH(raw):
-                found, path = match[1].decode(), match[2].decode()
-            else:
-                fields = _decoded(raw) or {}
-                found, path = fields.get("kind"), fields.get("path")
-            if isinstance(path, str) and kind in (None, found):
-                yield path
 
-    def _lines(self) -> Iterator[bytes]:
-        """Yield the lines without newlines.
+        def may_hold(page: LedgerPage) -> bool:
+            return page.has_segment(feeds, since, until)
+
+        for entry in self._found(may_hold, SEGMENT_KINDS):
+            if (feeds is None or (entry["venue"], entry["feed"]) in feeds) and touches(entry, since, until):
+                yield entry
+
+    def of_kind(self, *kinds: str) -> Iterator[Entry]:
+        """Yield in order the lines of some kinds."""
+        return self._found(lambda page: not page.kinds.keys().isdisjoint(kinds), kinds)
+
+    def feeds(self) -> set[tuple[str, str]]:
+        """Return (venue, feed) of all segments."""
+        with self._snapshot() as (file, size):
+            pages = self._pages(file)
+            found = {
+                (each.venue, each.feed) for page in pages for each in page.feeds if each.first is not None
+            }
+            rest = self._read(file, size, pages, lambda page: page.is_odd, SEGMENT_KINDS)
+            return found | {(entry["venue"], entry["feed"]) for entry in rest}
+
+    def of_run(self, run: str) -> Iterator[Entry]:
+        """Yield in order the lines that have the id of a run as `run` or in their path."""
+        return self.of_runs({run})
+
+    def of_runs(self, runs: Collection[str]) -> Iterator[Entry]:
+        """Yield in order the lines that have the id of one of some runs as `run` or in their path.
+
+        The id alone: runs of two spiders may have the same.
+        """
+        keys = {key_of(run) for run in runs}
+        for entry in self._found(lambda page: page.has_key_of(keys), None):
+            if entry.get("run") in runs or run_id_of(str(entry.get("path"))) in runs:
+                yield entry
+
+    def naming(self, paths: Collection[str]) -> Iterator[Entry]:
+        """Yield in order the lines about some paths."""
+        keys = {key_of(run_id_of(path) or path) for path in paths}
+        wanted = frozenset(paths)
+        for entry in self._found(lambda page: page.has_key_of(keys), None):
+            if isinstance(path := entry.get("path"), str) and path in wanted:
+                yield entry
+
+    def day_files(self) -> set[str]:
+        """Return the paths of the day files."""
+        with self._snapshot() as (file, size):
+            pages = self._pages(file)
+            found = {path for page in pages for path in page.day_files}
+            rest = self._read(file, size, pages, _nothing, ("day_file",))
+            return found | {path for entry in rest if isinstance(path := entry.get("path"), str)}
+
+    def damaged(self) -> list[int]:
+        """Return the numbers of lines that are not JSON though no crash tore them.
+
+        The last line does not count: a crash may have torn it, and the next one will say so.
+        """
+        with self._snapshot() as (file, size):
+            pages = self._pages(file)
+            check = _check_behind(pages)
+            found = [number for page in pages for number in page.damaged]
+            for entry in self._read(file, size, pages, _nothing, None, with_torn=True):
+                check.of(entry)
+                found += [check.damaged] if check.damaged else []
+            return found
+
+    def summary(self) -> LedgerSummary:
+        """Return what all lines come to."""
+        with self._snapshot() as (file, size):
+            pages = self._pages(file)
+            sums, head = FeedSums(), _head(_end_of(pages), None)
+            for page in pages:
+                for each in page.feeds:
+                    sums.add(each)
+            problems = [problem for page in pages for problem in page.problems]
+            check = _check_behind(pages)
+            for entry in self._read(file, size, pages, _nothing, None, with_torn=True):
+                problems += check.of(entry)
+                sums.take(entry.fields)
+                head = Head(entry.number, entry.sha256)
+            return LedgerSummary(head, problems, [sums.by_feed[key] for key in sorted(sums.by_feed)])
+
+    def seal_pages(self) -> int:
+        """Sum up what is newer than the newest page, where it makes whole ones; return the number of pages.
+
+        Raises OSError where they cannot be stored.
+        """
+        with self._snapshot() as (file, size):
+            pages = self._pages(file)
+            begin, check = _end_of(pages), _check_behind(pages)
+            fresh: list[LedgerPage] = []
+            maker = PageMaker(begin)
+            for entry in _entries(file, begin.offset, size, begin.lines):
+                if maker.end.offset + len(entry.raw) == size:
+                    break  # without its newline it is not whole yet
+                maker.add(entry.raw, entry.fields, check.of(entry), check.damaged)
+                if maker.lines == self._page_lines:
+                    fresh.append(maker.page(check.unreadable))
+                    maker = PageMaker(maker.end)
+        if fresh:
+            store_pages(self._root, [*pages, *fresh])
+        return len(pages) + len(fresh)
+
+    def mark(self) -> LineMark:
+        """Return the mark of the newest whole line."""
+        with self._shared() as handle:
+            return LineMark() if handle is None else self._end(handle)[0]
+
+    def holds(self, mark: LineMark) -> bool:
+        """Return whether a line stands where it stood: what precedes it is as it was."""
+        with self._shared() as handle:
+            return mark == LineMark() if handle is None else mark.holds_in(handle)
+
+    def head(self) -> Head:
+        """Return the newest line's head, as the next writer would chain to it."""
+        with self._shared() as handle:
+            return Head(0, NOTHING) if handle is None else _head(*self._end(handle))
+
+    def check(self) -> list[str]:
+        """Return the problems of the chain, each naming its line; empty when there are none."""
+        return check_chain(self.entries())
+
+    def _end(self, handle: int) -> tuple[LineMark, bytes | None]:
+        """Return the mark of the newest whole line, and what follows it without a newline or None."""
+        known = self._mark
+        if known is None or not known.holds_in(handle):
+            known = _end_of(self._pages(handle))
+        found, torn = _tail(handle, known)
+        self._mark = found
+        return found, torn
+
+    def _pages(self, file: BinaryIO | int) -> list[LedgerPage]:
+        """Return the pages that were made of this very file."""
+        handle = file if isinstance(file, int) else file.fileno()
+        pages = load_pages(self._root)
+        while pages and not pages[-1].end.holds_in(handle):
+            pages.pop()
+        return pages
+
+    def _found(
+        self, may_hold: Callable[[LedgerPage], bool], kinds: Collection[str] | None
+    ) -> Iterator[Entry]:
+        """Yield the lines of `kinds` (None: all), those of a page only where it may hold what is sought."""
+        with self._snapshot() as (file, size):
+            yield from self._read(file, size, self._pages(file), may_hold, kinds)
+
+    def _read(
+        self,
+        file: BinaryIO,
+        size: int,
+        pages: Sequence[LedgerPage],
+        may_hold: Callable[[LedgerPage], bool],
+        kinds: Collection[str] | None,
+        *,
+        with_torn: bool = False,
+    ) -> Iterator[Entry]:
+        """Yield lines of the pages that may hold what is sought, and of all that follows them.
+
+        Lines that are no JSON object only `with_torn`.
+        """
+        spans = [(page.begin, page.end) for page in pages if page.end.offset <= size and may_hold(page)]
+        for begin, end in (*spans, (_end_of(pages), LineMark(size))):
+            for entry in _entries(file, begin.offset, end.offset, begin.lines, kinds):
+                if with_torn or (entry.fields is not None and (kinds is None or entry.kind in kinds)):
+                    yield entry
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[tuple[BinaryIO, int]]:
+        """Open the file with its size of now.
 
         What is there never changes, so only reading its size needs the lock.
         """
         with self._shared() as handle:
             size = 0 if handle is None else os.fstat(handle).st_size
-        if size:
-            with self.path.open("rb") as file:
-                while size > 0 and (raw := file.readline(size)):
-                    size -= len(raw)
-                    yield raw.removesuffix(b"\n")
-
-    def head(self) -> Head:
-        """Return the newest line's head, as the next writer would chain to it."""
-        with self._shared() as handle:
-            if handle is None:
-                return Head(0, NOTHING)
-            count, last, _ = _tail(handle)
-            return Head(count, NOTHING if last is None else hashlib.sha256(last).hexdigest())
-
-    def check(self) -> list[str]:
-        """Return the problems of the chain, each naming its line; empty when there are none."""
-        return check_chain(self.entries())
+        with (self.path if size else Path(os.devnull)).open("rb") as file:
+            yield file, size
 
     @contextmanager
     def _shared(self) -> Iterator[int | None]:
@@ -164,44 +341,94 @@ class Ledger:
             os.close(handle)
 
 
+class ChainCheck:
+    """Check of lines, one after the other."""
+
+    def __init__(self, previous: str = NOTHING, unreadable: int = 0) -> None:
+        """Begin behind a line of the digest `previous`; unreadable: its number if it is no JSON, else 0."""
+        self._previous = previous
+        self.unreadable = unreadable  # number of the line that was looked at last, if it is no JSON
+        self.damaged = 0  # number of the line before that, if it is damaged
+
+    def of(self, entry: Entry) -> list[str]:
+        """Return the problems that the next line shows: its own, and damage of the one before it."""
+        self.damaged = 0 if entry.get("torn_before") else self.unreadable
+        self.unreadable = entry.number if entry.fields is None else 0
+        problems = []
+        if self.damaged:
+            problems.append(f"line {self.damaged}: is not JSON, and the next line does not name it as torn")
+        if entry.fields is not None and entry.get("previous") != self._previous:
+            problems.append(
+                f"line {entry.number}: `previous` is not the digest of the line before it: "
+                f"that line was changed, or lines were removed, added or moved here"
+            )
+        self._previous = entry.sha256
+        return problems
+
+
 def check_chain(entries: Iterable[Entry]) -> list[str]:
     """Return the problems of all entries: lines changed, removed, added, moved or torn.
 
     `entries` are consecutive from line 1 on. A torn line is no problem when the next line names it, or when
     it is the last: that is what a crash leaves.
     """
-    problems: list[str] = []
-    previous = NOTHING
-    for entry, damaged in with_damage(entries):
-        if damaged:
-            problems.append(f"line {damaged}: is not JSON, and the next line does not name it as torn")
-        if entry.fields is not None and entry.get("previous") != previous:
-            problems.append(
-                f"line {entry.number}: `previous` is not the digest of the line before it: "
-                f"that line was changed, or lines were removed, added or moved here"
-            )
-        previous = entry.sha256
-    return problems
+    check = ChainCheck()
+    return [problem for entry in entries for problem in check.of(entry)]
 
 
-def with_damage(entries: Iterable[Entry]) -> Iterator[tuple[Entry, int]]:
-    """Yield each entry with the number of the line before it if that one is damaged, 0 if not.
+def touches(entry: Entry, since: int | None, until: int | None) -> bool:
+    """Return whether a segment has a line in `since` <= time < `until` (ns).
 
-    Damaged is a line that is not JSON, unless a crash tore it: then it is the last, or the next one says so.
+    Raises ValueError for a time that is none.
     """
-    unreadable = 0
-    for entry in entries:
-        yield entry, 0 if entry.get("torn_before") else unreadable
-        unreadable = entry.number if entry.fields is None else 0
+    return (since is None or from_iso(entry["last"]) >= since) and (
+        until is None or from_iso(entry["first"]) < until
+    )
 
 
-def _tail(handle: int) -> tuple[int, bytes | None, bool]:
-    """Return (number of lines, the last one without newline or None, whether it lacks its newline)."""
+def _entries(
+    file: BinaryIO, offset: int, until: int, number: int, kinds: Collection[str] | None = None
+) -> Iterator[Entry]:
+    """Yield the lines of a range of bytes; number: of the lines before it.
+
+    With `kinds` lines that clearly are of another kind are left out, without being decoded.
+    """
+    file.seek(offset)
+    while offset < until and (raw := file.readline(until - offset)):
+        offset += len(raw)
+        number += 1
+        if kinds is not None and (match := _KIND(raw)) and match[1].decode() not in kinds:
+            continue
+        line = raw.removesuffix(b"\n")
+        yield Entry(number, line, _decoded(line))
+
+
+def _end_of(pages: Sequence[LedgerPage]) -> LineMark:
+    return pages[-1].end if pages else LineMark()
+
+
+def _check_behind(pages: Sequence[LedgerPage]) -> ChainCheck:
+    return ChainCheck(pages[-1].end.sha256, pages[-1].unreadable_end) if pages else ChainCheck()
+
+
+def _nothing(_: LedgerPage) -> bool:
+    return False
+
+
+def _head(mark: LineMark, torn: bytes | None) -> Head:
+    if torn is not None:
+        return Head(mark.lines + 1, hashlib.sha256(torn).hexdigest())
+    return Head(mark.lines, mark.sha256 or NOTHING)
+
+
+def _tail(handle: int, known: LineMark) -> tuple[LineMark, bytes | None]:
+    """Return (mark of the newest whole line, what follows it without a newline or None).
+
+    Only what lies behind a `known` line is read.
+    """
     size = os.fstat(handle).st_size
-    if size == 0:
-        return 0, None, False
-    count, newest, before = 0, -1, -1  # offsets of the last two newlines
-    for offset in range(0, size, _BLOCK):
+    count, newest, before = known.lines, known.offset - 1, -1  # offsets of the last two newlines
+    for offset in range(known.offset, size, _BLOCK):
         block = _read(handle, offset, min(_BLOCK, size - offset))
         found = block.count(b"\n")
         if found:
@@ -210,9 +437,11 @@ def _tail(handle: int) -> tuple[int, bytes | None, bool]:
             earlier = block.rfind(b"\n", 0, at)
             before = offset + earlier if earlier >= 0 else newest
             newest = offset + at
-    if newest == size - 1:
-        return count, _read(handle, before + 1, newest - before - 1), False
-    return count + 1, _read(handle, newest + 1, size - newest - 1), True
+    torn = _read(handle, newest + 1, size - newest - 1) if newest < size - 1 else None
+    if newest < known.offset:
+        return known, torn
+    last = _read(handle, before + 1, newest - before - 1)
+    return LineMark(newest + 1, count, len(last), hashlib.sha256(last).hexdigest()), torn
 
 
 def _read(handle: int, offset: int, size: int) -> bytes:

@@ -355,7 +355,7 @@ _FRAME_HEAD = msgspec.json.Decoder(FrameLine)
 
 
 def parse_frame(line: bytes) -> tuple[FrameLine, bytes] | None:
-    """Return what `parse` returns of a usual `frame` line, in a third of the time; None of all other lines.
+    """Parse a usual `frame` line as `parse` does, in a third of the time; None for all other lines.
 
     line: without its newline.
     """

@@ -65,7 +65,7 @@ def exclusive_lock(root: Path, files: Files, name: PurePosixPath) -> Iterator[No
 def read_identity(name: str, lock: Path | None, venue: str | None) -> tuple[dict[str, Any], str]:
     """Return (the run's identity by its lock file, why the run failed).
 
-    Without a lock the identity is what its name and `venue` tell.
+    Without a lock the identity is made of its name and `venue`.
     """
     found = parse_run_name(name)
     assert found is not None, name

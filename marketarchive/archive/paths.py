@@ -12,6 +12,9 @@ from marketarchive.times import from_iso, utc
 
 LEDGER = PurePosixPath("manifests/ledger.jsonl")
 RECOVERY_LOCK = PurePosixPath("manifests/recovery.lock")
+LEDGER_PAGES = PurePosixPath("index/ledger.pages")
+SETTLED_FOLDERS = PurePosixPath("index/settled.folders")
+OFFLOAD_LOCK = PurePosixPath("manifests/offload.lock")
 PART = ".part"
 TORN = ".torn"
 RECOVERING = ".recovering"
@@ -44,7 +47,7 @@ def new_run_id(now_ns: int) -> str:
 
 
 def checked_name(name: str) -> str:
-    """Return `name` (of a spider, venue, feed or series) if it is fit for a path. Raises ValueError."""
+    """Return `name` (of a spider, venue, feed or series) if it can be part of a path. Raises ValueError."""
     if not _NAME.fullmatch(name) or name.startswith("."):
         raise ValueError(f"{name!r} cannot be part of a file name: use letters, digits, '_' and '.'")
     return name
@@ -122,6 +125,13 @@ def run_of(path: str) -> str | None:
         return f"{segment.spider}-{segment.run}"
     name = PurePosixPath(path).stem
     return name if path == str(manifest_path(name)) and parse_run_name(name) else None
+
+
+def run_id_of(path: str) -> str | None:
+    """Return the id of the run whose segment or manifest lies at `path`, None for any other file."""
+    name = run_of(path)
+    found = None if name is None else parse_run_name(name)
+    return None if found is None else found.run
 
 
 def lock_path(name: str) -> PurePosixPath:

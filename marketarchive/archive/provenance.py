@@ -1,12 +1,12 @@
 """Tell the archive's own files from foreign ones: copies, files of other archives, forgeries.
 
 The ledger can be appended to and never mended, so recovery enters nothing that nobody vouches for, and
-`verify` names it. Asked only about files that are not in the ledger, which are few.
+`verify` names it. Called only for files that are not in the ledger, which are few.
 """
 
 from __future__ import annotations
 
-from functools import cached_property
+from collections.abc import Collection
 from itertools import chain
 from pathlib import Path
 
@@ -40,6 +40,8 @@ class Provenance:
     def __init__(self, root: Path, ledger: Ledger) -> None:
         self._root = root
         self._ledger = ledger
+        self._places: dict[SegmentName, str] = {}  # final paths
+        self._looked_up: set[str] = set()  # runs whose segments of the ledger are among them
 
     def objection(self, path: str) -> str:
         """Return why the segment at `path` (sealed, open or torn) is foreign, "" when it is the archive's."""
@@ -50,32 +52,33 @@ class Provenance:
         name = parse_segment_path(home)
         if name is None or name != parse_segment_path(final):
             return f"its first line says that it is {home}"
-        place = self._places.get(name, final)
-        return "" if place == final else f"that segment is {place}"
+        place = self._place(name)
+        return "" if place in (None, final) else f"that segment is {place}"
 
     def accept(self, path: str) -> None:
         """Take the segment at `path` for the only one of its name: another one is foreign from now on."""
         if (name := parse_segment_path(final_path(path))) is not None:
-            self._places.setdefault(name, final_path(path))
+            self._places[name] = self._place(name) or final_path(path)
 
-    def known_runs(self) -> set[str]:
-        """Return the ids of all runs that have a lock, a manifest or a line in the ledger."""
+    def known_runs(self, runs: Collection[str]) -> set[str]:
+        """Return which ids of `runs` are of runs that have a lock, a manifest or a line in the ledger."""
         files = chain(
             run_locks(self._root), (self._root / "manifests").glob("*.json")
         )  # a run has one of them
-        names = {parse_run_name(path.stem) for path in files}
-        found = {name.run for name in names if name is not None}
-        return found | {str(entry["run"]) for entry in self._ledger.entries() if entry.get("run")}
+        names = (parse_run_name(path.stem) for path in files)
+        found = {name.run for name in names if name is not None and name.run in runs}
+        return found | {run for entry in self._ledger.of_runs(runs) if (run := entry.get("run")) in runs}
 
-    @cached_property
-    def _places(self) -> dict[SegmentName, str]:
-        """Return the final path of each segment in the ledger by its name."""
-        found = {}
-        for entry in self._ledger.entries():
-            if isinstance(n := entry.get("n"), int):
-                venue, feed, spider, run = (str(entry.get(key)) for key in ("venue", "feed", "spider", "run"))
-                found[SegmentName(venue, feed, spider, run, n)] = str(entry.get("path"))
-        return found
+    def _place(self, name: SegmentName) -> str | None:
+        """Return the final path of the one segment of a name, None of one that is not known yet."""
+        if name.run not in self._looked_up:
+            self._looked_up.add(name.run)
+            for entry in self._ledger.of_run(name.run):
+                if isinstance(n := entry.get("n"), int):
+                    venue, feed, spider = (str(entry.get(key)) for key in ("venue", "feed", "spider"))
+                    own = SegmentName(venue, feed, spider, str(entry.get("run")), n)
+                    self._places[own] = str(entry.get("path"))
+        return self._places.get(name)
 
     def _is_listed(self, path: str) -> bool:
         """Return whether the manifest of the run lists the segment."""
@@ -108,7 +111,7 @@ class _RecordRow(msgspec.Struct):
 
 
 def final_path(path: str) -> str:
-    """Return where a segment lies when it is sealed."""
+    """Return the path of a segment once it is sealed."""
     return path.removesuffix(RECOVERING).removesuffix(PART).removesuffix(TORN)
 
 

@@ -18,19 +18,18 @@ from typing import Any
 import msgspec
 
 from marketarchive.archive import lines
+from marketarchive.archive.folders import unentered
 from marketarchive.archive.labels import labels
+from marketarchive.archive.ledger import SEGMENT_KINDS as SEGMENT_KINDS
 from marketarchive.archive.ledger import Entry, Ledger
+from marketarchive.archive.moved import absence
 from marketarchive.archive.paths import PART, TORN, SegmentName, is_joined, parse_segment_path
 from marketarchive.archive.scan import Scan
 from marketarchive.archive.stored import StoredSegment
-from marketarchive.archive.tree import raw_files
 from marketarchive.exceptions import ArchiveError, CorruptError
 from marketarchive.invocation import command
 from marketarchive.times import SECOND, from_iso
 from marketarchive.venues.messages import Received
-
-SEGMENT_KINDS = ("segment", "recovered")
-"""Ledger lines that stand for a readable segment."""
 
 _SIMULATED = re.compile(
     r"(http|ws)://(?:127\.0\.0\.1|localhost|\[::1\]):\d+/([^/?#]+\.[^/?#]+)(.*)", re.DOTALL
@@ -101,17 +100,15 @@ class ArchiveReader:
 
         Segments labelled deprecated or invalid only with `labelled`; moved ones are included.
         """
-        entries = list(Ledger(self.root).entries())
-        excluded = set() if labelled else set(labels(entries))
+        ledger = Ledger(self.root)
+        excluded = set() if labelled else set(labels(ledger.of_kind("label")))
+        feeds = None
+        if venue is not None or feed is not None:
+            feeds = {one for one in ledger.feeds() if venue in (None, one[0]) and feed in (None, one[1])}
         found = {
             entry["path"]: entry
-            for entry in entries
-            if entry.kind in SEGMENT_KINDS
-            and venue in (None, entry["venue"])
-            and feed in (None, entry["feed"])
-            and (since is None or from_iso(entry["last"]) >= since)
-            and (until is None or from_iso(entry["first"]) < until)
-            and entry["path"] not in excluded
+            for entry in ledger.segments(feeds, since, until)
+            if entry["path"] not in excluded
         }
         return sorted(found.values(), key=lambda entry: (entry["first"], entry["path"]))
 
@@ -135,9 +132,11 @@ class ArchiveReader:
         line, and those waiting for recovery, up to any damage. Raises CorruptError for a damaged sealed
         segment, ArchiveError for one that is not there.
         """
-        parts = self._parts(venue, feed) if open_parts else []  # before the ledger: one may be sealed between
+        # files before the ledger: one may be sealed between
+        parts = list(self._parts(venue, feed)) if open_parts else []
         sealed = self.segments(venue, feed, since, until, labelled=labelled)
-        entered = {entry.get("path") for entry in Ledger(self.root).entries()} if parts else set()
+        finals = {part.relative.removesuffix(PART) for part in parts}
+        entered = {entry["path"] for entry in Ledger(self.root).naming(finals)} if finals else set()
         sources = [_sealed(self.root, entry) for entry in sealed]
         sources += [part for part in parts if part.relative.removesuffix(PART) not in entered]
         connections: dict[tuple[str, ...], str] = {}
@@ -151,10 +150,9 @@ class ArchiveReader:
             ):
                 yield message
 
-    def _parts(self, venue: str | None, feed: str | None) -> list[_Source]:
-        """Return segments on the disk, open or sealed; the ledger tells which of them are final."""
-        found = []
-        for path in raw_files(self.root):
+    def _parts(self, venue: str | None, feed: str | None) -> Iterator[_Source]:
+        """Yield segments on the disk, open or sealed, that the ledger does not name."""
+        for path in unentered(self.root, Ledger(self.root)):
             name = parse_segment_path(path)
             if name is None or path.endswith(TORN) or is_joined(path):
                 continue
@@ -162,8 +160,7 @@ class ArchiveReader:
                 source = _Source(self.root, path, name, "", is_sealed=False)
                 first = next(_read(source, {}), None)
                 if first is not None:
-                    found.append(replace(source, first=first.envelope["collected_at_utc"]))
-        return found
+                    yield replace(source, first=first.envelope["collected_at_utc"])
 
 
 def read_segment(root: Path, entry: Entry) -> Iterator[Message]:
@@ -250,7 +247,7 @@ def _read(source: _Source, connections: dict[tuple[str, ...], str]) -> Iterator[
 def _frames(
     source: _Source, connections: dict[tuple[str, ...], str]
 ) -> Callable[[bytes, int], Message | None]:
-    """Return what makes a message of a usual frame's line and its number, and None of all other lines.
+    """Return a fast parser (line, seq) -> message of usual frame lines, None for all other lines.
 
     Nearly all lines of a stream are such frames.
     """
@@ -298,7 +295,7 @@ def _open(source: _Source) -> Scan:
     stored = StoredSegment(source.root, source.relative.removesuffix(PART))
     if stored.place() is not None:
         return Scan(stored)
-    raise ArchiveError(f"{source.relative} is in the ledger and not here: bring it back, or label it")
+    raise ArchiveError(f"{source.relative} {absence(source.root, source.relative)}")
 
 
 def _message(

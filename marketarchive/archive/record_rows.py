@@ -83,7 +83,7 @@ class RecordRows:
 
     def _files_by_day(self, name: str) -> dict[str, list[Path]]:
         """Return day -> its files that are in use."""
-        out_of_use = labels(list(Ledger(self._root).entries()))
+        out_of_use = labels(Ledger(self._root).of_kind("label"))
         found: dict[str, list[Path]] = {}
         for path in _by_age((self._root / "records").glob(f"{name}-*.jsonl*")):
             match = FILE.fullmatch(path.name.removesuffix(_GZ))
@@ -146,7 +146,7 @@ class RecordRows:
 
 
 def values(line: bytes) -> RecordRow:
-    """Return the values of a line that `RecordRows` has yielded."""
+    """Return the values by column of a line that `RecordRows` has yielded."""
     return _DECODER.decode(line)
 
 

@@ -1,4 +1,4 @@
-"""Recovery: what a run that died left open is sealed, entered, and its loss written down.
+"""Recovery after a crash: seals the open segments of dead runs, enters them, records their gaps.
 
 Every step leaves the archive such that recovery, killed there, can be run again: originals are renamed
 before anything replaces them, new files appear by rename, the lock of the dead run goes last.
@@ -12,8 +12,8 @@ from __future__ import annotations
 import errno
 import logging
 import os
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,11 +22,20 @@ from marketarchive.archive.config import ArchiveConfig
 from marketarchive.archive.dayfile import enter_day_file, finished_day_files
 from marketarchive.archive.deadrun import CrashRecovery, DeadRun
 from marketarchive.archive.files import Files
-from marketarchive.archive.ledger import Entry, Ledger, LedgerWriteError, with_damage
-from marketarchive.archive.paths import LEDGER, RECOVERING, RECOVERY_LOCK, is_joined, relative, run_of
+from marketarchive.archive.folders import UnsettledFiles
+from marketarchive.archive.ledger import SEGMENT_KINDS, Entry, Ledger, LedgerWriteError
+from marketarchive.archive.paths import (
+    LEDGER,
+    RECOVERING,
+    RECOVERY_LOCK,
+    is_joined,
+    parse_run_name,
+    relative,
+    run_of,
+)
 from marketarchive.archive.provenance import Provenance, final_path, first_run, home_of
 from marketarchive.archive.store import Store
-from marketarchive.archive.tree import raw_files, run_locks, stray_locks
+from marketarchive.archive.tree import run_locks, stray_locks
 from marketarchive.clock import Clock
 from marketarchive.exceptions import ArchiveError, DiskError
 
@@ -68,13 +77,15 @@ class Recovery:
             failure = RecoveryFailure(name, error)
             self.failures.append(failure)
             is_known = isinstance(error, OSError | ArchiveError)
-            logger.error("Could not recover %s; it stays for the next try", failure, exc_info=not is_known)
+            logger.error("Could not recover %s; the next start retries it", failure, exc_info=not is_known)
 
 
 def recover(
     root: Path, clock: Clock, files: Files | None = None, config: ArchiveConfig | None = None
 ) -> Recovery:
-    """Finish every dead run below `root`, and the day files that are final; living runs are left alone.
+    """Finish every dead run below `root`, and the day files that are final.
+
+    Runs that are alive are not touched.
 
     Waits for another recovery to end. What fails for one run or file is among the failures. Raises DiskError
     for what concerns all: recovery's lock or the ledger cannot be written, the disk is full. Either way it
@@ -88,6 +99,8 @@ def recover(
         with locks.exclusive_lock(root, files, RECOVERY_LOCK), ExitStack() as held:
             for path in stray_locks(root):
                 recovery.warn(f"{relative(root, path)} is no lock of a run, and left alone")
+            with suppress(OSError):  # else the next one reads these lines again
+                store.ledger.seal_pages()
             provenance = Provenance(root, store.ledger)
             for dead in _dead_runs(store, held, provenance, recovery):
                 with recovery.attempt(dead.name):
@@ -131,23 +144,35 @@ def _dead_runs(store: Store, held: ExitStack, provenance: Provenance, recovery: 
                 claimed[path.stem] = path
     # In this order: a run that is alive now has its lock before its first file, and all its files in the
     # ledger before it gives the lock up.
-    by_run = _by_run(raw_files(store.root))
+    unsettled = UnsettledFiles.of(store.root, store.ledger)
+    by_run = _by_run(unsettled.paths)
     for path in run_locks(store.root):
         if path.stem not in claimed:
             by_run.pop(path.stem, None)  # alive
-    entered = _entered(store.ledger, recovery)
+    entered = _entered(store.ledger, unsettled.paths, recovery)
+    with suppress(OSError):  # else all is listed the next time too
+        unsettled.settle(store.ledger, entered)
     unentered = [path for paths in by_run.values() for path in paths if path not in entered]
     foreign = _foreign_files(store.root, unentered, provenance, recovery)
-    by_run = {name: [path for path in paths if path not in foreign] for name, paths in by_run.items()}
-    orphaned = {name for name, paths in by_run.items() if not entered.issuperset(paths)}
+    orphaned = {str(run_of(path.removesuffix(RECOVERING))) for path in unentered if path not in foreign}
     dead = {
-        name: _Dead(name, claimed.get(name), by_run.get(name, []))
+        name: _Dead(name, claimed.get(name), [path for path in by_run.get(name, ()) if path not in foreign])
         for name in sorted(claimed.keys() | orphaned)
     }
-    for entry in store.ledger.entries() if dead else ():
+    runs = {name.run for each in dead if (name := parse_run_name(each)) is not None}
+    for entry in store.ledger.of_runs(runs) if dead else ():
         if (one := dead.get(run_of(str(entry.get("path"))) or "")) is not None:
             one.entries.append(entry)
+    for one in dead.values():
+        one.paths = sorted({*one.paths, *_sealed(store.root, one.entries)})
     return list(dead.values())
+
+
+def _sealed(root: Path, entries: Iterable[Entry]) -> Iterator[str]:
+    """Yield the segments and torn originals of a run's ledger lines that are on the disk."""
+    for entry in entries:
+        if entry.kind in (*SEGMENT_KINDS, "torn") and (root / entry["path"]).exists():
+            yield entry["path"]
 
 
 def _foreign_files(
@@ -169,12 +194,11 @@ def _foreign_files(
 
 def _enter_day_files(store: Store, provenance: Provenance, recovery: Recovery) -> None:
     finished = list(finished_day_files(store))
-    known = provenance.known_runs() if finished else set()
     for path in finished:
         name = relative(store.root, path)
         with recovery.attempt(name):
             run = first_run(path)
-            if run in known:
+            if run is not None and provenance.known_runs({run}):
                 enter_day_file(store, path)
             elif run is not None:
                 recovery.warn(
@@ -182,14 +206,11 @@ def _enter_day_files(store: Store, provenance: Provenance, recovery: Recovery) -
                 )
 
 
-def _entered(ledger: Ledger, recovery: Recovery) -> set[str]:
-    """Return the paths in the ledger; log a warning for lines that cannot be read."""
-    entered: set[str] = set()
-    for entry, damaged in with_damage(ledger.entries()):
-        if damaged:
-            recovery.warn(f"{LEDGER} line {damaged} cannot be read")
-        entered.add(str(entry.get("path")))
-    return entered
+def _entered(ledger: Ledger, paths: Collection[str], recovery: Recovery) -> set[str]:
+    """Return which of `paths` the ledger names; log a warning for its lines that cannot be read."""
+    for number in ledger.damaged():
+        recovery.warn(f"{LEDGER} line {number} cannot be read")
+    return {entry["path"] for entry in ledger.naming(paths)}
 
 
 def _by_run(paths: Iterable[str]) -> dict[str, list[str]]:

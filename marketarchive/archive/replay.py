@@ -45,7 +45,7 @@ def keys_of(venue: str, feed: str, keys: Sequence[str] | None, texts: Sequence[A
 
 
 def connection_line(message: Message) -> ConnectionLine:
-    """Return what a `connection` line says."""
+    """Parse a `connection` line."""
     envelope = message.envelope
     keys, texts = envelope.get("keys"), envelope.get("subscribe") or ()
     named = keys_of(message.venue, message.feed, keys, texts)

@@ -30,6 +30,7 @@ class VerifyReport:
 
     problems: list[Problem] = field(default_factory=list)
     open: list[str] = field(default_factory=list)  # of living runs: not checked, and no problem
+    moved: dict[str, str] = field(default_factory=dict)  # path -> where it is, of what is not here
     notes: list[str] = field(default_factory=list)  # allowed, and worth knowing
     checked: Counter[str] = field(default_factory=Counter)  # ledger lines, files by kind, lines, bytes
     books: Counter[str] = field(default_factory=Counter)  # verdicts
@@ -52,6 +53,7 @@ class VerifyReport:
             "state": self.state,
             "problems": [asdict(problem) for problem in self.problems],
             "open": self.open,
+            "moved": self.moved,
             "notes": self.notes,
             "checked": dict(self.checked),
             "books": dict(self.books),

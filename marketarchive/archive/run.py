@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
@@ -100,6 +101,21 @@ class RunArchive:
         row = line.removesuffix(b"\n") + b"\n"
         self._queue.put(sink, row, len(row), 1)
 
+    def write_end_gap(self, from_ns: int, reason: str, detail: str) -> None:
+        """Accept a gap for each feed that begins at `from_ns` and lasts beyond the end of the run.
+
+        It is the gap that recovery writes for a dead run, and ends with the next line of the feed.
+        """
+        self._check_open()
+        venue = self.identity["venue"]
+        for name in self.identity["feeds"]:
+            feed = self._feed(venue, name)
+            feed.has_lines = True
+            lost = next(feed.counter)  # the seq of what was not received any more
+            now_ns = self._store.clock.now_ns()
+            built = lines.crash_gap(now_ns, venue, name, from_ns, reason, detail, lost)
+            self._queue.put(feed, built, built.size, 1)
+
     def mark(self) -> int:
         """Return a mark of what was written so far: it is on the disk once `is_synced` says so."""
         return self._queue.mark()
@@ -140,6 +156,18 @@ class RunArchive:
         for handle in (self._lock, *(sink.handle for sink in self._sinks())):
             if handle is not None:
                 self._store.files.check_in_place(handle)
+
+    def free(self) -> int:
+        """Return the least number of bytes that are free where one of its files is. Raises OSError."""
+        handles = (self._lock, *(sink.handle for sink in self._sinks()))
+        return min(
+            (self._store.files.free(handle) for handle in handles if handle is not None), default=sys.maxsize
+        )
+
+    def beat(self) -> None:
+        """Bring a sign of life to the disk where no data do so, the lock's time of change. Raises OSError."""
+        if self._lock is not None:
+            self._store.files.touch(self._lock)
 
     def note_step(self, jump_ns: int, earlier: Instant, later: Instant) -> None:
         """Record a gap in every feed that has lines.

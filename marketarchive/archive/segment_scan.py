@@ -202,7 +202,7 @@ class _PartedBody:
         )
 
     def wrong(self) -> str:
-        """Return what is wrong with the whole body; empty when nothing is."""
+        """Return the problems of the segment's body as a whole; empty when there are none."""
         if (self._parts, self._bytes) != (self._envelope["parts"], self._envelope["bytes"]):
             return (
                 f"{self._parts} of {self._envelope['parts']} parts, "

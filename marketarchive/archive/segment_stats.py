@@ -12,7 +12,7 @@ from marketarchive.times import iso
 
 @dataclass(slots=True)
 class SegmentStats:
-    """Counts of lines by kind, of responses by status, of gaps by reason; ranges of seq and of time."""
+    """Statistics of a segment as written: lines by kind, responses by status, gaps by reason; ranges."""
 
     lines: int = 0
     counts: Counter[str] = field(default_factory=Counter)

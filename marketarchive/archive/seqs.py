@@ -57,7 +57,7 @@ class Seqs:
 def claimed(entry: Entry) -> Seqs | None:
     """Return the seqs of a segment by its ledger line alone.
 
-    None when that does not tell (lines crossed over).
+    None when that line does not suffice (lines crossed over).
     """
     first, last = entry["seq_min"], entry["seq_max"]
     with_seq = sum(entry["counts"].get(kind, 0) for kind in ("response", "frame", "connection", "gap"))

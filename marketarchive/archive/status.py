@@ -8,20 +8,24 @@ when its file was last written, which is at most a flush later.
 
 from __future__ import annotations
 
+import heapq
 import os
 import shutil
+import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 
-from marketarchive.archive.ledger import Entry, Ledger, check_chain
+from marketarchive.archive.folders import unentered
+from marketarchive.archive.ledger import SEGMENT_KINDS, Entry, Ledger
 from marketarchive.archive.locks import is_alive, read_identity
-from marketarchive.archive.paths import PART, TORN, lock_path, parse_segment_path
+from marketarchive.archive.moved import MovedAway
+from marketarchive.archive.paths import LEDGER, PART, TORN, lock_path, manifest_path, parse_segment_path
 from marketarchive.archive.tree import raw_files, run_locks, walk
 from marketarchive.clock import Clock
 from marketarchive.gap_lines import GapLineKey, held_subjects, is_void
@@ -43,7 +47,7 @@ State = Literal["alive", "dead", "done", "recovered", "unknown"]
 """dead: its lock is free and it has no manifest: `scrapy recover`. unknown: the lock may not be opened."""
 
 
-@dataclass
+@dataclass(slots=True)
 class RunStatus:
     """One run. Of a run without a manifest, lines, bytes and invalid are those of its sealed segments."""
 
@@ -82,6 +86,8 @@ class FeedStatus:
     lines: int = 0
     bytes: int = 0
     open_bytes: int = 0
+    moved: int = 0  # of those sealed and recovered: on a remote and not here
+    moved_bytes: int = 0
     invalid: int = 0
     gaps: Counter[str] = field(default_factory=Counter)
     gaps_24h: Counter[str] = field(default_factory=Counter)
@@ -97,7 +103,10 @@ class Status:
 
     root: Path
     at: int  # ns
-    runs: list[RunStatus] = field(default_factory=list)  # the newest first
+    runs: list[RunStatus] = field(default_factory=list)  # the newest first, of ended ones those asked for
+    states: Counter[State] = field(default_factory=Counter)  # of all runs
+    simulated: int = 0  # of all runs
+    rows: int = 0  # of all runs that have ended
     feeds: list[FeedStatus] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     ledger_lines: int = 0
@@ -107,7 +116,7 @@ class Status:
 
     @property
     def is_empty(self) -> bool:
-        return not (self.runs or self.ledger_lines or self.feeds or self.problems)
+        return not (self.states or self.ledger_lines or self.feeds or self.problems)
 
     def gaps(self) -> dict[str, tuple[int, int]]:
         """Return reason -> (number in the last 24 hours, number in all)."""
@@ -195,9 +204,12 @@ class _Quote(msgspec.Struct):
     market_id: str
 
 
-def status(root: Path, clock: Clock) -> Status:
-    """Return the status of the archive at `root` at the time of `clock`; a running one is not disturbed."""
-    return _Look(root, clock).status
+def status(root: Path, clock: Clock, newest: int | None = None) -> Status:
+    """Return the status of the archive at `root` at the time of `clock`; a running one is not disturbed.
+
+    newest: how many of the runs that have ended are listed beside all others, None for all.
+    """
+    return _Look(root, clock, newest).status
 
 
 class _Look:
@@ -206,8 +218,11 @@ class _Look:
     A run that ends or begins meanwhile is shown consistently in one way or the other.
     """
 
-    def __init__(self, root: Path, clock: Clock) -> None:
+    def __init__(self, root: Path, clock: Clock, newest: int | None) -> None:
         self._root = root
+        self._ledger = Ledger(root)
+        self._newest = newest
+        self._ended: list[tuple[int, str, RunStatus]] = []  # a heap of those to be listed
         self._clock = clock
         self._wall_ns = time.time_ns()
         self._runs: dict[str, RunStatus] = {}
@@ -219,8 +234,11 @@ class _Look:
         self._measure_parts()
         self._read_gaps()
         self._read_newest_rows()
-        found = self._runs.values()
+        found = [*self._runs.values(), *(run for _, _, run in self._ended)]
         self.status.runs = sorted(found, key=lambda run: (run.started or 0, run.name), reverse=True)
+        for run in self._runs.values():
+            self.status.states[run.state] += 1
+            self.status.simulated += run.simulated
         self.status.feeds = [feed for _, feed in sorted(self._feeds.items())]
         self._measure_disk()
 
@@ -255,12 +273,12 @@ class _Look:
             self._feed(str(run.venue), feed)
         return self._runs.setdefault(name, run)
 
-    def _add_manifest(self, path: str, has_moved: bool) -> None:
+    def _add_manifest(self, path: str, away: MovedAway) -> None:
         name = Path(path).stem
         try:
             found = _manifest((self._root / path).read_bytes())
         except FileNotFoundError:
-            if not has_moved:
+            if away.to(path) is None:
                 self.status.problems.append(f"{path}: is in the ledger, but not on the disk")
             return
         except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -277,15 +295,15 @@ class _Look:
             feed.gaps.update(raw.gaps)
             if noticed >= self.status.at - DAY_NS:
                 feed.gaps_24h.update({name: raw.gaps[name] for name in WITHOUT_ROWS if name in raw.gaps})
-        self._runs[name] = RunStatus(
+        run = RunStatus(
             name,
-            found.spider,
+            sys.intern(found.spider),
             found.run,
-            found.venue,
+            None if found.venue is None else sys.intern(found.venue),
             "recovered" if found.recovered else "done",
             from_iso(found.started_at_utc),
             ended,
-            found.exit_reason,
+            sys.intern(found.exit_reason),
             found.summary.exit_code,
             bool(found.settings.get("SIMULATOR_URL")),
             found.pid,
@@ -293,47 +311,66 @@ class _Look:
             sum(each.rows for each in found.records),
             gaps=gaps,
         )
+        self._runs.pop(name, None)  # it ended after its lock had been seen
+        self.status.states[run.state] += 1
+        self.status.simulated += run.simulated
+        self.status.rows += run.rows or 0
+        heapq.heappush(self._ended, (run.started or 0, name, run))
+        if self._newest is not None and len(self._ended) > self._newest:
+            heapq.heappop(self._ended)
 
     # ---- files -----------------------------------------------------------------------------------------
 
     def _read_ledger(self) -> None:
-        ledger = Ledger(self._root)
-        entries = list(ledger.entries())
-        self.status.ledger_lines = len(entries)
-        self.status.head = f"{len(entries)}:{entries[-1].sha256}" if entries else ""
-        self.status.problems += [f"manifests/ledger.jsonl {what}" for what in check_chain(entries)]
-        moved = {entry["path"] for entry in entries if entry.kind == "moved"}
-        for entry in entries:
-            if entry.kind == "manifest":
-                self._add_manifest(entry["path"], entry["path"] in moved)
-        for entry in entries:
-            if entry.kind in ("segment", "recovered"):
-                self._add_segment(entry)
-            elif entry.kind == "torn" and (name := parse_segment_path(entry["path"])):
-                self._feed(name.venue, name.feed).torn += 1
-        is_sealed = not entries and any(path.endswith(".jsonl.gz") for path in raw_files(self._root))
-        if is_sealed and not _is_written(ledger):
-            self.status.problems.append("manifests/ledger.jsonl: is missing or empty, though raw/ is not")
+        found = self._ledger.summary()
+        self.status.ledger_lines = found.head.count
+        self.status.head = str(found.head) if found.head.count else ""
+        self.status.problems += [f"{LEDGER} {what}" for what in found.problems]
+        for sums in found.feeds:
+            feed = self._feed(sums.venue, sums.feed)
+            feed.sealed, feed.recovered, feed.torn = sums.sealed, sums.recovered, sums.torn
+            feed.lines, feed.bytes, feed.invalid = sums.lines, sums.bytes, sums.invalid
+            if sums.newest is not None:
+                feed.seen(sums.newest, "ledger")
+        lines = list(self._ledger.of_kind("moved"))
+        away = MovedAway(self._root, lines)
+        self._add_moved(lines, away)
+        for entry in self._ledger.of_kind("recovered"):
+            feed = self._feed(entry["venue"], entry["feed"])
+            # its last line is the gap that recovery wrote, maybe days later
+            if self._see_file(feed, entry["path"] + TORN) is None and entry["first"]:
+                feed.seen(from_iso(entry["first"]), "ledger")  # moved away: it has data of then, at least
+        for entry in self._ledger.of_kind("manifest"):
+            self._add_manifest(entry["path"], away)
+        listed = self._runs | {name: run for _, name, run in self._ended}
+        for entry in self._segments_of(listed.values()):
+            if (run := listed.get(f"{entry['spider']}-{entry['run']}")) is not None:
+                run.lines += entry["lines"]
+                run.bytes += entry["bytes"]
+                run.invalid += entry["counts"].get("invalid", 0)
+        is_sealed = not found.head.count and any(path.endswith(".jsonl.gz") for path in raw_files(self._root))
+        if is_sealed and not _is_written(self._ledger):
+            self.status.problems.append(f"{LEDGER}: is missing or empty, though raw/ is not")
 
-    def _add_segment(self, entry: Entry) -> None:
-        feed = self._feed(entry["venue"], entry["feed"])
-        if entry.kind == "recovered":
-            feed.recovered += 1
-        else:
-            feed.sealed += 1
-        if entry.kind == "recovered":  # its last line is the gap that recovery wrote, maybe days later
-            self._see_file(feed, entry["path"] + TORN)
-        elif entry["last"]:
-            feed.seen(from_iso(entry["last"]), "ledger")
-        run = self._runs.get(f"{entry['spider']}-{entry['run']}")
-        for each in (feed, *((run,) if run else ())):
-            each.lines += entry["lines"]
-            each.bytes += entry["bytes"]
-            each.invalid += entry["counts"].get("invalid", 0)
+    def _add_moved(self, lines: Sequence[Entry], away: MovedAway) -> None:
+        """Count the segments that were moved to a remote and are not here."""
+        sizes = {entry["path"]: entry.get("bytes", 0) for entry in lines if not entry["path"].endswith(TORN)}
+        for path, size in sizes.items():
+            name = parse_segment_path(path)
+            if name is not None and away.to(path) is not None:
+                feed = self._feed(name.venue, name.feed)
+                feed.moved += 1
+                feed.moved_bytes += size
+
+    def _segments_of(self, runs: Collection[RunStatus]) -> Iterator[Entry]:
+        if self._newest is None:
+            return self._ledger.of_kind(*SEGMENT_KINDS)
+        found = self._ledger.of_runs({run.run for run in runs})
+        return (entry for entry in found if entry.kind in SEGMENT_KINDS)
 
     def _measure_parts(self) -> None:
         """Measure segments that are still open, or that a dead run left so."""
-        for path in raw_files(self._root):
+        for path in unentered(self._root, self._ledger):
             name = parse_segment_path(path)
             if name is None or not path.endswith(PART):
                 continue
@@ -344,10 +381,20 @@ class _Look:
             feed.open += 1
             feed.open_bytes += size
             owner = f"{name.spider}-{name.run}"
-            run = self._runs.get(owner) or self._add_lock(owner)
+            run = self._runs.get(owner) or self._listed(owner) or self._add_lock(owner)
+            if run is None and self._has_ended(owner):
+                continue
             if run is None:
                 run = self._add_identity(owner, "dead", read_identity(owner, None, name.venue)[0])
             run.open_bytes += size
+
+    def _listed(self, name: str) -> RunStatus | None:
+        return next((run for _, each, run in self._ended if each == name), None)
+
+    def _has_ended(self, name: str) -> bool:
+        """Return whether a run is one of those that are not listed."""
+        path = str(manifest_path(name))
+        return any(entry.kind == "manifest" for entry in self._ledger.naming({path}))
 
     def _see_file(self, feed: FeedStatus, path: str) -> int | None:
         """Return the size in bytes of a file that `feed` was last written to; None when it is missing.
@@ -425,7 +472,7 @@ def _is_written(ledger: Ledger) -> bool:
     """Return whether a ledger has a line, or gets one now: a segment's line follows its file at once."""
     for wait_s in (0.0, 0.1, 0.4, 0.5):
         time.sleep(wait_s)
-        if next(iter(ledger.entries()), None) is not None:
+        if ledger.head().count:
             return True
     return False
 

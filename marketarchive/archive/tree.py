@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from marketarchive.archive.paths import COMPACT_LOCK, RECOVERY_LOCK, parse_run_name, relative
+from marketarchive.archive.paths import COMPACT_LOCK, OFFLOAD_LOCK, RECOVERY_LOCK, parse_run_name, relative
 
 
 def walk(top: Path) -> Iterator[tuple[Path, list[str]]]:
@@ -15,10 +15,29 @@ def walk(top: Path) -> Iterator[tuple[Path, list[str]]]:
     Symlinked folders are followed, since a part of an archive may lie on another disk; a link to one of the
     folders that it lies in is not, by device and inode.
     """
-    for folder, folders, names in os.walk(top, followlinks=True):
-        here = Path(folder)
-        folders[:] = sorted(name for name in folders if not _is_loop(here / name))
-        yield here, sorted(names)
+    if top.is_dir():
+        folders, names = subfolders(top)
+        yield top, names
+        for name in folders:
+            yield from walk(top / name)
+
+
+def subfolders(path: Path) -> tuple[list[str], list[str]]:
+    """Return the names of a folder's folders, those that `walk` follows, and of its files, both in order.
+
+    There are none in one that may not be read, or is gone.
+    """
+    folders, files = [], []
+    try:
+        with os.scandir(path) as entries:
+            for entry in entries:
+                if not entry.is_dir():
+                    files.append(entry.name)
+                elif not (entry.is_symlink() and _is_loop(Path(entry.path))):
+                    folders.append(entry.name)
+    except OSError:
+        pass
+    return sorted(folders), sorted(files)
 
 
 def raw_files(root: Path) -> Iterator[str]:
@@ -35,14 +54,20 @@ def run_locks(root: Path) -> Iterator[Path]:
 
 
 def stray_locks(root: Path) -> Iterator[Path]:
-    """Yield the lock files of no run, nor of recovery or `compact`: nobody here made them."""
+    """Yield the lock files of no run, nor of recovery, `compact` or `offload`: nobody here made them."""
     return (path for path in _locks(root) if parse_run_name(path.stem) is None)
 
 
 def _is_loop(path: Path) -> bool:
-    return path.is_symlink() and any(path.samefile(above) for above in path.parents)
+    return any(path.samefile(above) for above in path.parents)
 
 
 def _locks(root: Path) -> list[Path]:
-    found = sorted((root / "manifests").glob("*.lock"))
-    return [path for path in found if path not in (root / RECOVERY_LOCK, root / COMPACT_LOCK)]
+    folder = root / "manifests"
+    try:
+        found = os.listdir(folder)  # noqa: PTH208  (beside the manifests of all runs)
+    except FileNotFoundError:
+        return []
+    others = {lock.name for lock in (RECOVERY_LOCK, COMPACT_LOCK, OFFLOAD_LOCK)}
+    names = sorted(name for name in found if name.endswith(".lock") and name not in others)
+    return [folder / name for name in names]

@@ -15,10 +15,11 @@ import msgspec
 from marketarchive.archive import locks
 from marketarchive.archive.book_checks import BookChecks
 from marketarchive.archive.check_file import check_bytes, check_segment, check_size, missing
-from marketarchive.archive.check_run import FeedOfRun, check_density, check_manifest
+from marketarchive.archive.check_run import FeedOfRun, check_density, check_manifest, check_records
 from marketarchive.archive.compress_rows import content_digest
 from marketarchive.archive.dayfile import day_files
 from marketarchive.archive.ledger import NOTHING, Entry, Head, Ledger, check_chain
+from marketarchive.archive.moved import MovedAway
 from marketarchive.archive.paths import (
     COMPACT_LOCK,
     JOINING,
@@ -84,14 +85,16 @@ class _Verification:
         self._known: list[Entry] = []  # lines that can be used
         self._members: dict[str, list[tuple[Merged, int]]] = {}  # of joined files, with the line's number
         self._feeds: dict[tuple[str, str, str], FeedOfRun] = {}
+        self._entered: set[str] = set()  # paths of files in the ledger
         self._replaced = {
             digest for entry in self._entries if isinstance(digest := entry.get("replaces"), str)
         }
-        self._moved = {entry.get("path") for entry in self._entries if entry.kind == "moved"}
+        self._moved = MovedAway(root, self._entries)
 
     def run(self, head: str | None) -> VerifyReport:
         self._check_ledger(head)
         known = self._known = self._check_lines()
+        self._entered = {entry["path"] for entry in known if entry.kind in FILE_KINDS}
         self._check_merged(known)
         for entry in known:
             if entry.kind in SEGMENT_KINDS:
@@ -101,9 +104,8 @@ class _Verification:
             elif entry.kind in FILE_KINDS:
                 self._check_other(entry)
         self._check_runs([entry for entry in known if entry.kind == "manifest"])
-        entered = {entry["path"] for entry in known if entry.kind in FILE_KINDS}
-        self._check_unentered(entered)
-        self._check_day_files(entered)
+        self._check_unentered(self._entered)
+        self._check_day_files(self._entered)
         if self._books is not None:
             self._books.finish(self._report)
         return self._report
@@ -158,8 +160,8 @@ class _Verification:
         report, facts = self._report, None
         before = len(report.problems)
         stored = StoredSegment(self._root, entry["path"])
-        if entry["path"] in self._moved:
-            report.checked["moved"] += 1
+        if self._is_moved(entry):
+            pass
         elif self._since is None or from_iso(entry["last"]) >= self._since:
             facts = check_segment(stored, entry, report)
             if facts is not None and len(report.problems) == before:
@@ -194,8 +196,7 @@ class _Verification:
         """Check a joined file, and that each segment's bytes are where the ledger says."""
         path, members = entry["path"], self._members.get(entry["path"], [])
         report = self._report
-        if path in self._moved:
-            report.checked["moved"] += 1
+        if self._is_moved(entry):
             return
         if len(members) != entry["segments"]:
             what = f"the ledger names {len(members)} of its {entry['segments']} segments"
@@ -232,8 +233,8 @@ class _Verification:
             )
 
     def _check_other(self, entry: Entry) -> None:
-        if entry["path"] in self._moved:
-            self._report.checked["moved"] += 1
+        if self._is_moved(entry):
+            pass
         elif entry["sha256"] in self._replaced and not (self._root / entry["path"]).exists():
             self._report.checked["replaced"] += 1  # the gzip that holds its bytes has a line of its own
         elif self._since is None or entry.kind == "manifest" or _end(entry) >= self._since:
@@ -241,6 +242,14 @@ class _Verification:
                 self._check_content(entry)
         else:
             check_size(StoredSegment(self._root, entry["path"]), entry, self._report)
+
+    def _is_moved(self, entry: Entry) -> bool:
+        """Return whether a file was moved away, and name it so."""
+        to = self._moved.to(entry["path"])
+        if to is not None:
+            self._report.checked["moved"] += 1
+            self._report.moved[entry["path"]] = to
+        return to is not None
 
     def _check_content(self, entry: Entry) -> None:
         """Compare what a gzip holds with the plain file that it replaces."""
@@ -270,10 +279,11 @@ class _Verification:
             document = self._document(entry["path"])
             name = Path(entry["path"]).stem
             feeds = [feed for key, feed in self._feeds.items() if key[0] == name]
-            if document is None or entry["path"] in self._moved:
+            if document is None:
                 continue
             try:
                 check_manifest(entry["path"], document, entry, self._entries, feeds, report)
+                check_records(self._root, entry["path"], document, self._entered, report)
             except (KeyError, TypeError, ValueError, AttributeError) as error:
                 report.problem(entry["path"], f"lacks what a manifest has: {error!r}")
 
@@ -353,7 +363,10 @@ class _Verification:
                 continue
             if run is not None:
                 found[name] = run
-        known = self._provenance.known_runs() if found else set()  # after its first row, each run is known
+        runs = set(found.values())
+        known = (
+            self._provenance.known_runs(runs) if found else set()
+        )  # after its first row, each run is known
         for name, run in found.items():
             if run not in known:
                 self._report.problem(name, f"is not in the ledger, and foreign: it is of run {run!r}")
@@ -425,7 +438,7 @@ class _SegmentLine(_FileLine):
 
 
 def _end(entry: Entry) -> int:
-    """Return until when a file can hold something, ns; a torn original as long as its run."""
+    """Return the latest time (ns) of a file's lines; for a torn original the end of its run."""
     match = _DAY.search(entry["path"])
     if entry.kind == "day_file" and match is not None:
         return from_iso(f"{match[1]}T23:59:59Z")

@@ -1,7 +1,7 @@
-"""The one thread of a process that writes: compresses, writes and syncs what all its runs hand over.
+"""The one thread of a process that writes: it compresses, writes and syncs the lines of all its runs.
 
-Nobody waits for the disk but this thread. What waits for it is bounded by its users: they look at
-`has_room` before they ask a venue for more.
+Only this thread waits for the disk. Its queue is bounded by its users: they check `has_room` before they
+request more from a venue.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from marketarchive.archive.clock_evidence import wall_step
 from marketarchive.archive.config import ArchiveConfig
 from marketarchive.archive.dayfile import DayFile
+from marketarchive.archive.disk_budget import DiskBudget
 from marketarchive.archive.feed import FeedWriter
 from marketarchive.archive.files import Files
 from marketarchive.archive.ledger import Ledger
@@ -32,7 +33,8 @@ logger = logging.getLogger(__name__)
 Sink = FeedWriter | DayFile
 
 _WAKE_BYTES = 2**20  # this much is compressed without waiting for the next flush
-_LOOK_S = 10.0  # wall; between two looks whether open files are still in place
+_LOOK_S = 10.0  # wall; between two looks whether open files are still in place, and have room to grow
+_WARN_AGAIN_S = 3600.0  # wall; between two warnings that space is short
 _BATCH_BYTES = 4 * 2**20  # and at most about this much at once
 
 
@@ -83,15 +85,30 @@ class ArchiveWriter:
     writer thread), futures raise it, and what is still handed over is counted in `lost_lines`.
     """
 
-    def __init__(self, root: Path, clock: Clock, config: ArchiveConfig, files: Files | None = None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        clock: Clock,
+        config: ArchiveConfig,
+        files: Files | None = None,
+        budget: DiskBudget | None = None,
+    ) -> None:
         files = files or Files()
         self.store = Store(root, clock, config, files, Ledger(root, files))
         self.failure: DiskError | None = None
+        self.shortage: DiskError | None = None
+        """Set when the budget of the disk is used up: runs should end while there is room to seal them."""
+        self.free: int | None = None
+        """Bytes that were free at the last look, where the least are; None before the first."""
         self.on_failure: list[Callable[[DiskError], None]] = []
         self.buffered = 0
         """Bytes handed over and not yet written."""
         self.lost_lines = 0
         """Lines handed over that will never be written, because the disk failed."""
+        self.lines_synced = 0
+        """Lines and rows that are on the disk."""
+        self.beats = 0
+        """Signs of life that are on the disk, of times without lines."""
         self.synced = 0
         """The newest mark that holds: see `mark`."""
         self._changed = threading.Condition()  # guards everything below, and the figures above
@@ -107,6 +124,10 @@ class ArchiveWriter:
         self._looked = clock.instant()
         self._trusted = self._looked  # since then the wall clock has run with the monotonic one
         self._look_due = time.monotonic() + _LOOK_S  # for open files
+        self._lines_looked = 0  # lines_synced at the last look
+        self._lines_written = 0  # and maybe not yet synced
+        self._budget = budget or DiskBudget(0, 0)
+        self._warned = -_WARN_AGAIN_S
         self._thread = threading.Thread(target=self._work, name="archive-writer", daemon=True)
 
     def start(self) -> None:
@@ -150,9 +171,9 @@ class ArchiveWriter:
 
     @property
     def is_stalled(self) -> bool:
-        """Return whether there was no progress for `stall_s` with work waiting.
+        """Return whether work waits and nothing was written for `stall_s` seconds.
 
-        Nobody should wait for the thread any more.
+        Then the thread hangs in the disk, and nobody should wait for it.
         """
         return self.stalled_s() > self.store.config.stall_s
 
@@ -220,7 +241,8 @@ class ArchiveWriter:
                     due = now + self.store.config.flush_s
                     self._sync()
                     self.synced, self._synced_at = self._jobs, time.monotonic()
-                    self._check_in_place()
+                    self.lines_synced = self._lines_written
+                    self._look_around()
                     for flush in job.flushes:
                         flush.set_result(None)
                     for finish in job.finishes:
@@ -229,11 +251,11 @@ class ArchiveWriter:
             self._fail(_gone(self.store.root, error) or _disk_error(error), job)
         except Exception as error:  # a bug of ours must end the run as loudly as a broken disk
             logger.exception("The archive's writer stopped")
-            self._fail(DiskError(f"the archive's writer stopped by a fault of its own: {error!r}"), job)
+            self._fail(DiskError(f"the archive's writer stopped by an error of its own: {error!r}"), job)
         self._is_busy = False
 
-    def _check_in_place(self) -> None:
-        """Raise FileNotFoundError when OUTPUT_DIR is gone from under the runs.
+    def _look_around(self) -> None:
+        """Raise FileNotFoundError when OUTPUT_DIR is gone from under the runs; look at the room they have.
 
         Writing to a file that was removed, or whose disk was unmounted, succeeds for as long as it is open.
         """
@@ -244,6 +266,22 @@ class ArchiveWriter:
             runs = list(self._runs)
         for run in runs:
             run.check_in_place()
+            if self.lines_synced == self._lines_looked:
+                run.beat()
+                self.beats += 1
+        self._lines_looked = self.lines_synced
+        self._check_room(runs)
+
+    def _check_room(self, runs: Sequence[RunArchive]) -> None:
+        """Warn when space is short; set `shortage` when it is over."""
+        store = self.store
+        self.free = free = min([store.files.free(store.root), *(run.free() for run in runs)])
+        level, message = self._budget.level(free), self._budget.message(free, store.root)
+        if level == "stop" and self.shortage is None:
+            self.shortage = DiskError(message)
+        elif level == "warn" and time.monotonic() - self._warned >= _WARN_AGAIN_S:
+            self._warned = time.monotonic()
+            logger.warning("%s", message)
 
     def _watch_clock(self) -> None:
         """Look for clock steps before any batch, so that a run's gap lines reach it before its end."""
@@ -287,6 +325,7 @@ class ArchiveWriter:
         for batch in _batches(job.waiting):
             batch.sink.write(batch.chunks)
             job.unwritten -= batch.lines
+            self._lines_written += batch.lines
             self._progressed = time.monotonic()
             with self._changed:
                 self.buffered -= batch.size
@@ -322,7 +361,7 @@ class ArchiveWriter:
             try:
                 callback(failure)
             except Exception:
-                logger.exception("A callback for the failure of the disk failed itself")
+                logger.exception("A callback for the disk's failure raised")
 
 
 def _batches(waiting: Sequence[_Waiting]) -> Iterator[_Batch]:
@@ -348,7 +387,7 @@ def _running() -> Future[Any]:
 
 
 def _gone(root: Path, error: OSError) -> DiskError | None:
-    """Return what to say of a file that is not there any more; None when that is not what `error` says."""
+    """Return the message about a file that disappeared; None when `error` is another one."""
     if error.errno not in (errno.ENOENT, errno.ESTALE):
         return None
     return DiskError(

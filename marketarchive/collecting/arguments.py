@@ -42,7 +42,7 @@ class Arguments:
     others: Mapping[str, Any] = field(default_factory=dict)  # a venue's own, by name
 
     def given(self) -> dict[str, Any]:
-        """Return what was asked, by name."""
+        """Return the arguments as they were given, by name."""
         own = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "others"}
         return {name: value for name, value in {**own, **self.others}.items() if value is not None}
 
@@ -103,7 +103,7 @@ def moment(name: str, text: str) -> int:
 
 
 def moment_or_span(name: str, text: str, now_ns: int) -> int:
-    """Parse an ISO 8601 time, or a span with its unit like `1d`: so long before `now_ns`; to wall ns.
+    """Parse an ISO 8601 time, or a span like `1d` that counts back from `now_ns`, to Unix ns.
 
     Raises ArgumentError.
     """

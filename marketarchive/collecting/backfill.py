@@ -41,7 +41,7 @@ AT_ONCE = 4
 
 
 class PastMarket(NamedTuple):
-    """A market that has ended, as its list tells it; times are Unix ns."""
+    """A market that has ended, as its list states it; times are Unix ns."""
 
     name: str  # by which its history is asked for
     market_id: str
@@ -80,9 +80,11 @@ class BackfillJob:
 
     def is_finished(self, root: Path) -> bool:
         """Return whether the archive has all of it: the last run was sealed by itself, not after a crash."""
-        entries = [each for each in Ledger(root).entries() if each.get("run") == self.finished_by]
-        kinds = {each.kind for each in entries}
-        return self.finished_by is not None and "manifest" in kinds and "recovered" not in kinds
+        if self.finished_by is None:
+            return False
+        lines = Ledger(root).of_run(self.finished_by)
+        kinds = {each.kind for each in lines if each.get("run") == self.finished_by}
+        return "manifest" in kinds and "recovered" not in kinds
 
     def write(self) -> None:
         """Replace the file; it is on the disk when this returns."""
@@ -93,10 +95,10 @@ class BackfillJob:
 
 
 class BackfillSpider(SweepSpider):
-    """Use it to collect markets that ended in start <= time < end, with the history of their prices.
+    """Base class of spiders of markets that ended in start <= time < end, with the history of their prices.
 
-    A subclass writes `list_past`, which calls `list_all`, and `fetch_histories`, which calls `look_up` for
-    each request; `past_of` and `named_of` say what answers hold.
+    A subclass implements `list_past`, which calls `list_all`, and `fetch_histories`, which calls `look_up`
+    for each request; `past_of` and `named_of` decode the answers.
     """
 
     feed = FEED
@@ -132,14 +134,14 @@ class BackfillSpider(SweepSpider):
         raise NotImplementedError
 
     def named_of(self, parsed: Parsed) -> Iterator[str]:
-        """Yield those of whose history an answer has anything."""
+        """Yield the markets for which an answer has history."""
         raise NotImplementedError
 
     # ---- what they use ---------------------------------------------------------------------------------
 
     @property
     def start_ns(self) -> int:
-        """Return when the first market may have ended."""
+        """Return the beginning of the chosen range of ends, wall ns."""
         return int(self.arguments.others["start"])
 
     @property
@@ -169,13 +171,13 @@ class BackfillSpider(SweepSpider):
         return found
 
     def is_enough(self, page: Sequence[PastMarket]) -> bool:  # noqa: ARG002  (for subclasses)
-        """Return whether no page after this one can have a market that is wanted."""
+        """Return whether this page is the last that can have a market of the time range."""
         return False
 
     async def look_up(self, query: Query) -> BackfillAnswer | None:
-        """Return what the answer to a request says, from the archive where it has it; None without one.
+        """Return the parsed answer to a request, from the archive where it is stored; None without an answer.
 
-        What of it fails is a gap, and the backfill is not finished.
+        A failure is recorded as a gap, and the backfill stays unfinished.
         """
         key = _key(query.url, query.params, query.body)
         self.run.stats.inc_value("backfill/requests")
@@ -191,7 +193,7 @@ class BackfillSpider(SweepSpider):
         return self._found(answer.parsed)
 
     def progress(self, done: int, due: int) -> None:
-        """Note how much of all is done, for whoever shows it."""
+        """Report how many of the `due` markets are done to the progress display."""
         self.run.stats.set_value("backfill/done", done)
         self.run.stats.set_value("backfill/due", due)
 
@@ -238,7 +240,7 @@ class BackfillSpider(SweepSpider):
             logger.error("The market master lacks what an earlier run received: %s", error)
 
     def _read(self, root: Path, runs: frozenset[str]) -> tuple[dict[Any, BackfillAnswer], int | None]:
-        """Return what the archive has of earlier runs, by request, and when the first of it came."""
+        """Return the archived answers of earlier runs by request, and the receipt of the first one (ns)."""
         found: dict[Any, BackfillAnswer] = {}
         if not runs:
             return found, None
@@ -276,6 +278,6 @@ def _key_of(received: Received) -> Any:
 
 
 def _key(url: str, params: Mapping[str, Any], body: bytes | None) -> Any:
-    """Return what is the same of equal requests."""
+    """Return the identity of a request: equal for equal requests."""
     sent = None if body is None else json.dumps(json.loads(body), sort_keys=True)
     return url, tuple(sorted((name, str(value)) for name, value in params.items())), sent

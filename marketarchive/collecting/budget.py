@@ -40,7 +40,7 @@ class Bucket(msgspec.Struct):
     filled_at: int
 
     def fill(self, now: int, rate: float, cost: float) -> None:
-        """Add what has come in since the last time: after a rest a burst, or as much as `cost`.
+        """Add the tokens earned since the last call, up to a burst, or up to `cost` if that is more.
 
         rate: tokens per second.
         """
@@ -49,7 +49,7 @@ class Bucket(msgspec.Struct):
         self.filled_at = max(now, self.filled_at)
 
     def ready_at(self, now: int, rate: float, cost: float) -> int:
-        """Return when there are `cost` tokens."""
+        """Return the monotonic time (ns) at which `cost` tokens are available."""
         return now + int(max(0.0, (cost - self.tokens) / rate) * SECOND)
 
 
@@ -173,7 +173,7 @@ class SharedBudget:
         try:
             found = msgspec.json.decode(self._read, type=_Stored)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            self._warn("it is damaged; it is written anew", is_shared=True)
+            self._warn("damaged, written anew", is_shared=True)
             return
         if found.timeline == self._timeline:
             self.budget = found.budget

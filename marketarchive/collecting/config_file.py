@@ -154,7 +154,7 @@ def _model(known: Iterable[ConfigKey]) -> type[BaseModel]:
 
 
 def _problems(path: Path, error: ValidationError, known: Iterable[ConfigKey]) -> Iterable[str]:
-    """Yield what is wrong with a file, a sentence for each."""
+    """Yield the problems of a configuration file, a sentence for each."""
     by_place = {(key.section, key.name): key for key in known}
     sections = list(dict.fromkeys(section for section, _ in by_place))
     for each in error.errors():

@@ -17,7 +17,7 @@ IN_FLIGHT_S = 3.0
 
 
 class DownloadHandler(HTTP11DownloadHandler):
-    """Use it for `http` and `https`; what had arrived of an answer that is cut is archived."""
+    """Download handler of `http` and `https` that keeps what arrived of a cut answer, for the archive."""
 
     lazy = True
 

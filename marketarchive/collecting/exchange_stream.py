@@ -36,7 +36,7 @@ CHANNEL = Argument(
 
 
 class ExchangeStreamSpider(StreamSpider):
-    """Use it for an exchange: the markets of `symbols.csv`, as its column `symbol` names them."""
+    """Base class of spiders of an exchange's socket: the markets of the column `symbol` in `symbols.csv`."""
 
     feed = SPOT
     kind = SPOT

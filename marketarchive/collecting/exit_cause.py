@@ -51,7 +51,10 @@ class Failures:
         return feed in self._hosts
 
     def host(self, feed: str, default_url: str) -> str:
-        """Return who did not answer; `default_url` where no request was given up, as of a socket."""
+        """Return the host that did not answer.
+
+        That of `default_url` where no request failed, as of a socket.
+        """
         return self._hosts.get(feed) or urlsplit(default_url).hostname or "the venue"
 
     def detail(self, feed: str) -> str:

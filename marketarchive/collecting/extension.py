@@ -38,6 +38,7 @@ class RunExtension:
         self.run = Run(process, crawler.spider, crawler)
         self._watch: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
+        self._short_since: int | None = None  # wall ns from which on the disk has no room for more
         crawler.archive_run = self.run  # type: ignore[attr-defined]  # one object for spider, middleware, pipelines
         crawler.spider.run = self.run
         process.shutdown.join(self)
@@ -55,8 +56,11 @@ class RunExtension:
         def failed(error: DiskError) -> None:  # called by the writer's thread
             loop.call_soon_threadsafe(self._disk_failed, error)
 
-        self.run.process.writer.on_failure.append(failed)
+        process = self.run.process
+        process.writer.on_failure.append(failed)
         self._watch = loop.create_task(self._watching())
+        process.reports.allow_quiet(2 * (self.run.spider.arguments.interval or 0))
+        process.reports.begin()
 
     async def spider_closed(self, reason: str) -> None:
         await self._close(reason)
@@ -64,6 +68,8 @@ class RunExtension:
     # ---- what Shutdown calls ---------------------------------------------------------------------------
 
     def request_stop(self, reason: str) -> None:
+        if reason == "disk" and self._short_since is None:
+            self._short_since = self.run.clock.now_ns()
         self.run.request_stop(reason)
 
     def cut_off(self) -> None:
@@ -87,6 +93,9 @@ class RunExtension:
         for item in self.run.spider.abandon():  # it was cut off; a seq that was given is written
             if isinstance(item, RAW):
                 self.run.archive.write(item)
+        writer = self.run.process.writer
+        if self._short_since is not None and writer.shortage is not None and writer.failure is None:
+            self.run.archive.write_end_gap(self._short_since, "disk", str(writer.shortage))
         await self.run.close(reason)
         self.run.process.metrics.end(self.run)
         self.run.process.shutdown.leave(self, self.run.exit_code())
@@ -102,6 +111,8 @@ class RunExtension:
             if writer.failure is not None:
                 self._disk_failed(writer.failure)
                 return
+            if writer.shortage is not None and self.run.error is None:
+                self._disk_is_short(writer.shortage)
             if writer.is_stalled:
                 self._disk_failed(
                     DiskError(
@@ -115,8 +126,15 @@ class RunExtension:
                 self.run.clock.wait_s(from_seconds(CHECK_S if left is None else min(left, CHECK_S)))
             )
 
+    def _disk_is_short(self, error: DiskError) -> None:
+        """End the run while what is in flight can still be written."""
+        self.run.error = error
+        logger.critical("%s", error)
+        self.request_stop("disk")
+        self.run.process.shutdown.request("disk")
+
     def _disk_failed(self, error: DiskError) -> None:
-        if self.run.error is None:
+        if self.run.error is None or self.run.error is self.run.process.writer.shortage:
             self.run.error = error
             logger.critical("%s", error)
             self.run.request_stop("disk")

@@ -22,7 +22,7 @@ def current_feed() -> str:
 
 @contextmanager
 def working_for(spider: str) -> Iterator[None]:
-    """Have everything that begins within the block work for `spider`."""
+    """Attribute all tasks that start within the block, and their log lines, to `spider`."""
     before = _FEED.set(spider)
     try:
         yield

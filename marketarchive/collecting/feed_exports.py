@@ -137,7 +137,7 @@ class _DigitsEncoder(ScrapyJSONEncoder):
 
 
 class JsonExporter(_RowWriter, JsonItemExporter):
-    """Use it for one JSON list, `-O x.json`."""
+    """Exporter of one JSON list, `-O x.json`."""
 
     def __init__(self, file: BytesIO, **options: Any) -> None:
         super().__init__(file, **options)
@@ -145,7 +145,7 @@ class JsonExporter(_RowWriter, JsonItemExporter):
 
 
 class JsonLinesExporter(_RowWriter, JsonLinesItemExporter):
-    """Use it for one JSON object a line, `-o x.jsonl`."""
+    """Exporter of one JSON object a line, `-o x.jsonl`."""
 
     def __init__(self, file: BytesIO, **options: Any) -> None:
         super().__init__(file, **options)
@@ -153,7 +153,7 @@ class JsonLinesExporter(_RowWriter, JsonLinesItemExporter):
 
 
 class CsvExporter(_TextRows, CsvItemExporter):
-    """Use it for CSV, `-o x.csv`; a file that has rows already gets no second header."""
+    """Exporter of CSV, `-o x.csv`; a file that has rows already gets no second header."""
 
     def __init__(self, file: BytesIO, **options: Any) -> None:
         if file.seekable() and file.tell():
@@ -162,15 +162,15 @@ class CsvExporter(_TextRows, CsvItemExporter):
 
 
 class XmlExporter(_TextRows, XmlItemExporter):
-    """Use it for XML, `-O x.xml`."""
+    """Exporter of XML, `-O x.xml`."""
 
 
 class MarshalExporter(_TextRows, MarshalItemExporter):
-    """Use it for Python's marshal format."""
+    """Exporter of Python's marshal format."""
 
 
 class PickleExporter(_RowWriter, PickleItemExporter):
-    """Use it for Python's pickle format."""
+    """Exporter of Python's pickle format."""
 
 
 FORMATS: dict[str, type[BaseItemExporter]] = {

@@ -162,7 +162,7 @@ class Limiter:
         return budget.why if budget.open_until > latest else None
 
     def reconnects(self, endpoint: Endpoint) -> ReconnectPolicy:
-        """Return the one policy of connections to the endpoint, whoever opens them."""
+        """Return the reconnect policy of the endpoint, shared by all its connections of this process."""
         return self._policies.setdefault(endpoint.url, ReconnectPolicy(random.random))
 
     def back_off(self, endpoint: Endpoint, seconds: float) -> None:

@@ -13,7 +13,7 @@ from marketarchive.venues.book import BookSide
 
 
 class LiveBook(NamedTuple):
-    """A market's book as it stands: it changes with the next message, so use it at once."""
+    """Live view of a market's book: the next message changes it, so read it at once."""
 
     asset: str
     bids: BookSide
@@ -23,7 +23,7 @@ class LiveBook(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class BookSource:
-    """Gives the books of a venue that are proven at the moment it is asked."""
+    """Source of a venue's books: those that are proven at the moment of the call."""
 
     venue: str
     feed: str

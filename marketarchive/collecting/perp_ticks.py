@@ -32,7 +32,7 @@ class PerpTick:
         self._newest: dict[str, Answer] = {}  # that said something of a market
 
     def add(self, answer: Answer) -> Iterator[PerpRecord]:
-        """Take what an answer says, and yield the rows after the last one."""
+        """Add the values of an answer, and yield the tick's rows after the last one."""
         for row in () if answer.parsed is None else answer.parsed.statements:
             self._take(row, answer)
         self._expected -= 1

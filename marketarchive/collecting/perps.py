@@ -69,10 +69,10 @@ ACCEPTS = (ASSETS, START, END, PERIOD, INTERVAL, DURATION)
 
 
 class PerpsSpider(PollingSpider):
-    """Use it for a venue that declares `Venue.perps`: it has the arguments `ACCEPTS`.
+    """Base class of spiders of perpetuals: the venue declares `Venue.perps`; arguments are `ACCEPTS`.
 
-    Without an interval it lists what settled and the candles of the periods that end in start <= time <= end,
-    and of a failed request the part of the past that is missing is a gap. With one it asks for the present.
+    Without an interval it requests settlements and the candles of the periods that end in start <= time <=
+    end; what a failed request leaves missing is a gap. With one it polls the present.
     """
 
     feed = FEED
@@ -137,7 +137,7 @@ class PerpsSpider(PollingSpider):
             yield from PerpTick(self.venue, tick, self.contracts(), queries).rows(self.run.clock.now_ns())
 
     def _beside(self, tick: int, queries: Collection[Query]) -> Iterator[Query]:
-        """Yield what is requested at some ticks only: what loans cost, which contracts there are."""
+        """Yield the requests of some ticks only: rates of borrowing, lists of contracts."""
         if self._is_first or tick % HOUR == 0:
             yield from self.perps.once
         if self._is_first or tick % DAY == 0:
@@ -154,7 +154,7 @@ class PerpsSpider(PollingSpider):
     async def _past(self) -> None:
         due = self._rows_due()
         if due is None:
-            logger.warning("No period of %s ends in the time asked for", self.venue)
+            logger.warning("No period of %s ends in the requested time", self.venue)
             return
         instruments = await self.list_instruments()
         contracts = self.contracts()
@@ -180,7 +180,7 @@ class PerpsSpider(PollingSpider):
     _unlisted: AbstractSet[str] = frozenset()  # contracts that the venue does not list any more
 
     def _routes(self, contract: Series) -> list[Route]:
-        """Return what lists the past of a contract: files, where it is not listed any more."""
+        """Return the routes of a contract's past; files where the contract is no longer listed."""
         if contract.market not in self._unlisted:
             return [route for route in self.perps.routes if route.older_s != inf]
         kept = {route.kind for route in self.perps.routes if route.has_ended}
@@ -192,7 +192,7 @@ class PerpsSpider(PollingSpider):
 
     @property
     def period_s(self) -> int:
-        """Return what a row is of, seconds."""
+        """Return the period of a row, in seconds."""
         return int(self.arguments.others.get("period", PERIODS_S["8h"]))
 
     def _rows_due(self) -> Range | None:
@@ -205,7 +205,7 @@ class PerpsSpider(PollingSpider):
         return Range(to_ms(first), to_ms(last)) if first <= last else None
 
     async def list_instruments(self) -> dict[str, InstrumentsRow]:
-        """Return what the venue lists now, by its name for it: what came, nothing of what failed."""
+        """Return the contracts that the venue lists now, by symbol; pages that failed are missing."""
         found: dict[str, InstrumentsRow] = {}
         for first in self.perps.instruments:
             query: Query | None = first
@@ -222,7 +222,7 @@ class PerpsSpider(PollingSpider):
                     pages.check((row.market for row in rows), parsed.next_cursor)
                 except CursorError as error:
                     self.run.stats.inc_value("sweep/cursor_errors")
-                    logger.error("The list of contracts ended: %s", error)
+                    logger.error("The list of contracts was not read to its end: %s", error)
                     break
                 query = venues()[self.venue].next_page(query, parsed)
         return found
@@ -341,14 +341,14 @@ class PerpsSpider(PollingSpider):
     async def _fetch(
         self, query: Query, scope: Scope, wanted: Range | None = None, series: Series | None = None
     ) -> Parsed | None:
-        """Return what an answer says, None without one: what of `wanted` is missing then is a gap."""
+        """Return the parsed answer, None without one; then the missing part of `wanted` is a gap."""
         pending = PendingRequest(query, _items, self.feed, scope)
         if wanted is not None and series is not None:
             pending.from_ns, pending.to_ns = from_ms(wanted.first), from_ms(wanted.last)
             pending.detail = _described(series, wanted)
         answer = await self.submit_and_wait(pending)
         if answer.parsed is None and not pending.attempts and wanted is not None and series is not None:
-            detail = f"stopped before it was asked for: {_described(series, wanted)}"
+            detail = f"stopped before it was requested: {_described(series, wanted)}"
             self.put(self.run.gap("missed_tick", "ours", pending.from_ns or 0, pending.to_ns, scope, detail))
         return answer.parsed
 

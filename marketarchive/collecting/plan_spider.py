@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 class PlanSpider(Spider):
-    """Use it to give a plan a place in `scrapy list`: a subclass states `name` and `plan`.
+    """Spider that starts a plan, so that it stands in `scrapy list`: a subclass sets `name` and `plan`.
 
-    It requests nothing itself. Our `crawl` runs the plan, with the arguments that the plan takes; whoever
-    else starts it is told so, since an empty run would look like one that found nothing.
+    It requests nothing itself. Our `crawl` runs the plan, with the arguments that the plan takes; another
+    launcher gets an error, since an empty run would look like one that found nothing.
     """
 
     plan: ClassVar[str]
@@ -28,5 +28,5 @@ class PlanSpider(Spider):
 
     @classmethod
     def refusal(cls) -> str:
-        """Return what another launcher is told."""
+        """Return the error message for another launcher."""
         return f"{cls.name} is a plan of several spiders: start it with `{command('crawl', cls.name)}`"

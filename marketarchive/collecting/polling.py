@@ -1,4 +1,4 @@
-"""Asking at fixed wall-clock multiples, and the base of spiders that do."""
+"""Polling at fixed multiples of the wall clock, and the base class of spiders that do."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ MISSED_ROWS_MAX = 5_000
 
 
 class PollingSpider(SweepSpider):
-    """Use it when the same things are asked again and again: one pass and exit, or a tick each `interval`.
+    """Base class of polling spiders: one pass and exit, or a tick at each multiple of `interval`.
 
     Ticks are multiples of the interval since the epoch and keep to them; a slow answer does not delay the
-    next tick. A subclass writes `prepare`, `due` and `missed`.
+    next tick. A subclass implements `prepare`, `due` and `missed`.
     """
 
     async def prepare(self) -> None:

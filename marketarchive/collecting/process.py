@@ -11,6 +11,7 @@ from typing import Any
 from scrapy.settings import BaseSettings
 
 from marketarchive.archive.config import ArchiveConfig, files_from_settings
+from marketarchive.archive.disk_budget import DiskBudget
 from marketarchive.archive.files import Files
 from marketarchive.archive.recover import recover
 from marketarchive.archive.writer import ArchiveWriter
@@ -19,6 +20,7 @@ from marketarchive.collecting.limits import Limiter
 from marketarchive.collecting.metrics import Metrics, metrics_port
 from marketarchive.collecting.monitoring import check_monitoring
 from marketarchive.collecting.route import replaced, route, stand_ins
+from marketarchive.collecting.service_manager import ServiceManager, ServiceReports
 from marketarchive.collecting.shutdown import Shutdown
 from marketarchive.collecting.together.listener import Listener
 from marketarchive.exceptions import ConfigurationError, DiskError
@@ -53,17 +55,23 @@ class Process:
         self.listeners: list[Listener] = []  # of who wants to look
         self.limiter = Limiter(self.clock, share, settings.getfloat("RETRY_AFTER_MAX_S"), self.root)
         files, config = files_from_settings(settings), ArchiveConfig.from_settings(settings)
+        budget = DiskBudget.from_settings(settings)
+        quiet_s = settings.getfloat("WATCHDOG_QUIET_S")
+        manager = ServiceManager.from_environment()
         try:
             _touch(self.root, files)
+            _check_room(self.root, files, budget)
             for recovered in recover(self.root, self.clock, files, config).runs:
-                logger.warning("Recovered what an earlier run left open: %s", recovered)
+                logger.warning("Recovered from an earlier run that died: %s", recovered)
         except (DiskError, OSError) as error:
             cause = error.__cause__ if isinstance(error, DiskError) else error
             if isinstance(cause, OSError) and cause.errno in NOT_ALLOWED:
                 raise _refusal(self.root, cause) from error
             raise
-        self.writer = ArchiveWriter(self.root, self.clock, config, files)
+        self.writer = ArchiveWriter(self.root, self.clock, config, files, budget)
         self.writer.start()
+        self.reports = ServiceReports(manager, self.writer, quiet_s)
+        self.shutdown.on_request.append(self.reports.stopping)
         self.metrics = Metrics(self.writer, port)
         self._joined = _simulated(self.clock) if settings["ASYNCIO_EVENT_LOOP"] == FOLLOWED_LOOP else None
         if self._joined is not None:
@@ -89,7 +97,7 @@ class Process:
         return url if replaced(url, self._stand_ins) != url else ""
 
     def notify(self, item: Any) -> None:
-        """Give whoever looks an item that passes, or an Observation."""
+        """Pass an item that was scraped, or an Observation, to all listeners."""
         for listener in self.listeners:
             listener.take(item)
 
@@ -97,6 +105,7 @@ class Process:
         """Join the writer; every run must have been closed before."""
         if self._joined is not None:
             self._joined.leave()
+        self.reports.close()
         self.metrics.close()
         self.limiter.close()
         self.writer.close()
@@ -123,6 +132,13 @@ def _touch(root: Path, files: Files) -> None:
     for path in (manifests / "ledger.jsonl", root / "raw", root / "records"):
         if path.exists() and not os.access(path, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+
+def _check_room(root: Path, files: Files, budget: DiskBudget) -> None:
+    """Raise DiskError where a run would be stopped at once, before anything is sent."""
+    free = files.free(root)
+    if budget.level(free) == "stop":
+        raise DiskError(budget.message(free, root))
 
 
 def _refusal(root: Path, error: OSError) -> ConfigurationError:
@@ -163,7 +179,7 @@ QUIET = 21
 
 
 def log_errors_only(settings: BaseSettings) -> None:
-    """Leave the terminal to a command that shows by itself what a log would tell."""
+    """Log errors only: the command shows its own progress on the terminal."""
     settings.set("LOG_LEVEL", "ERROR", QUIET)
 
 

@@ -81,7 +81,7 @@ class ReceiptMiddleware:
         return response
 
     def process_exception(self, request: Request, exception: Exception) -> None:
-        """Keep what had come when our time-out cut an answer; its status Scrapy does not tell."""
+        """Keep the part of an answer that arrived before our time-out; Scrapy does not report its status."""
         arriving: Arriving | None = request.meta.pop("arriving", None)
         if arriving is not None and isinstance(exception, DownloadTimeoutError):
             self._stamp(request, arriving.headers, b"".join(arriving.chunks), (TIMED_OUT,))

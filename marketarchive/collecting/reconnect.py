@@ -1,4 +1,4 @@
-"""When the next connection to an endpoint may be opened."""
+"""Reconnect policy: when the next connection to an endpoint may be opened."""
 
 from __future__ import annotations
 

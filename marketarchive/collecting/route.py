@@ -17,7 +17,7 @@ from marketarchive.venues.endpoint import Address
 def stand_ins(settings: BaseSettings) -> dict[str, str]:
     """Return URL of a venue -> URL that the user puts in its place. Raises ConfigurationError.
 
-    In a simulation only those count that are the simulator's: nothing else is asked then.
+    In a simulation only the simulator's count: no other host is requested then.
     """
     simulator = settings.get("SIMULATOR_URL") or ""
     found = {}

@@ -29,6 +29,9 @@ logger = logging.getLogger(__name__)
 LOG_AGAIN_S = 60.0
 """All gaps are recorded; of each reason one is logged in this time (wall)."""
 
+NAMED_MARKETS = 32
+"""More markets than these a manifest only counts: answers in raw say what they are, and the master does."""
+
 DOWN_SINCE = "COLLECT_DOWN_SINCE"
 """Set by a collection: since when nobody listens to what the spider is to listen to."""
 
@@ -96,7 +99,7 @@ class Run:
 
     @property
     def ends_at(self) -> int | None:
-        """Return the wall ns at which the run shall end; None = no duration."""
+        """Return the end of the run (wall ns) that its duration sets; None without a duration."""
         duration = self.spider.arguments.duration
         if duration is None or self.counted_from is None:
             return None
@@ -128,7 +131,7 @@ class Run:
             self.last_data[feed] = at
 
     def request_stop(self, reason: str) -> None:
-        """Ask the spider to end; the first reason stays."""
+        """Request that the spider ends; the first reason stays."""
         if self.stop_reason is None:
             self.stop_reason = reason
             with working_for(self._feed):  # whoever asks works for none
@@ -178,13 +181,14 @@ class Run:
             logger.warning(message, *values)
 
     def exit_code(self) -> int:
-        """Return what the process says to cron and systemd."""
+        """Return the run's exit code for cron and systemd."""
         return self.exit().code
 
     def exit(self) -> Exit:
         """Return the exit code, and why it is not 0."""
+        writer = self.process.writer
         if isinstance(self.error, DiskError) or self.stop_reason == "disk":
-            return Exit(DISK, str(self.error or self.process.writer.failure or "the disk failed"))
+            return Exit(DISK, str(self.error or writer.failure or writer.shortage or "the disk failed"))
         if self.error:
             return Exit(FAILED, str(self.error))
         stats = self.stats.get_stats()
@@ -251,12 +255,15 @@ class Run:
             "sweeps": part("sweep/"),
             "cycles": part("cycles/"),
             "master": part("master/"),
-            "markets": {"count": len(self.markets), "tracked": self.markets},
+            "markets": stated_markets(self.markets),
             "simulated_time": self._meter.summary(),
         }
 
     async def close(self, reason: str) -> None:
-        """Seal everything; a failing disk becomes the run's error, told by the exit code."""
+        """Seal all segments and write the manifest.
+
+        A failing disk becomes the run's error, and so the exit code.
+        """
         self.finish_reason = reason
         try:
             await seal(self.process, self.archive, self.stop_reason or reason, self.summary())
@@ -265,6 +272,12 @@ class Run:
                 self.error = error
                 logger.critical("%s", error)
         logging.root.removeHandler(self._last_exception)
+
+
+def stated_markets(markets: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return what a manifest says of a run's markets: how many, and few by name; raw tells of all."""
+    named = {"tracked": dict(markets)} if len(markets) <= NAMED_MARKETS else {}
+    return {"count": len(markets), **named}
 
 
 async def seal(process: Process, archive: RunArchive, reason: str, summary: Mapping[str, Any]) -> None:
@@ -290,7 +303,10 @@ def stop_runs(crawlers: Iterable[Crawler], reason: str) -> None:
 
 
 def exit_of(crawler: Crawler, error: BaseException | None) -> Exit:
-    """Return the run's, after its crawl raised `error`; without a run 3 when that was the disk, else 1."""
+    """Return the exit code of the crawl's run after `error`.
+
+    Without a run 3 for the disk's failure, else 1.
+    """
     run = run_of(crawler)
     if run is None:
         return Exit(DISK if isinstance(error, DiskError) else FAILED, str(error))

@@ -1,16 +1,16 @@
-"""End of a collector's process: the first wish to stop, its consequences, and a last resort.
+"""Shutdown of a collector's process: the first request to stop, its steps, and a last resort.
 
-A wish may come at any moment: before a run, a spider or Scrapy's engine exists, and while the event loop is
-blocked. So a thread of its own receives it (signals reach it by Python's wake-up descriptor), remembers it
-and takes four steps, each at its time after the first wish:
+A request may come at any moment: before a run, a spider or Scrapy's engine exists, and while the event loop
+is blocked. So a thread of its own receives it (signals reach it by Python's wake-up descriptor), remembers it
+and takes four steps, each at its time after the first request:
 
-1. at once: everything that takes part is asked to end by itself.
+1. at once: every participant is requested to end by itself.
 2. after GRACE_S, or with a second signal: what has not ended is cut off. Spiders hand nothing over any more.
 3. after SEAL_S: runs are sealed without waiting for Scrapy.
 4. after END_S, or when step 3 is done: the process ends, whatever still holds it.
 
-Scrapy's engine is never told to stop, since `Crawler.stop_async` has two ways never to end (2.19): an item of
-`start` that is in the pipelines meanwhile is waited for, but nothing tells when it has passed; and a stop
+Scrapy's engine is never stopped, since `Crawler.stop_async` has two ways never to end (2.19): an item of
+`start` that is in the pipelines meanwhile is waited for, but nothing reports that it has passed; and a stop
 before the engine runs only sets a flag, by which Scrapy later takes the engine for stopped.
 """
 
@@ -74,6 +74,8 @@ class Shutdown:
         self._requests: deque[str] = deque()
         self._pipe: tuple[int, int] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self.on_request: list[Callable[[], None]] = []
+        """Called by the thread when the process is first asked to end."""
 
     def watch(self, loop: asyncio.AbstractEventLoop) -> None:
         """Receive signals from now on, and end the process. Call it in the main thread."""
@@ -89,12 +91,12 @@ class Shutdown:
         threading.Thread(target=self._keep, args=(reader,), name="shutdown", daemon=True).start()
 
     def request(self, reason: str) -> None:
-        """Ask the process to end; the first reason stays. Call it from any thread."""
+        """Request that the process ends; the first reason stays. Call it from any thread."""
         self._requests.append(reason)
         self._wake()
 
     def join(self, participant: Participant) -> None:
-        """Have `participant` end with the process, also if that was asked to end before."""
+        """Register `participant` to end with the process; at once if that was requested before."""
         self._participants.append(participant)
         self._has_opened = True
         if self._is_requested:
@@ -120,6 +122,8 @@ class Shutdown:
     def _keep(self, reader: int) -> None:
         while self._reason is None:
             self._receive(reader, None)
+        for call in list(self.on_request):
+            call()
         begun = time.monotonic()
         steps: tuple[tuple[float, Callable[[], bool], Callable[[], None]], ...] = (
             (0.0, lambda: True, lambda: self._call(self._request_all)),

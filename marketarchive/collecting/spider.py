@@ -79,10 +79,12 @@ _DONE = object()
 
 
 class ArchiveSpider(Spider):
-    """Use it when neither SweepSpider (pages until the end) nor PollingSpider (ticks) fits.
+    """Base class of all spiders.
 
-    A subclass states `venue`, `feed`, `accepts` and writes `async def main`, which calls `submit`. All that
-    leaves the spider outside a callback goes through one output queue that `start` drains: so `start` ends by
+    Derive from it where neither SweepSpider (pages) nor PollingSpider (ticks) fits.
+
+    A subclass sets `venue`, `feed`, `accepts` and implements `async def main`, which calls `submit`. All that
+    the spider sends outside a callback goes through one output queue that `start` drains: so `start` ends by
     itself when all requests are complete, and nothing is lost when the run is requested to stop.
     """
 
@@ -154,7 +156,7 @@ class ArchiveSpider(Spider):
         return self.axis.at(self.run.clock.mono_ns())
 
     def address(self, query: Query) -> str:
-        """Return where the venue answers a query, without its parameters."""
+        """Return the URL of a query without its parameters."""
         return query.url
 
     def submit(self, pending: PendingRequest) -> None:
@@ -171,7 +173,10 @@ class ArchiveSpider(Spider):
             self._output_queue.put_nowait(thing)
 
     def queued_items(self) -> list[Any]:
-        """Return what was put and not handed over to Scrapy yet, the oldest first; it stays in the queue."""
+        """Return the queued items that Scrapy has not received yet, the oldest first.
+
+        They stay in the queue.
+        """
         queued = self._empty_output_queue()
         for thing in queued:
             self._output_queue.put_nowait(thing)
@@ -198,7 +203,7 @@ class ArchiveSpider(Spider):
         self._output_queue.put_nowait(_DONE)
 
     def abandon(self) -> list[Any]:
-        """End what still waits, and return what `start` was not allowed to hand over any more."""
+        """Cancel what still waits, and return the items that `start` may no longer hand over to Scrapy."""
         for task in self._tasks:
             task.cancel()
         left, self._withheld = self.queued_items(), []
@@ -237,7 +242,7 @@ class ArchiveSpider(Spider):
         """Wait until every item that `start` yielded has passed the pipelines.
 
         Scrapy looks only once, when it closes a spider, whether such an item is on its way; if so, nothing
-        ever tells it that the item has passed, and the close never ends.
+        ever reports that the item has passed, and the close never ends.
         """
         scraper = self.crawler.engine.scraper
         while scraper.slot is not None and scraper.slot.itemproc_size:  # noqa: ASYNC110  (it has no event)

@@ -45,9 +45,9 @@ class Pages:
 
 
 class SweepSpider(ArchiveSpider):
-    """Use it when a venue lists things in pages: one sweep and exit, or one each `interval`.
+    """Base class of spiders of paginated lists: one sweep and exit, or one at each multiple of `interval`.
 
-    A subclass writes `async def sweep_once`, which calls `sweep` and `ask`.
+    A subclass implements `async def sweep_once`, which calls `sweep` and `fetch`.
     """
 
     async def sweep_once(self) -> None:
@@ -98,7 +98,7 @@ class SweepSpider(ArchiveSpider):
             try:
                 pages.check(answer.parsed.keys, answer.parsed.next_cursor)
             except CursorError as error:
-                logger.error("Sweep of %s ended: %s", query.endpoint.name, error)
+                logger.error("Sweep of %s stopped before its end: %s", query.endpoint.name, error)
                 self.put_cursor_gap(query, feed, started, f"{error}: {_selection(query)}")
                 self.close_reason = "sweep_cursor_loop"
                 return False

@@ -1,4 +1,4 @@
-"""Looking markets up again and again, and asking about them with a cadence meanwhile; for any venue."""
+"""Base classes of spiders that discover markets repeatedly and poll those that are open; for any venue."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ LOOK_UP_S = 60
 
 
 class LookUpSpider(SweepSpider):
-    """Use it where markets come and go: a subclass writes `look_up`."""
+    """Base class of spiders whose markets change during the run: a subclass implements `look_up`."""
 
     async def look_up(self) -> None:
-        """Add what the venue lists now, and let go of what is over."""
+        """Add the markets that the venue lists now, and stop tracking those that are closed."""
         raise NotImplementedError
 
-    async def keep_looking_up(self) -> None:
+    async def keep_discovering(self) -> None:
         """Look up for ever; the first look-up is the caller's."""
         while await sleep(self.run.clock, LOOK_UP_S, self.run.stop):
             if self.run.counted_from is not None:  # the first look-up is done
@@ -25,13 +25,13 @@ class LookUpSpider(SweepSpider):
 
 
 class TrackingPollingSpider(LookUpSpider, PollingSpider):
-    """Use it when the same question is asked of every chosen market while it is open."""
+    """Base class of spiders that send the same request for every chosen market while it is open."""
 
     async def prepare(self) -> None:
         await self.look_up()
 
     async def main(self) -> None:
-        looking_up = self.spawn(self.keep_looking_up())
+        looking_up = self.spawn(self.keep_discovering())
         try:
             await super().main()
         finally:

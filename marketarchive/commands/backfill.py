@@ -61,10 +61,13 @@ class Command(CrawlingCommand):
             dest="start",
             metavar="TIME",
             required=True,
-            help="markets that ended from then on (ISO 8601)",
+            help="only markets that ended at or after (ISO 8601)",
         )
         parser.add_argument(
-            "--to", dest="end", metavar="TIME", help="and before then (default: today's 00:00 UTC)"
+            "--to",
+            dest="end",
+            metavar="TIME",
+            help="only markets that ended before (default: today's 00:00 UTC)",
         )
         parser.add_argument("--platform", default="all", metavar="NAME", help="one platform (default: all)")
         parser.add_argument("--json", action="store_true", help="print one JSON object")

@@ -40,7 +40,7 @@ class Command(OfflineCommand):
             "--since", metavar="TIME", help="only rounds that end at or after (ISO 8601, or 1d: a day ago)"
         )
         parser.add_argument("--until", metavar="TIME", help="only rounds that start before")
-        parser.add_argument("--assets", metavar="BTC,ETH", help="only rounds of these")
+        parser.add_argument("--assets", metavar="BTC,ETH", help="only rounds of these assets")
         parser.add_argument("--json", action="store_true", help="print one JSON object, with every window")
 
     def work(self, args: list[str], opts: argparse.Namespace) -> int:

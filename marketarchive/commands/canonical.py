@@ -34,8 +34,13 @@ class Command(OfflineCommand):
             help="only UTC days of starts that end after (ISO 8601, or 1d: a day ago)",
         )
         parser.add_argument("--until", metavar="TIME", help="only UTC days of starts that begin before")
-        parser.add_argument("--clock", choices=CLOCKS, default=CLOCKS[0], help="(default: observation)")
-        parser.add_argument("--assets", metavar="BTC,ETH", help="only rounds of these")
+        parser.add_argument(
+            "--clock",
+            choices=CLOCKS,
+            default=CLOCKS[0],
+            help="when a value counts as known: at its time or at its receipt (default: observation)",
+        )
+        parser.add_argument("--assets", metavar="BTC,ETH", help="only rounds of these assets")
         parser.add_argument(
             "--carry",
             type=int,
@@ -69,12 +74,12 @@ class Command(OfflineCommand):
 def _text(done: Canonical) -> str:
     if not done.markets:
         return (
-            f"no labelled round is meant: run `{command('ground-truth')}`, or ask for other days and assets"
+            f"no labelled round is chosen: run `{command('ground-truth')}`, or choose other days and assets"
         )
     if done.manifest is None:
         return f"up to date: {done.path}, {done.rows:,} rows"
     return (
-        f"made     {done.path}: {done.rows:,} rows; {done.markets:,} rounds were asked for, "
+        f"made     {done.path}: {done.rows:,} rows; {done.markets:,} rounds were chosen, "
         f"parts (day and asset): {len(done.made)} made, {len(done.kept)} kept, {len(done.dropped)} dropped\n"
         f"manifest {done.manifest}"
     )

@@ -102,7 +102,7 @@ class Command(CrawlingCommand):
         self.collect(named, given, opts.duration, left_out, log)
 
     def own_log(self) -> TerminalLog | None:
-        """Return what shows log lines above the table of a terminal, where the user leaves it to us."""
+        """Return the handler that shows log lines above the terminal's table, where the user set no other."""
         assert self.settings is not None
         if not self._has_own_log:
             return None
@@ -148,7 +148,7 @@ class Command(CrawlingCommand):
         self.exitcode = collection.exit_code
         shutdown.finish(self.exitcode)
         with suppress(OSError):  # the terminal is gone
-            self._tell(collection, path)
+            self._print_summary(collection, path)
         Process.close_all()
         with suppress(OSError):
             for text in collection.last_lines():
@@ -165,7 +165,7 @@ class Command(CrawlingCommand):
         self.console.print(Text(f"Log lines below WARNING: {path}", "dim"), soft_wrap=True)
         return path
 
-    def _tell(self, collection: Collection, log: Path | None) -> None:
+    def _print_summary(self, collection: Collection, log: Path | None) -> None:
         summary = summarize(collection, log)
         if self.console.is_terminal:
             print_summary(summary, self.console)
@@ -174,7 +174,10 @@ class Command(CrawlingCommand):
                 print(f"collect: {text}", file=sys.stderr)
 
     def _choose(self, named: Sequence[Plan], given: Mapping[str, str], left_out: Many[str]) -> list[Chosen]:
-        """Return what of these plans can be collected here. Raises ArgumentError, ConfigurationError."""
+        """Return the feeds of these plans that can be collected here.
+
+        Raises ArgumentError, ConfigurationError.
+        """
         taken = {argument.name for plan in named for argument in plan.takes}
         if unknown := sorted(given.keys() - taken):
             raise ArgumentError(f"{' and '.join(plan.name for plan in named)} takes no --{unknown[0]}")
@@ -211,7 +214,7 @@ class Command(CrawlingCommand):
 
 async def _collect(collection: Collection, view: LiveView) -> None:
     looking = asyncio.ensure_future(view.keep())  # runs first, so that log lines pass above its table
-    looking.add_done_callback(_tell_fault)
+    looking.add_done_callback(_log_failure)
     try:
         await collection.collect()
     finally:
@@ -219,9 +222,9 @@ async def _collect(collection: Collection, view: LiveView) -> None:
         await asyncio.wait({looking})
 
 
-def _tell_fault(looking: asyncio.Task[Any]) -> None:
+def _log_failure(looking: asyncio.Task[Any]) -> None:
     if not looking.cancelled() and (error := looking.exception()) is not None:
-        logger.error("Nothing is shown any more; collecting goes on", exc_info=error)
+        logger.error("The display failed; collecting goes on", exc_info=error)
 
 
 def _plan_lines() -> list[str]:
@@ -231,7 +234,7 @@ def _plan_lines() -> list[str]:
 
 
 def _optional() -> dict[str, str]:
-    """Return what each option leaves out."""
+    """Return the feeds that each option leaves out."""
     feeds = (feed for plan in plans().values() for feed in plan.feeds(plan.arguments({})))
     return {feed.option: feed.title for feed in feeds if feed.option}
 

@@ -111,7 +111,7 @@ def unknown_spider(name: str, names: Sequence[str]) -> str:
 
 
 def exit_code(crawler: Crawler, error: BaseException | None) -> int:
-    """Return the run's; what kept it from being opened is told."""
+    """Return the exit code of the crawl's run; a failure to open the run is logged."""
     if run_of(crawler) is None:
         print(f"crawl: {error}", file=sys.stderr)
     return exit_of(crawler, error).code

@@ -33,7 +33,7 @@ class Command(ConfiguredCommand):
         super().add_options(parser)
         parser.add_argument("--no-pages", action="store_true", help="without a browser: about three minutes")
         parser.add_argument(
-            "--minutes", type=int, default=MINUTES, help=f"simulated ones, 8 at least (default: {MINUTES})"
+            "--minutes", type=int, default=MINUTES, help=f"simulated minutes, 8 at least (default: {MINUTES})"
         )
         parser.add_argument(
             "--speed",

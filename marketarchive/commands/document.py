@@ -161,7 +161,7 @@ def _options_table(options: Iterable[argparse.Action]) -> list[str]:
 
 
 def document(spiders: list[type[ArchiveSpider]]) -> str:
-    """Write the page of these spiders."""
+    """Return docs/SPIDERS.md for these spiders as Markdown."""
     found = {each.name: each for spider in spiders for each in spider.accepts}
     rows = [f"| `{name}={each.example}` | {each.meaning} |" for name, each in sorted(found.items())]
     table = ["| argument | meaning |", "|---|---|", *rows, ""]

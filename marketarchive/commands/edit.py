@@ -1,4 +1,4 @@
-"""`scrapy edit SPIDER`: Scrapy's own, with a sentence where there is no such editor."""
+"""`scrapy edit SPIDER`: Scrapy's own, with an error message where the editor does not exist."""
 
 from __future__ import annotations
 

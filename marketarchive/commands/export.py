@@ -51,16 +51,19 @@ class Command(OfflineCommand):
             required=True,
             metavar="NAME,...",
             help=f"a series: a file of records/ without its day; or {', '.join(declared_tables())}; or "
-            f"{ALL}: whatever this archive can have",
+            f"{ALL}: every table of this archive",
         )
         parser.add_argument(
-            "--format", default="csv", metavar="|".join(declared_formats()), help="the form (default: csv)"
+            "--format",
+            default="csv",
+            metavar="|".join(declared_formats()),
+            help="format of the files (default: csv)",
         )
         parser.add_argument(
             "--since", metavar="TIME", help="only ticks at or after (ISO 8601, or 1d: a day ago)"
         )
         parser.add_argument("--until", metavar="TIME", help="only ticks before")
-        parser.add_argument("--assets", metavar="BTC,ETH", help="only rows of these")
+        parser.add_argument("--assets", metavar="BTC,ETH", help="only rows of these assets")
         parser.add_argument(
             "--no-preopen", action="store_true", help="leave out the rows of a market before its start"
         )
@@ -71,7 +74,7 @@ class Command(OfflineCommand):
                 parser.add_argument(each.flag, action="store_true", help=what)
             else:
                 parser.add_argument(each.flag, metavar=each.metavar, help=what)
-        parser.add_argument("--output", type=Path, metavar="FILE", help="another file, of one table")
+        parser.add_argument("--output", type=Path, metavar="FILE", help="file to write, of one table")
 
     def work(self, args: list[str], opts: argparse.Namespace) -> int:
         assert self.settings is not None
@@ -134,7 +137,7 @@ class Command(OfflineCommand):
     def _write(
         self, table: ExportedTable, request: ExportRequest, opts: argparse.Namespace
     ) -> ExportedFile | None:
-        """Write one table and print what became of it; None where it was passed over."""
+        """Write one table and print its result; None where the table was skipped."""
         target = opts.output or self._folder()
         try:
             opened, form = in_format(table, opts.format)

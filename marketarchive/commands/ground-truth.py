@@ -43,7 +43,9 @@ class Command(OfflineCommand):
             "--since", metavar="TIME", help="only windows that end at or after (ISO 8601, or 1d: a day ago)"
         )
         parser.add_argument("--until", metavar="TIME", help="only windows that start before")
-        parser.add_argument("--recording", metavar="DIR", help="label the markets of a recording's folder")
+        parser.add_argument(
+            "--recording", metavar="DIR", help="label the markets of a folder with a recording"
+        )
         parser.add_argument("--output", metavar="DIR", help="with --recording: write both files below DIR")
         parser.add_argument(
             "--estimate", action="store_true", help="estimate prices that nothing states (verdict estimated)"

@@ -53,12 +53,12 @@ class Command(OfflineCommand):
             action="append",
             default=[],
             metavar="NAME=VALUE",
-            help="as of the spider: series, output; start takes duration too",
+            help="arguments of the spider: series, output; start accepts duration too",
         )
 
     def work(self, args: list[str], opts: argparse.Namespace) -> int:
         if len(args) != 1 or args[0] not in VERBS:
-            raise UsageError(f"say one of {', '.join(VERBS)}", print_help=False)
+            raise UsageError(f"name one of {', '.join(VERBS)}", print_help=False)
         try:
             given = arglist_to_dict(opts.arguments)
         except ValueError as error:
@@ -119,7 +119,7 @@ class Command(OfflineCommand):
         return 1 if any(each.outcome == "refused" for each in done) else 0
 
     def _folder(self, arguments: Arguments) -> Path:
-        """Return where PID file and log stand."""
+        """Return the folder of PID file and log."""
         assert self.settings is not None
         return output(arguments) or output_dir(self.settings)
 

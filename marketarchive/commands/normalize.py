@@ -39,12 +39,12 @@ class Command(OfflineCommand):
         )
         parser.add_argument("--until", metavar="TIME", help="only days before")
         parser.add_argument(
-            "--no-verify", action="store_true", help="do not recompute the hashes of books and changes"
+            "--no-verify", action="store_true", help="do not recompute the hashes of books and deltas"
         )
         parser.add_argument(
             "--processes",
             metavar="N",
-            help="make so many days of feeds at once; by default as many as there are processors, or one if "
+            help="days of feeds made at once; by default as many as there are processors, or one if "
             "there is little to do",
         )
         parser.add_argument("--strict", action="store_true", help="exit code 1 when a sanity check fails")

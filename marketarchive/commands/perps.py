@@ -42,7 +42,7 @@ class _Venue:
     is_stopped: bool = False
 
     def of(self, given: Mapping[str, str]) -> dict[str, str]:
-        """Return the arguments of its spider: of the assets those that it has."""
+        """Return the arguments of the venue's spider: of `given` assets only those that it lists."""
         if "assets" not in given:
             return dict(given)
         known = symbols(self.spider.venue)
@@ -50,7 +50,7 @@ class _Venue:
 
     @property
     def is_due(self) -> bool:
-        """Return whether to try again: not where the venue refuses us, or does not serve what is missing."""
+        """Return whether to crawl again: not where the venue refuses us or does not serve the data."""
         if self.is_stopped or self.attempts >= ATTEMPTS or self.code in (BLOCKED, DISK):
             return False
         return not self.attempts or self.code != FINISHED or bool(PASSING & self.gaps.keys())
@@ -77,9 +77,9 @@ class Command(CrawlingCommand):
         parser.add_argument("--start", metavar="TIME", help="the first row (ISO 8601; default: 7 days ago)")
         parser.add_argument("--end", metavar="TIME", help="the last row (default: now)")
         parser.add_argument("--period", metavar="8h", default="8h", help="30m, 1h, 8h or 1d (default: 8h)")
-        parser.add_argument("--assets", metavar="BTC,ETH", help="only these (default: all)")
+        parser.add_argument("--assets", metavar="BTC,ETH", help="only these assets (default: all)")
         parser.add_argument(
-            "--no-crawl", action="store_true", help="only make the files, of what is archived already"
+            "--no-crawl", action="store_true", help="only make the files, from what is archived"
         )
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 

@@ -52,7 +52,7 @@ class Command(CrawlingCommand):
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         super().add_options(parser)
-        parser.add_argument("--perps", action="store_true", help="ask all venues that have perpetuals")
+        parser.add_argument("--perps", action="store_true", help="probe all venues that have perpetuals")
         parser.add_argument("--json", action="store_true", help="print one JSON object: which venues passed")
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:

@@ -1,4 +1,4 @@
-"""`scrapy recover`: what a run that died left open is sealed, entered, and its loss written down."""
+"""`scrapy recover`: seal the open segments of dead runs, enter them in the ledger, record their gaps."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from marketarchive.offline import OfflineCommand
 
 class Command(OfflineCommand):
     def short_desc(self) -> str:
-        return "Seal what dead runs left open and record their loss; living runs are left alone"
+        return (
+            "Seal the open segments of dead runs and record their gaps; runs that are alive are not touched"
+        )
 
     def work(self, args: list[str], opts: argparse.Namespace) -> int:
         assert self.settings is not None

@@ -31,11 +31,13 @@ class Command(OfflineCommand):
         parser.add_argument(
             "--since",
             metavar="TIME",
-            help="from then on (ISO 8601, or 1d: a day ago; default: the last 24 hours recorded)",
+            help="only data at or after (ISO 8601, or 1d: a day ago; default: the last 24 hours recorded)",
         )
-        parser.add_argument("--until", metavar="TIME", help="up to then (default: the newest sealed line)")
-        parser.add_argument("--assets", metavar="BTC,ETH", help="only rounds and prices of these")
-        parser.add_argument("--output", metavar="FILE", help="there, in place of a name in reports/")
+        parser.add_argument(
+            "--until", metavar="TIME", help="only data before (default: the newest sealed line)"
+        )
+        parser.add_argument("--assets", metavar="BTC,ETH", help="only rounds and prices of these assets")
+        parser.add_argument("--output", metavar="FILE", help="file to write (default: a name in reports/)")
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def work(self, args: list[str], opts: argparse.Namespace) -> int:

@@ -28,21 +28,22 @@ class Command(OfflineCommand):
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         super().add_options(parser)
-        parser.add_argument("--port", type=int, default=8900, help="0: any free one (default: 8900)")
+        parser.add_argument(
+            "--port", type=int, default=8900, help="port to listen on, 0: any free one (default: 8900)"
+        )
         parser.add_argument(
             "--speed",
             type=float,
             default=1.0,
-            help="simulated seconds per second, at most: time waits for whoever is late (default: 1)",
+            help="simulated seconds per second, at most: time waits for late participants (default: 1)",
         )
         parser.add_argument(
             "--pace",
             choices=("follow", "fixed"),
             default="follow",
-            help="fixed: the speed holds whoever is late, for clients that know nothing of this time "
-            "(default: follow)",
+            help="fixed: constant speed, for clients that do not know simulated time (default: follow)",
         )
-        parser.add_argument("--seed", type=int, default=1, help="of the world (default: 1)")
+        parser.add_argument("--seed", type=int, default=1, help="seed of the simulated world (default: 1)")
         parser.add_argument(
             "--catalog-markets",
             type=int,

@@ -7,7 +7,6 @@ import json
 import os
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, get_args
@@ -18,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 from scrapy.settings import BaseSettings
 
+from marketarchive.archive.disk_budget import DiskBudget
 from marketarchive.archive.health import Expected, problems
 from marketarchive.archive.status import FeedStatus, RunStatus, State, Status, status
 from marketarchive.collecting.arguments import seconds
@@ -31,7 +31,6 @@ from marketarchive.offline import OfflineCommand
 from marketarchive.times import iso, to_seconds
 
 LISTED = 15
-MIN_FREE_MB = 2048
 STYLES = {"alive": "green", "dead": "bold red", "recovered": "yellow", "unknown": "yellow"}
 
 
@@ -92,13 +91,6 @@ class Command(OfflineCommand):
             metavar="VENUE/FEED",
             help="with --check: as --expect with --max-age, and feeds that are not named may be of any age",
         )
-        parser.add_argument(
-            "--min-free",
-            type=int,
-            default=MIN_FREE_MB,
-            metavar="MB",
-            help=f"with --check: megabytes that are to be free on the disk (default: {MIN_FREE_MB})",
-        )
         parser.add_argument("--watch", action="store_true", help="show it again and again, until Ctrl+C")
         parser.add_argument(
             "--interval", metavar="SPAN", default="5s", help="with --watch: so often (default: 5s)"
@@ -116,19 +108,26 @@ class Command(OfflineCommand):
             return self._watch(opts.runs, seconds("--interval", opts.interval))
         clock = self.clock
         master = _master(self.settings, clock.now_ns())
-        found = status(self.root, clock)
+        budget = DiskBudget.from_settings(self.settings)
+        found = status(self.root, clock, None if opts.json else opts.runs)
         if opts.json:
-            print(json.dumps(_document(found, master), indent=1))
+            level = budget.level(found.free)
+            print(json.dumps({**_document(found, master), "disk_level": level}, indent=1))
         else:
-            _show(found, master, opts.runs, Console(width=None if sys.stdout.isatty() else 100))
+            console = Console(width=None if sys.stdout.isatty() else 100)
+            _show(found, master, opts.runs, console)
+            if short := budget.message(found.free, found.root):
+                console.print(Text(f"\n{short}."))
         return 1 if found.problems else 0
 
     def _check(self, opts: argparse.Namespace) -> int:
+        assert self.settings is not None
         max_age = seconds("--max-age", opts.max_age)
         expected = [_expected(text, max_age) for text in opts.feed]
         expected += [_expected(text, None) for text in opts.expect]
         found = status(self.root, self.clock)
-        wrong = problems(found, expected, max_age, opts.min_free * 10**6, only_expected=bool(opts.feed))
+        budget = DiskBudget.from_settings(self.settings)
+        wrong = problems(found, expected, max_age, budget, only_expected=bool(opts.feed))
         document = {
             "ok": not wrong,
             "at_utc": iso(found.at),
@@ -148,7 +147,7 @@ class Command(OfflineCommand):
         try:
             while True:
                 clock = self.clock
-                found, master = status(self.root, clock), _master(self.settings, clock.now_ns())
+                found, master = status(self.root, clock, runs), _master(self.settings, clock.now_ns())
                 if is_terminal:
                     console.control(Control.clear(), Control.home())
                 _show(found, master, runs, console)
@@ -240,12 +239,22 @@ def _catalogue(held: MasterCounts) -> list[dict[str, Any]]:
 
 
 def _totals(found: Status) -> dict[str, int]:
-    states = Counter(run.state for run in found.runs)
-    names = ("sealed", "recovered", "torn", "open", "lines", "bytes", "open_bytes", "invalid")
+    names = (
+        "sealed",
+        "recovered",
+        "torn",
+        "open",
+        "moved",
+        "lines",
+        "bytes",
+        "open_bytes",
+        "moved_bytes",
+        "invalid",
+    )
     return {
-        **{f"runs_{state}": count for state, count in sorted(states.items())},
+        **{f"runs_{state}": count for state, count in sorted(found.states.items())},
         **{name: sum(getattr(feed, name) for feed in found.feeds) for name in names},
-        "rows_of_ended_runs": sum(run.rows or 0 for run in found.runs),
+        "rows_of_ended_runs": found.rows,
     }
 
 
@@ -261,10 +270,12 @@ def _feed(found: Status, feed: FeedStatus) -> dict[str, Any]:
             "recovered": feed.recovered,
             "torn": feed.torn,
             "open": feed.open,
+            "moved": feed.moved,
         },
         "lines": feed.lines,
         "bytes": feed.bytes,
         "open_bytes": feed.open_bytes,
+        "moved_bytes": feed.moved_bytes,
         "invalid": feed.invalid,
         "gaps_last_24h": dict(feed.gaps_24h),
         "gaps": dict(feed.gaps),
@@ -339,6 +350,9 @@ def _facts(found: Status, master: Master) -> Iterator[tuple[str, str]]:
     segments = f"{totals['sealed']:,} sealed, {totals['recovered']:,} recovered, {totals['open']:,} open"
     lines = f"{totals['lines']:,} lines sealed, {totals['invalid']:,} of them invalid"
     yield "segments", f"{segments}; {lines}"
+    if totals["moved"]:
+        size = size_text(totals["moved_bytes"])
+        yield "moved", f"{totals['moved']:,} of them, {size}, are on a remote and not here"
     yield "rows", f"{totals['rows_of_ended_runs']:,} in records/ by runs that have ended"
     used = ", ".join(f"{name} {size_text(size)}" for name, size in found.disk.items() if size)
     yield "disk", f"{size_text(sum(found.disk.values()))} used: {used}; {size_text(found.free)} free"
@@ -378,11 +392,11 @@ def _last(found: Status, cycle: HeldCycle | None) -> str:
 
 
 def _runs_table(found: Status, listed: int) -> Table:
-    states = Counter(run.state for run in found.runs)
+    states = found.states
     reported = ", ".join(f"{states[state]} {state}" for state in get_args(State) if states[state])
-    if simulated := sum(run.simulated for run in found.runs):
-        reported += f" ({simulated} simulated)"
-    more = f"; the newest {listed} are listed, --runs N for others" if len(found.runs) > listed else ""
+    if found.simulated:
+        reported += f" ({found.simulated} simulated)"
+    more = f"; the newest {listed} are listed, --runs N for others" if states.total() > listed else ""
     table = _table(f"Runs: {reported}{more}", "state", "spider", "run, from its UTC start", "for")
     for name in ("markets", "rows", "lines", "size", "gaps"):
         table.add_column(name, justify="right", no_wrap=True)

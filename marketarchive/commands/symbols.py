@@ -47,8 +47,12 @@ class Command(CrawlingCommand):
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         super().add_options(parser)
-        parser.add_argument("--check", action="store_true", help="print what venues list otherwise")
-        parser.add_argument("--request", action="store_true", help="check, by a list that is requested now")
+        parser.add_argument(
+            "--check", action="store_true", help="print how the venues' archived lists differ"
+        )
+        parser.add_argument(
+            "--request", action="store_true", help="check against lists that are requested now"
+        )
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:

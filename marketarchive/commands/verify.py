@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+from itertools import islice
 
 from marketarchive.archive.book_checks import BookChecks
 from marketarchive.archive.report import VerifyReport
 from marketarchive.archive.verify import verify
 from marketarchive.offline import OfflineCommand
+
+LISTED = 15
 
 
 class Command(OfflineCommand):
@@ -49,6 +52,11 @@ def _text(report: VerifyReport) -> str:
     lines = [f"PROBLEM  {problem}" for problem in report.problems]
     lines += [f"note     {note}" for note in report.notes]
     lines += [f"open     {path}" for path in report.open]
+    lines += [
+        f"moved    {path} to {to.removesuffix(path)}" for path, to in islice(report.moved.items(), LISTED)
+    ]
+    if len(report.moved) > LISTED:
+        lines.append(f"moved    {len(report.moved) - LISTED:,} more; --json names them all")
     lines += [f"checked  {count:,} {what}" for what, count in sorted(report.checked.items())]
     lines += [f"books    {count:,} {verdict}" for verdict, count in sorted(report.books.items())]
     lines += [f"head     {report.head}", f"{report.state}: {len(report.problems)} problems"]

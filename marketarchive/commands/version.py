@@ -1,4 +1,4 @@
-"""`scrapy version`: ours first, then what Scrapy tells."""
+"""`scrapy version`: our version first, then Scrapy's."""
 
 from __future__ import annotations
 

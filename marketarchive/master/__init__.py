@@ -1,5 +1,5 @@
-"""The market master: what is known of every market, how it came to be known, and its prices.
+"""The market master: the facts of every market, the journal of their changes, and price snapshots.
 
 `engine` opens and migrates it, `upsert` writes, `queries` reads, `rebuild` makes it again from raw, `compare`
-tells two masters apart.
+finds where two masters differ.
 """

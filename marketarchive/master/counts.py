@@ -30,7 +30,7 @@ class PlatformCounts:
 
 @dataclass(frozen=True)
 class MasterCounts:
-    """Rows of a master."""
+    """Counts of rows in a master, by table and status."""
 
     url: str  # without its password
     by_status: dict[str, int]  # active, closed, resolved; "unknown" where a market has none

@@ -69,7 +69,7 @@ def last_cycles(connection: Connection) -> list[HeldCycle]:
 
 
 def last_complete(connection: Connection, platform: str, phase: str, before: int) -> int | None:
-    """Return when the newest complete cycle of a phase that began before a moment began; both in ns."""
+    """Return the beginning of a phase's newest complete cycle that began before `before`; both wall ns."""
     query = select(func.max(cycles.c.started_at)).where(
         cycles.c.platform == platform,
         cycles.c.phase == phase,

@@ -100,7 +100,7 @@ def migrate(engine: Engine) -> None:
 
 
 def unusable(engine: Engine, error: Exception) -> MasterError:
-    """Return what to tell the operator about a database that refuses.
+    """Return the error for the operator about a database that refuses.
 
     Raise it `from None`: the texts of the driver's own exceptions may hold the password.
     """

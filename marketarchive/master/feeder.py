@@ -114,7 +114,7 @@ class Feeder:
                 )
             except (MasterError, ConfigurationError) as error:
                 self._count(errors=1)
-                self._tell(str(error))
+                self._log_once(str(error))
                 if not self._pause(wait):
                     self._count(rows_skipped=len(batch), done=len(batch))
                     return
@@ -122,7 +122,7 @@ class Feeder:
             except Exception as error:  # one item of the batch cannot be stored: find it, keep the others
                 if len(batch) == 1:
                     self._count(errors=1, rows_skipped=1, done=1)
-                    self._tell(f"the market master cannot store a {type(batch[0]).__name__}: {error}")
+                    self._log_once(f"the market master cannot store a {type(batch[0]).__name__}: {error}")
                 else:
                     for item in batch:
                         self._deliver([item])
@@ -147,7 +147,7 @@ class Feeder:
             self._in_hand = max(0, self._in_hand - done)
             self._counts.update(counts)
 
-    def _tell(self, cause: str) -> None:
+    def _log_once(self, cause: str) -> None:
         """Log a cause once, however often it strikes."""
         if cause not in self._reported:
             self._reported.add(cause)

@@ -2,7 +2,7 @@
 
 `markets` holds the latest statement of each field, `market_changes` the timelines of the journaled ones. A
 market remembers the keys of its last `REMEMBERED` observations and of the last statement of each field: what
-is needed to tell late from new. What a row of `markets` holds as stated never depends on the order of
+is needed to distinguish late from new. What a row of `markets` holds as stated never depends on the order of
 arrival. Its outcome, what the journal says (read by `as_of`) and which price snapshots stand do not either,
 unless an observation arrives behind more than `REMEMBERED` newer ones *and* contradicts a value that those
 only confirmed: then the value is restored at the oldest confirmation still remembered. Taking the
@@ -187,7 +187,10 @@ def recent_of(row: Mapping[str, Any] | None) -> dict[Key, int]:
 
 
 def recent_text(recent: Mapping[Key, int]) -> str:
-    """Return the text that `recent_of` reads."""
+    """Encode the keys of the newest observations, with the masks of their fields.
+
+    `recent_of` decodes the text.
+    """
     return msgspec.json.encode(
         [(key.observed_at, key.capture, mask) for key, mask in recent.items()]
     ).decode()

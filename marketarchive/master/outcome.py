@@ -27,7 +27,7 @@ _STATES = (None, "proposed", "disputed", "final")
 
 
 class Outcome(NamedTuple):
-    """One statement of an outcome: canonical texts, None where it has none."""
+    """One statement of an outcome as canonical texts; a field is None where the source states none."""
 
     status: str | None = None
     stated_resolution: str | None = None
@@ -39,7 +39,7 @@ class Outcome(NamedTuple):
 
     @classmethod
     def of(cls, item: Market | Resolution) -> Outcome:
-        """Return what `item` states."""
+        """Return the outcome that `item` states."""
         stated = {
             "status": item.status,
             "stated_resolution": item.resolution,
@@ -56,7 +56,7 @@ class Outcome(NamedTuple):
     @staticmethod
     @lru_cache(4096)  # most of thousands of open markets state the same
     def from_text(text: str | None) -> Outcome:
-        """Return what `text` wrote; None means no statement."""
+        """Decode an outcome that `text` encoded; None means no statement."""
         stated = {} if text is None else json.loads(text)
         if "payouts" in stated:
             stated["payouts"] = encode("json", stated["payouts"])
@@ -85,7 +85,7 @@ class Outcome(NamedTuple):
         return resolution(self.stated_resolution, outcomes, self.payouts)
 
     def kind(self, outcomes: str | None) -> str | None:
-        """Return what sort of result this is: yes, no, label, split, scalar or void.
+        """Return the kind of the result: yes, no, label, split, scalar or void.
 
         `label` is a winner with another name than yes and no. None while there is no result, or only payouts
         of outcomes that are not known.
@@ -118,14 +118,14 @@ class Standing(NamedTuple):
 
     @classmethod
     def of(cls, columns: Mapping[str, str | None]) -> Self:
-        """Return what `columns` has written; it needs those of fields.DERIVED."""
+        """Decode an outcome from the columns that `columns` wrote; needs those of fields.DERIVED."""
         outcome = Outcome(*(columns[name] for name in OUTCOME))
         if outcome.resolution_state == REOPENED:  # no source says this
             outcome = outcome._replace(resolution_state=None)
         return cls(outcome, columns["reopened_at"])
 
     def revised(self, before: str | None, after: str | None, outcomes: str | None, at: int) -> Standing:
-        """Return what stands when one source changes its statement from `before` to `after`.
+        """Return the outcome that holds after one source changes its statement from `before` to `after`.
 
         before, after: texts of outcomes; outcomes: as for `revise`; at: time of receipt, microseconds.
         """

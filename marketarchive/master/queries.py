@@ -22,7 +22,7 @@ _TITLED = tuple(markets.c[name] for name in ("platform", "market_id", "slug", "t
 
 @dataclass(frozen=True)
 class JournalEntry:
-    """Change of a market: from `observed_at` on `field` was `new`.
+    """Change of a market: from `observed_at` (wall ns) on, `field` had the value `new`.
 
     `capture` (run/venue/feed/seq) names the raw line.
     """

@@ -64,7 +64,7 @@ def rebuild(
     transactions, beside collectors at work.
 
     Raises MasterError; CorruptError for a damaged segment; ArchiveError for one that is not there, or when
-    nothing in raw speaks of markets.
+    no feed in raw has markets.
     """
     engine = open_master(url, wait_s=LOCK_WAIT_S)
     done = Rebuilt()
@@ -119,7 +119,7 @@ def _take(done: Rebuilt, batch: list[Observation], written: Written, progress: P
 
 
 def _observations(root: Path, since: int | None, done: Rebuilt, states: list[Cycle]) -> Iterator[Observation]:
-    """Yield the observations of each message in raw that speaks of markets, parsed as by live spiders.
+    """Yield the observations of each message about markets in raw, parsed as by live spiders.
 
     The last state of each cycle is left in `states`.
     """

@@ -61,10 +61,10 @@ class Timeline:
         return step
 
     def insert(self, key: Key, value: str | None, stated: Sequence[Key]) -> list[ValueChange]:
-        """Take in a statement; `stated` are the remembered keys that stated this field, ascending.
+        """Insert a statement of a field; `stated`: remembered keys that stated this field, ascending.
 
-        Returns the steps this makes: none, its own, or its own and the one that restores the newer value.
-        When one message states two values the greater text stands: the order of arrival must not matter.
+        Return the changes that follow: none, its own, or its own and the one that restores the newer value.
+        Where one message states two values the greater text is kept: the order of arrival must not matter.
         """
         present = self.at(key)
         if present == value or ((key in self.keys or key in stated) and _rank(present) > _rank(value)):

@@ -224,7 +224,7 @@ def _store_rows(
 
 
 def _bound(connection: Connection) -> Callable[[Kind, str | None], Any]:
-    """Return what makes a driver's value of a canonical text."""
+    """Return the converter from canonical text to a driver's value."""
     if connection.dialect.name != "sqlite":
         return to_column
     return lambda kind, text: text if kind == "decimal" else to_column(kind, text)

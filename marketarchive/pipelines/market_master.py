@@ -76,11 +76,11 @@ class MarketMasterPipeline:
             )
 
     def counts(self) -> dict[str, int]:
-        """Return what the master has taken so far, by the names of `Feeder`: ahead of the stats."""
+        """Return the counts of rows written to the master so far, by `Feeder`'s names; ahead of the stats."""
         return self._feeder.counts()
 
     def _publish(self, counts: dict[str, int]) -> None:
-        """Add what the feeder has counted since to the stats, which belong to the reactor's thread."""
+        """Add the feeder's new counts to the stats, which belong to the reactor's thread."""
         for name, value in counts.items():
             if more := value - self._published.get(name, 0):
                 self._stats.inc_value(f"master/{name}", more)
@@ -95,7 +95,7 @@ def check_settings(settings: BaseSettings) -> None:
 
 
 def prepare_master(settings: BaseSettings) -> None:
-    """Make the tables before several crawlers want to at once; what fails is told by their feeders."""
+    """Create the tables before several crawlers would at once; failures are reported by their feeders."""
     if url := master_url(settings):
         with suppress(MasterError):
             open_master(url).dispose()

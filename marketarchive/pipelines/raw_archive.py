@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class RawArchivePipeline:
     """Pipeline that writes raw items; it never waits.
 
-    Back-pressure acts on the spiders, which hold back while the buffer is full.
+    Back-pressure acts on the spiders, which send no request while the buffer is full.
     """
 
     def __init__(self, run: Run) -> None:

@@ -71,7 +71,7 @@ class RecordsPipeline:
 
 
 def gap_row(gap: Gap, run: str) -> dict[str, Any]:
-    """Return a gap as it stands in raw, with the run that recorded it."""
+    """Return the row of `gaps` in records/: the gap's raw line, with the run that recorded it."""
     return {
         "from": iso(gap.from_ns),
         "to": None if gap.to_ns is None else iso(gap.to_ns),

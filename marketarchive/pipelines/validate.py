@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class ValidatePipeline:
-    """Fields are checked where an item is made; here it is checked what an item says as a whole."""
+    """Pipeline that checks an item as a whole; its fields were checked when it was made."""
 
     def __init__(self, run: Run) -> None:
         self._run = run

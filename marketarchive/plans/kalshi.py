@@ -10,7 +10,7 @@ RESULTS_SINCE = "2h"
 
 
 def feeds(arguments: Arguments) -> list[PlannedFeed]:
-    """Return what is collected of the chosen assets; the stream only where there is a key."""
+    """Return the feeds for the chosen assets; the stream only where an API key is set."""
     assets = {"assets": ",".join(arguments.assets or ())}
     stream = {**assets, "interval": "1s"}
     return [

@@ -9,7 +9,7 @@ import tempfile
 import warnings
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import wraps
@@ -20,7 +20,7 @@ from marketarchive.exceptions import ArchiveError, ArgumentError
 from marketarchive.invocation import command
 from marketarchive.master.fields import microseconds
 from marketarchive.research import views
-from marketarchive.research.book_at import BookAt, find
+from marketarchive.research.book_at import BookAt
 from marketarchive.research.books_at import books_of
 from marketarchive.research.engine import connect, require, run, stored, text
 from marketarchive.research.fills import Fill, fill, latency_ns, side_of, size_of
@@ -33,6 +33,7 @@ from marketarchive.research.pandas_frames import TRUTHS, labels_table, markets_t
 from marketarchive.research.products import table_of
 from marketarchive.research.products.updown.canonical.columns import COLUMNS, HINDSIGHT, Clock
 from marketarchive.research.products.updown.canonical.dataset import canonical, is_partitioned, stored_files
+from marketarchive.research.recorders import recorders
 from marketarchive.research.results import Frames, Results
 from marketarchive.research.selection import (
     OneOrMany,
@@ -48,10 +49,12 @@ from marketarchive.research.selection import (
     wanted,
 )
 from marketarchive.research.tables import gap_scope, schemas
-from marketarchive.research.tables.normalize import normalize
+from marketarchive.research.tables.copies import CAUSES
+from marketarchive.research.tables.normalize import bring_gaps_up_to_date, bring_up_to_date
 from marketarchive.research.tables.partitions import days, feeds, feeds_with
+from marketarchive.research.tables.simultaneous import around, simultaneous
 from marketarchive.research.tables.soundness import CROSSED
-from marketarchive.research.views import Moment, literal, ns, sql_list
+from marketarchive.research.views import Moment, ns, sql_list
 from marketarchive.times import DAY, SECOND, utc
 
 if TYPE_CHECKING:
@@ -275,11 +278,14 @@ class Archive:
         shown |= _as_stored("window_s", "is_backfill", "gap_before", *_PLACE[:-1])
         chosen = {name: shown[name] for name in columns_of(columns, shown)}
         of_table = sorted(feeds_with("reference_prices"))
-        self._bring_up_to_date(of_table, ("reference_prices",), first, last)
+        shared = self._bring_rows_up_to_date(of_table, "reference_prices", first, last)
         with self._connected() as connection:
             known = views.view_names(connection, self.root, self._master_url)
             views.view_plain(connection, self.root, "reference_prices", first, last)
-            where = _all_of([*conditions(given), *_times(first, last)])
+            views.merge_copies(
+                connection, self.root, "reference_prices", shared, (first, last), where=conditions(given)
+            )
+            where = _all_of([*conditions(given), *views.received(first, last)])
             only = f"QUALIFY event_time IS NULL OR row_number() OVER ({point}) = 1" if distinct else ""
             subject, names = "topic, symbol, asset", gap_scope.SYMBOL_NAMES
             _choose(
@@ -433,20 +439,8 @@ class Archive:
         at = ns(t)
         if at is None:
             raise ArgumentError("book_at needs a time")
-        first, last = at - DAY, at + 1000  # a book is written at least once a segment
-        of_books = sorted(feeds_with("books"))
-        self._bring_up_to_date(of_books, ("books", "book_changes", "coverage"), first, last)
-        self._bring_up_to_date(of_books, ("gaps",), first, None)
-        connection = self._connect()
-        try:
-            known = views.view_names(connection, self.root, self._master_url)
-            for table in ("books", "book_changes"):
-                views.view_rows(connection, self.root, table, first, last)
-            views.view_plain(connection, self.root, "coverage", at, last)
-            views.view_gaps(connection, self.root, first, last, is_named=True)
-            return find(connection, token_of(connection, self.root, known, token, outcome), at, exact=exact)
-        finally:
-            connection.close()
+        [(_, book)] = self._books([(token, at)], outcome)
+        return book if book is None or exact else book.as_floats()
 
     def books_at(
         self,
@@ -506,10 +500,10 @@ class Archive:
         if not requests:
             return []
         times = [at for _, at in requests]
-        first, last = min(times) - DAY, max(times) + 1000
+        first, last = min(times) - DAY, max(times) + 1000  # a book is written at least once a segment
         of_books = sorted(feeds_with("books"))
         self._bring_up_to_date(of_books, ("books", "book_changes", "coverage"), first, last)
-        self._bring_up_to_date(of_books, ("gaps",), first, None)
+        shared = self._bring_gaps_up_to_date(of_books, first, last)
         connection = self._connect()
         try:
             known = views.view_names(connection, self.root, self._master_url)
@@ -517,6 +511,7 @@ class Archive:
                 views.view_rows(connection, self.root, table, first, last)
             views.view_plain(connection, self.root, "coverage", min(times), last)
             views.view_gaps(connection, self.root, first, last, is_named=True)
+            views.close_gaps(connection, self.root, shared, first, last)
             tokens = {
                 name: token_of(connection, self.root, known, name, outcome)
                 for name in dict.fromkeys(name for name, _ in requests)
@@ -575,6 +570,32 @@ class Archive:
             views.view_gaps(connection, self.root, first, last, is_named=True)
             rows = f'SELECT "from" AS time, * FROM gaps WHERE {_all_of(conditions(given))}'
             return self._results.of_rows(connection, rows, "time, venue, feed, run, seq", columns)
+
+    def recorders(
+        self,
+        feed: OneOrMany = None,
+        start: Moment = None,
+        end: Moment = None,
+        *,
+        venue: OneOrMany = None,
+        columns: OneOrMany = None,
+    ) -> pd.DataFrame:
+        """Return two rows for every two runs that recorded a feed at the same time: what each one missed.
+
+        From `time` until `until` both recorded it. `both`: messages that both received; `missed`: those that
+        `other` received and `run` did not, as far as both had the market; `gapped_s`: seconds of recorded
+        gaps of `run`, summed over markets; `closed_s`: those of them that others proved.
+        """
+        first, last = span(start, end)
+        given = wanted(venue=venue, feed=feed)
+        check_feeds(given, feeds(self.root))
+        found = recorders(self.root, first, last, master_url=self._master_url)
+        with closing(self._connect()) as connection:
+            connection.register("recorders", found)
+            chosen = connection.sql(
+                f"FROM recorders WHERE {_all_of(conditions(given))} ORDER BY time, venue, feed, run, other"
+            ).to_arrow_table()
+        return self._results.of_table(chosen, columns)
 
     def fill(
         self,
@@ -688,16 +709,7 @@ class Archive:
         first: int | None,
         last: int | None,
     ) -> None:
-        requested = set(wanted)
-        present = [f"{venue}/{feed}" for venue, feed in feeds(self.root) if (venue, feed) in requested]
-        if not present:
-            return
-        done = normalize(
-            self.root, present, first, last, tables=tables, upgrade=False, master_url=self._master_url
-        )
-        if done.failed:
-            path, why = next(iter(done.failed.items()))
-            raise ArchiveError(f"{path} cannot be brought up to date: {why}")
+        done = bring_up_to_date(self.root, set(wanted), tables, first, last, master_url=self._master_url)
         if done.former and not self._is_former_reported:
             self._is_former_reported = True
             warnings.warn(
@@ -706,6 +718,23 @@ class Archive:
                 stacklevel=4,
             )
 
+    def _bring_rows_up_to_date(
+        self, wanted: Sequence[tuple[str, str]], table: str, first: int | None, last: int | None
+    ) -> set[tuple[str, str]]:
+        """Bring a table and what `views.merge_copies` needs up to date; return the feeds recorded twice."""
+        self._bring_up_to_date(wanted, (table,), first, last)
+        shared = simultaneous(self.root, first, last) & set(wanted)
+        if shared:
+            tables = (table, *CAUSES) if table == "quotes" else (table,)
+            self._bring_up_to_date(shared, tables, *around(first, last))
+        return shared
+
+    def _bring_gaps_up_to_date(
+        self, wanted: Iterable[tuple[str, str]], first: int | None, last: int | None
+    ) -> set[tuple[str, str]]:
+        """Bring gaps and what closes them up to date; return the feeds that two runs recorded at once."""
+        return bring_gaps_up_to_date(self.root, set(wanted), first, last, master_url=self._master_url)
+
     def _oldest_trade(self, given: Wanted, first: int, last: int | None) -> int:
         """Return since when (ns) trades received in `first` <= time < `last` can have been received."""
         self._bring_up_to_date(sorted(feeds_with("trades")), ("trades",), first, last)
@@ -713,7 +742,7 @@ class Archive:
         try:
             views.view_names(connection, self.root, self._master_url)
             views.view_rows(connection, self.root, "trades", first, last)
-            where = _all_of([*conditions(given), *_times(first, last)])
+            where = _all_of([*conditions(given), *views.received(first, last)])
             [(oldest,)] = run(connection, f"SELECT epoch_us(min(event_time)) FROM trades WHERE {where}")
         finally:
             connection.close()
@@ -739,16 +768,19 @@ class Archive:
         first, last = times
         of_table = sorted(feeds_with(table))
         earliest = first if since is None else since
-        self._bring_up_to_date(of_table, (table,), earliest, last)
+        shared = self._bring_rows_up_to_date(of_table, table, earliest, last)
         chosen = {name: known[name] for name in columns}
         with self._connected() as connection:
             names = views.view_names(connection, self.root, self._master_url)
             views.view_rows(connection, self.root, table, earliest, last)
-            where = _all_of([*conditions(given), *_times(earliest, last)])
+            views.merge_copies(
+                connection, self.root, table, shared, (earliest, last), where=conditions(given)
+            )
+            where = _all_of([*conditions(given), *views.received(earliest, last)])
             _choose(
                 connection,
                 table,
-                f"(SELECT * FROM {table} WHERE {where} {only}) WHERE {_all_of(_times(first, last))}",
+                f"(SELECT * FROM {table} WHERE {where} {only}) WHERE {_all_of(views.received(first, last))}",
                 "received_at, token, run, seq, index, position",
                 [_SUBJECT, gap_scope.MARKET_NAMES, *conditions(given), *chosen.values()],
             )
@@ -778,13 +810,15 @@ class Archive:
 
         subject, names: as in `views.after_a_gap`. A crash is noticed long after it.
         """
-        self._bring_up_to_date(of_table, ("gaps",), times[0], None)
+        shared = self._bring_gaps_up_to_date(of_table, *times)
         views.view_gaps(connection, self.root, *times, is_named=True)
+        views.close_gaps(connection, self.root, shared, *times)
         is_after = {"gap_before": f"place IN ({views.after_a_gap(subject, names)})"}
         listed = ", ".join(f"{is_after.get(name, formula)} AS {name}" for name, formula in columns.items())
         query = f"SELECT {listed} FROM chosen ORDER BY place"
         concerned = views.gaps_of_chosen(names, [name for of in given.values() for name in of])
-        missing = f"""SELECT * FROM gaps WHERE (venue, feed) IN ({", ".join(map(str, of_table))})
+        missing = f"""SELECT DISTINCT * EXCLUDE (closed_for, open_for) FROM gaps
+            WHERE (venue, feed) IN ({", ".join(map(str, of_table))})
             AND {_all_of(conditions(feeds_given(given)))} AND {concerned if given else "true"}
             ORDER BY "from", run, seq"""
         return self._results.of_query(connection, query, missing)
@@ -821,11 +855,6 @@ def _all_names_of(label: Label) -> Iterator[tuple[str, set[str]]]:
     yield "asset", {label.asset}
     yield "duration", {label.duration}
     yield "venue", {label.platform}
-
-
-def _times(first: int | None, last: int | None) -> list[str]:
-    where = [f"received_at >= {literal(first)}"] if first is not None else []
-    return where + ([f"received_at < {literal(last)}"] if last is not None else [])
 
 
 def _touches(begins: int | None, ends: int | None, first: int | None, last: int | None) -> bool:

@@ -6,11 +6,14 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from marketarchive.research.book_at import BookAt, Level, gaps_of, newness, valid_at
+from marketarchive.research.book_at import BookAt, Level
+from marketarchive.research.engine import text
+from marketarchive.research.tables.closed_gaps import stands
+from marketarchive.research.tables.gap_scope import concerns
 from marketarchive.research.tables.soundness import SOUND
 from marketarchive.research.views import sql_list
 from marketarchive.times import MICROSECOND, from_datetime, utc
@@ -30,7 +33,7 @@ _NEWEST = ("event_time", "received_at", "verified", "seq")
 def books_of(
     connection: duckdb.DuckDBPyConnection, requests: Sequence[tuple[str, int]]
 ) -> Iterator[tuple[int, BookAt | None]]:
-    """Yield the place in `requests` (token, ns) and the book, with exact levels; None before the first.
+    """Yield (index into `requests`, book with exact levels) of each (token, ns); None before the first book.
 
     Needs the views `books`, `book_changes`, `coverage`, `gaps` of all their days.
     """
@@ -137,7 +140,7 @@ class _Replay:
         """Apply what was received by `at` (us); return whether there is a book of it."""
         if not self.since <= at < self.until:
             return False
-        self._rebase(at)
+        self._load_snapshot(at)
         if self.base and self._due is not None and self.changes is not None:
             self._apply(at, self.changes, self._due)
         return bool(self.base)
@@ -173,12 +176,12 @@ class _Replay:
         found: datetime = max(self.base["received_at"], self._last["received_at"])
         return found
 
-    def _rebase(self, at: int) -> None:
+    def _load_snapshot(self, at: int) -> None:
         """Begin anew where a newer snapshot was received."""
         seen = bisect_right(self.received, at, self._seen)
         arrived = self.bases[self._seen : seen]
         self._seen = seen
-        newest = max([*([self.base] if self.base else []), *arrived], key=newness, default=None)
+        newest = max([*([self.base] if self.base else []), *arrived], key=_newness, default=None)
         if newest is None or newest is self.base:
             return
         self.base = self._last = newest
@@ -236,11 +239,11 @@ class _Replay:
         return self._columns
 
     def _rank(self) -> None:
-        self.rank = valid_at(self._last), self.received_at
+        self.rank = _valid_at(self._last), self.received_at
 
 
 def _replays(bases: pa.Table | None, changes: pa.Table | None) -> list[_Replay]:
-    """Return what can have a token's book: each connection, and each recording that only polled."""
+    """Return the replays that can have a token's book: one per connection, and per polling recording."""
     import pyarrow.compute as pc
 
     of_run: dict[tuple[str, str, str], list[dict[str, Any]]] = defaultdict(list)
@@ -288,13 +291,25 @@ def _us(row: Mapping[str, Any]) -> int:
 
 
 def _first(bases: Iterable[Mapping[str, Any]], changes: pa.Table | None, connection: str) -> int:
-    """Return when the first of a connection was received (us)."""
+    """Return the first receipt of a connection's books or deltas (us)."""
     import pyarrow.compute as pc
 
     times = [base["received_at"] for base in bases if base["connection"] == connection]
     if changes is not None and changes.num_rows:
         times.append(pc.min(changes["received_at"]).as_py())
     return min(from_datetime(at) for at in times) // MICROSECOND
+
+
+def _newness(base: dict[str, Any]) -> tuple[Any, ...]:
+    """Return what is greater of the snapshot from which a book is replayed rather."""
+    return _valid_at(base), base["received_at"], base["seq"]
+
+
+def _valid_at(row: dict[str, Any]) -> datetime:
+    """Return the venue's time of a row; of one without, since when it may have been so."""
+    dated: datetime | None = row["event_time"]
+    found: datetime = row["received_at"] - timedelta(milliseconds=row.get("age_ms") or 0)
+    return found if dated is None else dated
 
 
 def _sorted(levels: Mapping[Decimal, Decimal], *, is_bid: bool) -> tuple[Level, ...]:
@@ -332,10 +347,30 @@ class _GapsOfReplays:
         base = replay.base
         key = (base["venue"], base["feed"], base["run"], replay.connection)
         if key not in self._known:
-            self._known[key] = gaps_of(self._connection, base, replay.connection)
+            self._known[key] = _gaps_of(self._connection, base, replay.connection)
         received = replay.received_at
         return tuple(
             gap
             for gap in self._known[key]
             if gap["from"] <= at and (gap["to"] is None or gap["to"] > received)
         )
+
+
+def _gaps_of(
+    connection: duckdb.DuckDBPyConnection, base: dict[str, Any], of: str | None
+) -> list[dict[str, Any]]:
+    """Return the gaps of the recording of `base` that concern its token on the connection `of`."""
+    names = ", ".join(text(base[name]) for name in ("slug", "market", "token") if base[name] is not None)
+    on = "NULL" if of is None else text(of)
+    is_concerned = concerns(text(base["venue"]), text(base["feed"]), f"[{names}]", on)
+    is_concerned += f" AND {stands(f'[{names}]')}"
+    found: list[dict[str, Any]] = (
+        connection.sql(
+            f"""SELECT * EXCLUDE (closed_for, open_for) FROM gaps
+            WHERE run = {text(base["run"])} AND {is_concerned}
+            ORDER BY "from", seq"""
+        )
+        .to_arrow_table()
+        .to_pylist()
+    )
+    return found

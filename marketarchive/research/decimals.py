@@ -42,8 +42,8 @@ def doubles(values: pa.Array) -> Array:
 def _quotients(low: Array, high: Array, scale: int) -> tuple[Array, Array]:
     """Return (high * 2**64 + low) / 10**scale, and where it certainly is the nearest double.
 
-    A quotient of doubles is some units of its last place off at most. How many tells the remainder, which is
-    so small that 64 bits hold it, whatever is lost above them on the way.
+    A quotient of doubles is some units of its last place off at most. How many, the remainder shows, which is
+    so small that 64 bits hold it, whatever overflows above them on the way.
     """
     import numpy as np
 

@@ -41,7 +41,10 @@ def orders_of(
     size: Iterable[Decimal | float | str] | Decimal | float | str,
     at: Iterable[Moment] | Moment,
 ) -> list[Order]:
-    """Return the orders: of what is given once, all have it. Raises ArgumentError."""
+    """Return an order per item of the arguments; a single value holds for all orders.
+
+    Raises ArgumentError.
+    """
     columns = [_listed(token), _listed(side), _listed(size), moments_of(at)]
     is_many = [not _is_one(each) for each in (token, side, size, at)]
     counts = {len(column) for column, many in zip(columns, is_many, strict=True) if many}

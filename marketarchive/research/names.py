@@ -6,7 +6,7 @@ They come from the names of markets, the manifests of runs, and the market maste
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,18 +16,24 @@ import msgspec
 from sqlalchemy import inspect, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from marketarchive.archive.ledger import Ledger
-from marketarchive.exceptions import MarketArchiveError
+from marketarchive.archive.ledger import SEGMENT_KINDS, Ledger
+from marketarchive.archive.reader import Message
+from marketarchive.exceptions import MarketArchiveError, ParseError
+from marketarchive.items import Market
 from marketarchive.master.engine import connect, sqlite_path, sqlite_url, unusable
 from marketarchive.master.fields import FIELDS, STATEMENTS, from_column, microseconds, to_python
 from marketarchive.master.tables import markets as master_markets
+from marketarchive.research.derived import NullProgress
+from marketarchive.research.labels.kept_facts import kept_facts
 from marketarchive.times import from_iso
-from marketarchive.venues import venues
+from marketarchive.venues import feed_of, venues
 from marketarchive.venues.venue import MarketFacts
 
 logger = logging.getLogger(__name__)
 
 IDENTITY = ("platform", "market_id", "resolution")
+NAMES_VERSION = 1
+"""Raised when what is taken from a segment changes."""
 COLUMNS = tuple(name for name in FIELDS if name not in STATEMENTS)
 
 
@@ -39,14 +45,14 @@ class Markets:
         self._venues = venues()
 
     def state(self, venue: str, name: str, facts: MarketFacts) -> None:
-        """Keep what a manifest or the master says; what was kept before fills in what it does not."""
+        """Store the facts that a manifest or the master states; earlier facts fill in those it does not."""
         of_name = self._stated.setdefault(name, {})
         of_name[venue] = _completed(facts, of_name.get(venue, MarketFacts()))
 
     def facts(self, name: str, venue: str | None = None) -> MarketFacts:
-        """Return what a market's name says by itself, and for the rest what is stated of it.
+        """Return the facts that a market's name implies, completed by those stated of it.
 
-        Without a venue of any that knows the name.
+        venue: None for any that knows the name.
         """
         found = MarketFacts()
         for each in self._venues if venue is None else {venue} & self._venues.keys():
@@ -61,7 +67,7 @@ class Markets:
         return set(self._stated)
 
     def asset(self, name: str | None, venue: str | None = None) -> str | None:
-        """Return the asset of a market, None where nothing tells it."""
+        """Return the asset of a market, None where it is not known."""
         return None if name is None else self.facts(name, venue).asset
 
 
@@ -87,14 +93,71 @@ def known(root: Path, master_url: str | None = None) -> Known:
             for name in {row["slug"], row["market_id"]} - {None}:
                 markets.state(row["platform"], name, facts)
     except MarketArchiveError as error:
-        logger.warning("What is known of markets comes from the manifests alone: %s", error)
+        logger.warning(
+            "The market master is not read; facts of markets come from the manifests alone: %s", error
+        )
+    has_master = bool(markets.names())
+    unnamed: set[tuple[str, str]] = set()
     for document in _manifests(root):
         summary = document.get("summary")
-        tracked = summary.get("markets", {}).get("tracked", {}) if isinstance(summary, dict) else {}
-        for name, reported in tracked.items():
+        stated = summary.get("markets", {}) if isinstance(summary, dict) else {}
+        if stated.get("count") and "tracked" not in stated:
+            unnamed.add((str(document.get("spider")), str(document.get("run"))))
+        for name, reported in stated.get("tracked", {}).items():
             _take(tokens, name, reported.get("tokens"))
             markets.state(str(document.get("venue")), name, _stated_in(reported))
+    try:
+        for named in () if has_master else _named_in_raw(root, unnamed):  # else the master was told
+            _take(tokens, named.name, named.tokens)
+            markets.state(named.venue, named.name, MarketFacts(named.asset, named.start_ns, named.end_ns))
+    except MarketArchiveError as error:
+        logger.warning("Not all that is known of markets could be read: %s", error)
     return Known(tokens, markets)
+
+
+class _Named(msgspec.Struct, frozen=True):
+    """A market as an answer in raw names it."""
+
+    venue: str
+    name: str
+    tokens: dict[str, str] | None
+    asset: str | None
+    start_ns: int | None
+    end_ns: int | None
+
+
+def _named_in_raw(root: Path, runs: Collection[tuple[str, str]]) -> Iterator[_Named]:
+    """Yield the markets that the answers to some runs (spider, run) name; a segment is read once."""
+    entries = [
+        entry
+        for entry in Ledger(root).of_runs({run for _, run in runs})
+        if entry.kind in SEGMENT_KINDS
+        and (entry["spider"], entry["run"]) in runs
+        and (feed := feed_of(entry["venue"], entry["feed"])) is not None
+        and feed.has_markets
+        and (root / entry["path"]).exists()  # one that was moved away names nothing
+    ]
+    folder = root / "research" / ".market_names" / f"v{NAMES_VERSION}"
+    yield from kept_facts(root, folder, entries, _Named, _names_in, NullProgress())
+
+
+def _names_in(messages: Iterable[Message]) -> list[_Named]:
+    """Return the markets that the answers of a segment name, each as it was named last."""
+    found: dict[str, _Named] = {}
+    for message in messages:
+        if message.kind != "response" or message.envelope["status"] != 200 or message.envelope.get("flags"):
+            continue
+        try:
+            parsed = venues()[message.venue].parse(message.received())
+        except ParseError:
+            continue  # `rebuild-master` counts it
+        for item in parsed.items:
+            if isinstance(item, Market):
+                name = item.slug or item.market_id
+                found[name] = _Named(
+                    message.venue, name, item.tokens, item.asset, _ns(item.start_at), _ns(item.end_at)
+                )
+    return list(found.values())
 
 
 def names(root: Path, master_url: str | None = None) -> dict[str, tuple[str, str]]:
@@ -152,7 +215,7 @@ def _completed(first: MarketFacts, second: MarketFacts) -> MarketFacts:
 
 
 def _stated_in(tracked: Mapping[str, Any]) -> MarketFacts:
-    """Return what a manifest says of a market: `asset`, `start_at_utc`, `end_at_utc`, where it does."""
+    """Return the facts of a market that a manifest states: `asset`, `start_at_utc`, `end_at_utc`."""
     asset = tracked.get("asset")
     times = (tracked.get(name) for name in ("start_at_utc", "end_at_utc"))
     start, end = (from_iso(time) if isinstance(time, str) else None for time in times)
@@ -171,11 +234,10 @@ def _take(found: dict[str, tuple[str, str]], slug: str, tokens: Any) -> None:
 
 def _manifests(root: Path) -> Iterator[dict[str, Any]]:
     """Yield the manifests of runs, in the ledger's order."""
-    for entry in Ledger(root).entries():
-        if entry.kind == "manifest":
-            try:
-                document = msgspec.json.decode((root / entry["path"]).read_bytes())
-            except (OSError, ValueError):
-                continue  # `scrapy verify` names it
-            if isinstance(document, dict) and "raw" in document:
-                yield document
+    for entry in Ledger(root).of_kind("manifest"):
+        try:
+            document = msgspec.json.decode((root / entry["path"]).read_bytes())
+        except (OSError, ValueError):
+            continue  # `scrapy verify` names it
+        if isinstance(document, dict) and "raw" in document:
+            yield document

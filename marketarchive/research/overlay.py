@@ -23,7 +23,7 @@ ATTEMPTS = 5
 
 
 def overlay(root: Path, cache: Path) -> Path:
-    """Bring `cache` up to date as a view of the archive in `root`, which stays as it is; return it.
+    """Bring `cache` up to date as a view of the archive in `root`, which is not written to; return it.
 
     Raises ArgumentError where `cache` is something else, DiskError where it cannot be written.
     """

@@ -124,7 +124,7 @@ def _is_listing(kind: pa.DataType) -> bool:
 
 
 def _is_integer(kind: pa.DataType) -> bool:
-    """Return whether it holds integers of more digits than int64 has."""
+    """Return whether `kind` holds integers of more digits than int64 has."""
     import pyarrow as pa
 
     return bool(pa.types.is_decimal(kind) and kind.scale == 0)
@@ -192,7 +192,7 @@ def _column(name: str, kind: str, values: list[Any], *, exact: bool) -> pa.Array
 
 
 def json_column(name: str, values: Iterable[Any]) -> pa.Array:
-    """Return what the master keeps as JSON: labels to ids (`tokens`), else a list; both of texts."""
+    """Return a column that the master keeps as JSON: dicts of label -> id (`tokens`), else lists of texts."""
     import pyarrow as pa
 
     is_map = name == "tokens"

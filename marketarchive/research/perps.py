@@ -73,7 +73,7 @@ class _Collector:
         start: Moment = None,
         end: Moment = None,
     ) -> pd.DataFrame:
-        """Return the rows of what was asked for; of a venue that failed there may be none."""
+        """Return the requested rows; of a venue that failed there may be none."""
         read = table_of("perps")
         assert read is not None
         rows: pd.DataFrame = read(self.root, None, start=start, end=end).to_pandas()
@@ -109,9 +109,11 @@ class MultiVenueCollector(_Collector):
         self.venues = tuple(dict.fromkeys(venues or known))
 
     def test_all_connections(self) -> dict[str, bool]:
-        """Ask each venue's interfaces once, and return whether it passed. Raises ArchiveError, DiskError.
+        """Probe each venue's interfaces once; return name -> whether it passed.
 
-        What was asked and answered stands in `probes/` of the archive.
+        Raises ArchiveError, DiskError.
+
+        The requests and answers are in `probes/` of the archive.
         """
         return self._probed(self.venues)
 
@@ -142,7 +144,7 @@ class VenueCollector(_Collector):
     venue: ClassVar[str]
 
     def test_connection(self) -> bool:
-        """Ask the venue's interfaces once, and return whether it passed. Raises ArchiveError, DiskError."""
+        """Probe the venue's interfaces once; return whether it passed. Raises ArchiveError, DiskError."""
         return self._probed([self.venue])[self.venue]
 
     def collect_symbol_data(self, symbol: str, start: str | datetime, end: Moment = None) -> pd.DataFrame:

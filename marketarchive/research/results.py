@@ -20,7 +20,7 @@ Frames = Literal["pandas", "arrow", "duckdb"]
 
 
 class Results:
-    """Maker of what rows are returned as; annotated is what most ask for, pandas frames."""
+    """Maker of `Archive`'s results in the form the user chose: pandas frames (default), Arrow, DuckDB."""
 
     def __init__(self, frames: Frames) -> None:
         if frames not in get_args(Frames):

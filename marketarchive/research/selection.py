@@ -96,7 +96,7 @@ def check_rows(
 ) -> None:
     """Raise ArgumentError for a name that no row of `rows` has, nor any other row of `table`, nor a manifest.
 
-    A name that is known and has no row in the time asked for is none. Needs the view `names`.
+    A known name without a row in the requested time is no error. Needs the view `names`.
     """
     for argument, names in given.items():
         if argument in feeds_given(given):
@@ -155,7 +155,7 @@ def _stated(known: Known) -> dict[str, set[str]]:
 
 
 def _listed(name: str, there: Collection[str]) -> str:
-    """Return what there is, what resembles `name` first."""
+    """Return the known names as text for an error, those that resemble `name` first."""
     if not there:
         return "there is none yet"
     folded = {each.casefold(): each for each in sorted(there)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date
 from numbers import Number
 from pathlib import Path
@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 from marketarchive.exceptions import ArgumentError
 from marketarchive.research.engine import run, stored, text
 from marketarchive.research.names import Known, known
-from marketarchive.research.tables import coverage, gaps, schemas
-from marketarchive.research.tables.extract import table
+from marketarchive.research.tables import closed_gaps, copies, coverage, gaps, schemas
+from marketarchive.research.tables.extract import table as make_table
 from marketarchive.research.tables.gap_scope import concerns
-from marketarchive.research.tables.partitions import files
+from marketarchive.research.tables.partitions import feeds_with, files
+from marketarchive.research.tables.simultaneous import around, run_groups
 from marketarchive.times import from_iso, iso
 
 if TYPE_CHECKING:
@@ -42,7 +43,9 @@ def view_names(connection: duckdb.DuckDBPyConnection, root: Path, master_url: st
         (token, slug, outcome, given.markets.asset(slug)) for token, (slug, outcome) in given.tokens.items()
     ]
     columns = ("token", "slug", "outcome", "asset")
-    connection.register("names", table({name: [row[n] for row in found] for n, name in enumerate(columns)}))
+    connection.register(
+        "names", make_table({name: [row[n] for row in found] for n, name in enumerate(columns)})
+    )
     return given
 
 
@@ -57,7 +60,8 @@ def view_rows(
 ) -> None:
     """Create a view of a table whose rows are of markets.
 
-    It has the columns of its files' paths. table: where the view has another name. Needs `names`.
+    It has the columns of its files' paths. first, last: ns of receipt; table: where the view has another
+    name. Needs the view `names`.
     """
     of = table or name
     found = files(root, of, first, last)
@@ -73,16 +77,95 @@ def view_rows(
 
 
 def view_plain(
-    connection: duckdb.DuckDBPyConnection, root: Path, name: str, first: int | None, last: int | None
+    connection: duckdb.DuckDBPyConnection,
+    root: Path,
+    name: str,
+    first: int | None,
+    last: int | None,
+    *,
+    table: str | None = None,
 ) -> None:
-    """Create a view of a table as it stands, with the columns of its files' paths."""
-    found = files(root, name, first, last)
-    rows = stored(*found, hive=True) if found else f"no_{name}"
-    if name in schemas.COLUMNS:
-        rows = schemas.relation(name, stored(*found, hive=True) if found else None)
+    """Create a view of a table's files, unfiltered, with the columns of their paths.
+
+    first, last: ns of receipt, None: no bound. table: where the view has another name.
+    """
+    of = table or name
+    found = files(root, of, first, last)
+    rows = stored(*found, hive=True) if found else f"no_{of}"
+    if of in schemas.COLUMNS:
+        rows = schemas.relation(of, stored(*found, hive=True) if found else None)
     elif not found:
-        connection.register(rows, _EMPTY[name]())
+        connection.register(rows, _EMPTY[of]())
     run(connection, f"CREATE OR REPLACE TEMP VIEW {name} AS SELECT * FROM {rows}")
+
+
+def merge_copies(
+    connection: duckdb.DuckDBPyConnection,
+    root: Path,
+    table: str,
+    feeds: Collection[tuple[str, str]],
+    times: tuple[int | None, int | None],
+    where: Sequence[str] = (),
+) -> None:
+    """Replace the view of a table by one that has each message of `feeds` once, and only rows in `times`.
+
+    feeds: those that several runs recorded at once; where: SQL conditions of the rows that are wanted of any
+    table of markets. What is read around `times` tells copies that were received before or after them. Needs
+    `names`.
+    """
+    of_table = feeds_with(table) & set(feeds)
+    if not of_table or table not in copies.TABLES:
+        return
+    first, last = times
+    wide = around(first, last)
+    groups = run_groups(root, first, last)
+    columns = {name: [key[place] for key in groups] for place, name in enumerate(("venue", "feed", "run"))}
+    numbers = list(groups.values())
+    connection.register(
+        "run_groups", make_table({**columns, "recorded_with": numbers}, {"recorded_with": "i4"})
+    )
+    rows = {}
+    for each in (table, *copies.CAUSES) if table == "quotes" else (table,):
+        view = f"recorded_{each}"
+        if "token" in schemas.COLUMNS[each]:
+            view_rows(connection, root, view, *wide, table=each)
+        else:
+            view_plain(connection, root, view, *wide, table=each)
+        within = " AND ".join([*where, *received(*wide)]) or "true"
+        rows[each] = f"(FROM (FROM {view} WHERE {within}) JOIN run_groups USING (venue, feed, run))"
+    run(
+        connection,
+        f"CREATE OR REPLACE TEMP TABLE copies_of_{table} AS {copies.copies(table, rows, of_table)}",
+    )
+    kept = f"(FROM recorded_{table} WHERE {' AND '.join([*where, *received(first, last)]) or 'true'})"
+    query = copies.without(table, kept, f"copies_of_{table}")
+    run(connection, f"CREATE OR REPLACE TEMP VIEW {table} AS {query}")
+
+
+def received(first: int | None, last: int | None) -> list[str]:
+    """Return the SQL conditions of rows received in `first` <= time < `last` (ns)."""
+    where = [f"received_at >= {literal(first)}"] if first is not None else []
+    return where + ([f"received_at < {literal(last)}"] if last is not None else [])
+
+
+def close_gaps(
+    connection: duckdb.DuckDBPyConnection,
+    root: Path,
+    feeds: Collection[tuple[str, str]],
+    first: int | None,
+    last: int | None,
+) -> None:
+    """Replace the view `gaps` by what other recorders of `feeds` left open: `closed_gaps.still_open`.
+
+    Needs the views `gaps` and `names`.
+    """
+    run(connection, "CREATE OR REPLACE TEMP TABLE stated_gaps AS SELECT * FROM gaps")
+    query = closed_gaps.untouched("stated_gaps")
+    if feeds:
+        view_plain(connection, root, "proven", first, last, table="coverage")
+        query = closed_gaps.still_open("stated_gaps", "proven", "names", feeds)
+    run(connection, f"CREATE OR REPLACE TEMP TABLE open_gaps AS {query}")
+    run(connection, "CREATE OR REPLACE TEMP VIEW gaps AS SELECT * FROM open_gaps")
 
 
 def view_gaps(
@@ -135,8 +218,11 @@ def after_a_gap(subject: str, names: str) -> str:
                lag(received_at) OVER (PARTITION BY venue, feed, {subject} ORDER BY place) AS latest
         FROM chosen) AS seen
     JOIN gaps ON {concerns("seen.venue", "seen.feed", names, "seen.connection")}
-        AND gaps."from" < seen.received_at
-        AND CASE WHEN gaps.run = seen.run AND seen.own IS NOT NULL
+        AND {closed_gaps.stands(names)} AND gaps."from" < seen.received_at
+        AND CASE WHEN gaps.open_for IS NOT NULL
+                 THEN CASE WHEN gaps."to" IS NULL THEN gaps."from" >= seen.latest
+                           ELSE gaps."to" > seen.latest END
+                 WHEN gaps.run = seen.run AND seen.own IS NOT NULL
                  THEN coalesce(gaps."to", 'infinity') > seen.own
                  ELSE (gaps."to" IS NULL OR gaps.run = seen.run) AND gaps."from" >= seen.latest END"""
 
@@ -150,9 +236,11 @@ def gaps_of_chosen(names: str, given: Sequence[str]) -> str:
     subjects = f"SELECT DISTINCT venue, feed, connection, {names} AS names FROM chosen AS seen"
     return f"""(
         EXISTS (SELECT 1 FROM ({subjects}) AS seen
-                WHERE {concerns("seen.venue", "seen.feed", "seen.names", "seen.connection")})
-        OR (coalesce(len(gaps.subjects), 0) = 0 AND gaps.connection IS NULL AND gaps.endpoint IS NULL)
-        OR list_has_any(gaps.subjects, [{listed}])
+                WHERE {concerns("seen.venue", "seen.feed", "seen.names", "seen.connection")}
+                  AND {closed_gaps.stands("seen.names")})
+        OR (coalesce(len(gaps.subjects), 0) = 0 AND gaps.connection IS NULL AND gaps.endpoint IS NULL
+            AND gaps.open_for IS NULL)
+        OR (list_has_any(gaps.subjects, [{listed}]) AND {closed_gaps.stands(f"[{listed}]")})
         OR list_has_any(gaps.subjects, (SELECT coalesce(list(token) || list(slug), []) FROM names
             WHERE slug IN ({listed}) OR asset IN ({listed}) OR token IN ({listed}))))"""
 

@@ -36,7 +36,7 @@ WWATCHER_DB_PATH = ""
 
 # ---- the raw archive -------------------------------------------------------------------------------------
 
-# Seconds (wall) between two fsyncs: what a crash may lose at most, beside the flush under way.
+# Seconds (wall) between two fsyncs: what a crash may lose at most, beside the flush in progress.
 ARCHIVE_FLUSH_S = 1.0
 # Seconds (project clock) in one gzip member; each member can be checked and read alone.
 ARCHIVE_MEMBER_S = 60
@@ -52,6 +52,16 @@ ARCHIVE_DAY_GRACE_S = 600
 ARCHIVE_BUFFER_SOFT = 32 * 2**20
 # Seconds (wall) without progress of the writer after which the run ends with reason disk.
 ARCHIVE_STALL_S = 30
+
+# Free megabytes (2**20 bytes) of the archive's disk below which a warning is logged, once an hour; 0 = never.
+DISK_WARN_FREE_MB = 2048
+# Free megabytes below which collecting ends, sealed and with exit code 3; nothing is ever deleted; 0 = never.
+DISK_STOP_FREE_MB = 256
+
+# ---- a service manager -----------------------------------------------------------------------------------
+
+# Seconds (wall) without any line or row after which signs of life alone kick systemd's watchdog no more.
+WATCHDOG_QUIET_S = 7200
 
 # ---- joining small segments ------------------------------------------------------------------------------
 

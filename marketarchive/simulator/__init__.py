@@ -1,7 +1,7 @@
-"""Venues on loopback, speaking their own protocols, with a known truth and faults to order.
+"""Simulated venues on loopback that speak the real protocols, with a known truth and injected faults.
 
 `https://HOST/PATH` is served at `http://127.0.0.1:PORT/HOST/PATH`. A package here with a function `simulated`
-is a simulated venue: nothing else has to be told of it.
+is a simulated venue: it is found by discovery.
 """
 
 from __future__ import annotations

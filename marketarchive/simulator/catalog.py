@@ -2,7 +2,7 @@
 
 A platform has slots; in each, one event follows another, so that about the same number of markets is open at
 any moment. An event, its markets, their texts, prices and outcomes are a pure function of (seed, platform,
-slot, generation) and time: any moment can be asked first.
+slot, generation) and time: any moment can be computed first.
 """
 
 from __future__ import annotations
@@ -102,11 +102,11 @@ class Event:
 
     @cached_property
     def over_at(self) -> int:
-        """Return since when nothing changes any more."""
+        """Return the time (Unix s) from which the market no longer changes."""
         return self.markets[0].revisions[-1].at  # its markets differ in what they pay, not in when
 
     def payouts(self, *, first: bool = False) -> tuple[str | None, ...]:
-        """Return what a share of each market pays; first: what was said before it was disputed."""
+        """Return the payout of a share of each market, as text; first: as stated before a dispute."""
         draw = bits(self.seed, "outcome", self.key)
         if self.fate == "void":
             return (None,) * self.size
@@ -141,7 +141,7 @@ class Life:
         return tuple(_revisions(self))
 
     def at(self, second: int) -> Revision:
-        """Return what is true at a second, of one before its listing the listing."""
+        """Return the state at a second; before the listing, the state at the listing."""
         return self.revisions[max(bisect_right(self._times, second) - 1, 0)]
 
     @cached_property
@@ -182,7 +182,7 @@ class Life:
         return next((each for each in self._stated if each[0] >= second), self._stated[-1])
 
     def volume(self, second: int) -> float:
-        """Return what was traded so far, dollars or contracts, in hundredths; it never falls."""
+        """Return the volume traded so far in hundredths of dollars or contracts; it never falls."""
         first, last = self.event.opens_at, self.revisions[-1].at
         second -= second % QUOTE_S
         done = min(max((second - first) / (last - first), 0.0), 1.0)
@@ -203,7 +203,7 @@ class Life:
         return range(-(-first // DAY_S) * DAY_S, min(end, self.event.over_at - 1) + 1, DAY_S)
 
     def truth(self) -> dict[str, Any]:
-        """Return what is true of it at any time, but for prices."""
+        """Return the facts of the market that hold at any time; prices are not among them."""
         event = self.event
         return {
             "platform": event.platform,
@@ -311,11 +311,11 @@ class Catalog:
         self._listing = lru_cache(maxsize=4)(self._list)
 
     def events(self, second: int) -> list[Event]:
-        """Return those listed by a second and not over for longer than HISTORY_S, by time of listing."""
+        """Return the events listed by `second` that ended at most HISTORY_S before it, by time of listing."""
         return [each for each in self._listing(second // 3600)[0] if each.listed_at <= second]
 
     def state_key(self, second: int) -> tuple[int, int]:
-        """Return what is the same as long as no market is listed or revised."""
+        """Return a key of the catalogue's state: equal while no market is listed or revised."""
         hour = second // 3600
         return hour, bisect_right(self._listing(hour)[1], second)
 
@@ -395,7 +395,7 @@ class Catalog:
 
 
 def _sizes(seed: int, platform: str, markets: int) -> tuple[int, ...]:
-    """Return how many markets the events of each slot have.
+    """Return the number of markets that the events of each slot have.
 
     Two thirds of the markets that there are, are open: the rest have ended, and the next are not listed yet.
     """

@@ -35,7 +35,7 @@ _ZEROS = b'"hash":"' + b"0" * 40 + b'"'
 
 
 @dataclass(frozen=True)
-class Ending:
+class CloseReason:
     """Close of a connection; `by` is client or server."""
 
     code: int
@@ -44,7 +44,7 @@ class Ending:
 
 
 class ServedConnection:
-    """The `number`-th connection of a run. Made for a socket that is open already."""
+    """The `number`-th connection of a run, for a socket that is already open."""
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class ServedConnection:
         self._truth = truth
         self._inbox: deque[str] = deque()
         self._wake = asyncio.Event()
-        self._ending: Ending | None = None
+        self._ending: CloseReason | None = None
         self._cursor = self._horizon = clock.now_ns()
         self._pending: deque[Frame] = deque()
         self._held: list[tuple[Frame, bytes, list[str]]] = []  # put back by ws_reorder
@@ -95,7 +95,7 @@ class ServedConnection:
 
     async def run(self) -> None:
         """Serve until one side closes."""
-        self._tell("opened", **({"connection_id": self._session.name} if self._session.name else {}))
+        self._note_event("opened", **({"connection_id": self._session.name} if self._session.name else {}))
         reading = asyncio.create_task(self._read())
         try:
             ending = await self._push()
@@ -112,20 +112,20 @@ class ServedConnection:
                 self._note(frame, payload, None, faults)
             if (ended := self._ending) is not None:
                 more = {"code": ended.code, "reason": ended.reason, "by": ended.by}
-                self._tell("closed", **more, sent_until_ns=self._cursor)
+                self._note_event("closed", **more, sent_until_ns=self._cursor)
             self.ended.set()
 
     def _end(self, code: int, reason: str, by: str) -> None:
-        self._ending = self._ending or Ending(code, reason, by)
+        self._ending = self._ending or CloseReason(code, reason, by)
         self._wake.set()
 
-    async def _close(self, ending: Ending) -> None:
+    async def _close(self, ending: CloseReason) -> None:
         if ending.code == ABNORMAL:
             self._transport.abort()
             return
         if not self._is_half_open:
             await self._flush()
-        patience = _STOP_S if ending == Ending(*GOING_AWAY, "server") else _CLOSE_S
+        patience = _STOP_S if ending == CloseReason(*GOING_AWAY, "server") else _CLOSE_S
         try:
             async with asyncio.timeout(patience):
                 await self._socket.close(code=ending.code, message=ending.reason.encode())
@@ -160,10 +160,10 @@ class ServedConnection:
                 self._end(ABNORMAL, "", "client")
                 return
 
-    async def _hear(self, text: str) -> None:
+    async def _receive_text(self, text: str) -> None:
         reported = self._session.received(text, self._cursor)
         if reported.event and reported.event != "ping":
-            self._tell(reported.event, text=text)
+            self._note_event(reported.event, text=text)
         for frame in reported.frames:
             await self._send(frame)
         if reported.event and reported.event != "ping":  # what follows may be numbered after it
@@ -171,12 +171,12 @@ class ServedConnection:
 
     # --- what is sent ------------------------------------------------------------------------------------
 
-    async def _push(self) -> Ending:
+    async def _push(self) -> CloseReason:
         while True:
             self._wake.clear()
             await self._advance(self._clock.now_ns())
             while self._inbox and self._ending is None and not self._is_half_open:
-                await self._hear(self._inbox.popleft())
+                await self._receive_text(self._inbox.popleft())
             over = None if self._is_half_open else self._session.end(self._cursor)
             if over is not None:
                 self._end(*over, "server")
@@ -362,7 +362,7 @@ class ServedConnection:
         if self._truth is not None:
             self._truth.frame(frame, self._number, self._url, payload, sent_ns, faults)
 
-    def _tell(self, event: str, **more: object) -> None:
+    def _note_event(self, event: str, **more: object) -> None:
         if self._truth is not None:
             self._truth.connection(self._clock.now_ns(), self._number, self._url, event, **more)
 

@@ -1,8 +1,8 @@
-"""Faults to order: which request they hit, and what they do to its answer.
+"""Injected faults: which requests they hit, and what they do to the answers.
 
 A file or `POST /_faults` holds a JSON list of objects:
 
-    {"kind": "status", "route": "api.example.com/book*", "status": 429, "retry_after": 3, "count": 5}
+{"kind": "status", "route": "api.example.com/book*", "status": 429, "retry_after": 3, "count": 5}
 
 `route` is a shell pattern over HOST/PATH ("*" by default). Of the requests that match, the first `after` are
 spared, then every `every`-th is hit, `count` times at most. `query` narrows them by another shell pattern,
@@ -28,8 +28,8 @@ is the one at which they are due:
 - ws_unknown_event: an event of a type that nobody knows comes before the frame
 
 `event` narrows the last ones and ws_close to one type ("price_change", "book", "update", ...). To refuse the
-upgrade order `status` (or checkpoint, html, hang, drop, latency) for the socket's route. Two more kinds count
-upgrades, and hit the connection that comes of one:
+upgrade inject `status` (or checkpoint, html, hang, drop, latency) for the socket's route. Two more kinds
+count upgrades, and hit the connection that comes of one:
 
 - ws_accept_silent: nothing but answers to PING, for `seconds` from its opening or as long as it stands
 - ws_accept_close: a close with `code` and `reason` at once
@@ -127,7 +127,7 @@ ON_UPGRADE = ON_ACCEPT | {"status", "checkpoint", "html", "hang", "drop"}
 
 @cache
 def kinds() -> Mapping[str, Kind]:
-    """Return those of any venue, and those that simulated venues declare."""
+    """Return the kinds of faults of any venue, and those that simulated venues declare."""
     found = dict(KINDS)
     for module in pkgutil.iter_modules(simulator.__path__):
         name = f"{simulator.__name__}.{module.name}.faults"
@@ -169,11 +169,11 @@ class Fault:
         return self.is_on(elapsed_s) and self.fits(method, route, query) and self.strikes()
 
     def is_on(self, elapsed_s: float) -> bool:
-        """Return whether it is ordered for this moment."""
+        """Return whether the fault is active at this time (simulated seconds since the start)."""
         return elapsed_s >= (self.from_s or 0) and (self.to_s is None or elapsed_s < self.to_s)
 
     def fits(self, method: str, route: str, query: str = "") -> bool:
-        """Return whether it is ordered for such requests, or for frames of a socket opened so."""
+        """Return whether the fault matches a request, or frames of a socket opened by it."""
         return (
             self.method in (None, method)
             and fnmatch.fnmatchcase(route, self.route)
@@ -182,7 +182,7 @@ class Fault:
         )
 
     def strikes(self) -> bool:
-        """Return whether it hits one that matches; count it."""
+        """Count a matching request or frame, and return whether the fault hits it."""
         self.seen += 1
         if self.seen <= self.after or (self.seen - self.after - 1) % self.every:
             return False

@@ -76,7 +76,7 @@ class RoundsVenue(SimulatedVenue, Protocol):
     """A simulated venue with rounds of several assets."""
 
     def list_rounds(self, assets: Sequence[str]) -> None:
-        """List the rounds of these assets only; by their names those of others are still found."""
+        """Restrict lists to the rounds of these assets; others are still found by name."""
 
 
 @runtime_checkable
@@ -84,10 +84,10 @@ class CatalogVenue(SimulatedVenue, Protocol):
     """A simulated venue that can have a catalogue of long-running markets."""
 
     def open_catalog(self, markets: int) -> None:
-        """Add markets, of which so many are open at a moment. Raises ConfigurationError."""
+        """Add long-running markets; `markets` of them are open at any moment. Raises ConfigurationError."""
 
     def catalog_truth(self, start_ns: int, end_ns: int) -> Iterator[dict[str, Any]]:
-        """Yield what each of its markets was, from revision to revision, between two moments."""
+        """Yield every revision of its markets between two moments (wall ns)."""
 
 
 def json_reply(document: Any, status: int = 200) -> Reply:

@@ -1,4 +1,4 @@
-"""Randomness without state: every value is a hash of the seed and a key, so any moment can be asked first."""
+"""Randomness without state: every value is a hash of seed and key, so any moment can be computed first."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ def _lattice(seed: int, name: str, octave: int, index: int) -> float:
 
 
 @lru_cache(maxsize=1 << 16)
-def _stretch(seed: int, name: str, octave: int, index: int) -> tuple[float, float]:
+def _ramp(seed: int, name: str, octave: int, index: int) -> tuple[float, float]:
     """Return where a period of an octave begins, and how far it rises until the next."""
     left = _lattice(seed, name, octave, index)
     return left, _lattice(seed, name, octave, index + 1) - left
 
 
 def wave(seed: int, name: str, octave: int, second: int) -> float:
-    """Return value noise in [-1, 1] at a period of 2**octave seconds, smooth in between."""
+    """Return value noise in [-1, 1]: random at multiples of 2**octave seconds, smooth in between."""
     index, rest = divmod(second, 1 << octave)
-    left, rise = _stretch(seed, name, octave, index)
+    left, rise = _ramp(seed, name, octave, index)
     x = rest / (1 << octave)
     return left + rise * x * x * (3 - 2 * x)
 
@@ -53,7 +53,7 @@ def waves(seed: int, name: str, weights: Sequence[float], seconds: range) -> lis
             index = second >> octave
             if index != newest:
                 newest = index
-                left, rise = _stretch(seed, name, octave, index)
+                left, rise = _ramp(seed, name, octave, index)
             x = (second & size - 1) / size
             totals[place] += weight * (left + rise * x * x * (3 - 2 * x))
     return totals

@@ -1,6 +1,6 @@
-"""The pace of simulated time: never faster than everyone who takes part in it keeps up with.
+"""The pace of simulated time: never faster than the slowest participant keeps up with.
 
-Time runs at the speed asked for while the event loops of the simulator and of the processes that collect from
+Time runs at the chosen speed while the event loops of the simulator and of the processes that collect from
 it are caught up. The later one of them is, the slower it runs, and it stands still while one is later than
 can be made good: a busy machine makes a run longer, never wrong. While nobody takes part, or a process
 starts, it runs no faster than the wall. It is granted in leases of some milliseconds, and so stands by itself
@@ -51,7 +51,7 @@ class Pace:
         self._renewed_at = time.monotonic_ns()
 
     async def keep(self) -> None:
-        """Grant time until cancelled."""
+        """Grant leases of simulated time until cancelled."""
         while True:
             self.renew()
             await asyncio.sleep(to_seconds(self._period_ns))

@@ -80,11 +80,11 @@ class PerpsWorld:
         return asset in _ASSETS
 
     def listed(self, asset: str) -> int:
-        """Return since when there is a contract, Unix seconds."""
+        """Return the listing time of a contract, Unix seconds."""
         return from_iso("2021-01-04T08:00:00Z") // SECOND + bits(self._seed, self._venue, asset) % 400 * DAY_S
 
     def delisted(self, asset: str) -> int | None:
-        """Return when its contract ended, None where it goes on."""
+        """Return the time at which the contract ended, Unix seconds; None while it is listed."""
         return DELISTED.get(asset)
 
     def is_open(self, asset: str, second: int) -> bool:
@@ -131,7 +131,7 @@ class PerpsWorld:
         return (8, 8, 4, 1)[chosen] * HOUR_S
 
     def settlements(self, asset: str, first: int, last: int) -> list[Settlement]:
-        """Return what was settled in first <= at <= last."""
+        """Return the settlements in first <= at <= last."""
         found = []
         for at in range(-(-first // HOUR_S) * HOUR_S, last + 1, HOUR_S):
             interval = self.interval(asset, at)
@@ -140,7 +140,7 @@ class PerpsWorld:
         return found
 
     def next_settlement(self, asset: str, second: int) -> int:
-        """Return when funding is settled after `second`."""
+        """Return the time of the next funding settlement after `second`."""
         at = second // HOUR_S * HOUR_S + HOUR_S
         while at % self.interval(asset, at):
             at += HOUR_S

@@ -17,6 +17,6 @@ class SimRestVenue:
         return None
 
     def truth(self, start_ns: int, end_ns: int) -> list[dict[str, Any]]:
-        """Return nothing."""
+        """Return no markets."""
         del start_ns, end_ns
         return []

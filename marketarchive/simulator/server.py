@@ -1,7 +1,7 @@
-"""The simulator's server: routes and sockets of venues, limits, faults, encoding, truth.
+"""The simulator's HTTP and WebSocket server: routes and sockets of venues, limits, faults, encoding, truth.
 
-Beside the venues it serves `/_clock` (the simulated time and its page), `/_seconds` (a socket that tells
-pages in a browser of each simulated second), `/_status` (requests and pace),
+Beside the venues it serves `/_clock` (the simulated time and its page), `/_seconds` (a socket that sends
+pages in a browser each simulated second), `/_status` (requests and pace),
 `/_faults` (GET lists, POST replaces) and `/_truth/markets`.
 """
 
@@ -86,7 +86,7 @@ class Server:
         """Serve until SIGTERM or SIGINT; `ready` is called with the base URL."""
         app = web.Application(client_max_size=2**20)
         app.router.add_get("/_clock", self._get_clock)
-        app.router.add_get("/_seconds", self._tell_seconds)
+        app.router.add_get("/_seconds", self._send_seconds)
         app.router.add_get("/_status", self._get_status)
         app.router.add_get("/_truth/markets", self._get_markets)
         app.router.add_get("/_faults", self._get_faults)
@@ -136,31 +136,31 @@ class Server:
     # --- the simulator's own routes ----------------------------------------------------------------------
 
     async def _get_clock(self, incoming: web.Request) -> web.Response:
-        """Tell where the time page lies, and the present anchor."""
+        """Return the path of the time page, and the present anchor."""
         del incoming
         anchor = self.page.anchor()
         reported = {"page": str(self.page.path), "monotonic_ns": anchor.monotonic_ns}
         reported |= {"simulated_ns": anchor.simulated_ns, "speed": anchor.speed, "speed_limit": anchor.limit}
         return _plain(json_reply(reported))
 
-    async def _tell_seconds(self, incoming: web.Request) -> web.WebSocketResponse:
-        """Tell a page in a browser of each simulated second, as its Unix ms, until either side ends."""
+    async def _send_seconds(self, incoming: web.Request) -> web.WebSocketResponse:
+        """Send each simulated second to a page in a browser, as Unix ms, until either side ends."""
         socket = web.WebSocketResponse(timeout=0.5)
         await socket.prepare(incoming)
         turn = PageTurn()
         self._pace.pages.add(turn)
-        telling = asyncio.create_task(self._tell(socket, turn))
+        sending = asyncio.create_task(self._send_turns(socket, turn))
         self._watching.add(socket)
         try:
             async for _ in socket:
                 turn.ended()
         finally:
-            telling.cancel()
+            sending.cancel()
             self._watching.discard(socket)
             self._pace.pages.discard(turn)
         return socket
 
-    async def _tell(self, socket: web.WebSocketResponse, turn: PageTurn) -> None:
+    async def _send_turns(self, socket: web.WebSocketResponse, turn: PageTurn) -> None:
         second = self.clock.now_ns() // SECOND * SECOND  # at once, then each one that begins
         while not socket.closed:
             await sleep_until(self.clock, second)

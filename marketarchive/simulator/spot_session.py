@@ -34,15 +34,15 @@ class SpotSession:
         raise NotImplementedError
 
     def frames(self, symbol: str, step: Step) -> Iterable[tuple[str, Frame]]:
-        """Return what is sent of a step, each with its channel, as if all were subscribed."""
+        """Return the frames of a step, each with its channel, as if all channels were subscribed."""
         raise NotImplementedError
 
     def beats(self, second: int) -> Iterable[Frame]:  # noqa: ARG002
-        """Return what is sent of no market, after `second` up to the next one."""
+        """Return the frames that concern no market, such as heartbeats, from `second` to the next one."""
         return ()
 
     def numbered(self, frame: Frame, number: int) -> Frame:  # noqa: ARG002
-        """Return a frame with its number on this connection, where the venue counts them."""
+        """Return `frame` with its `number` on this connection, where the venue numbers its frames."""
         return frame
 
     def later(self, payload: bytes, ns: int) -> bytes:
@@ -75,7 +75,10 @@ class SpotSession:
         return self.counted(found, from_ns)
 
     def counted(self, frames: Sequence[Frame], now_ns: int) -> list[Frame]:
-        """Return `frames` numbered on from those that were sent by now; later ones are not sent after all."""
+        """Return `frames` with the numbers that follow those sent by `now_ns`.
+
+        Frames queued for later are dropped.
+        """
         while self._numbers and self._numbers[-1][0] > now_ns:
             self._numbers.pop()
         number = self._numbers[-1][1] + 1 if self._numbers else 0

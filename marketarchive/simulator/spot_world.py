@@ -32,7 +32,7 @@ _TRADES = (0, 2, 3, 5, 6, 9)
 
 @dataclass(frozen=True, slots=True)
 class SpotTrade:
-    """One trade; `number` counts those of its market without a hole."""
+    """One trade; `number` counts the trades of its market without a gap."""
 
     number: int
     side: str  # BUY or SELL, of the taker

@@ -88,7 +88,7 @@ class Truth:
         """Write a frame.
 
         payload: what went to the socket, or would have gone (`sent_ns` None). Where a fault changed it,
-        `due_sha256` is of what was due. `tokens` are told where they are not all of the markets'.
+        `due_sha256` is of what was due. `tokens` is written where it is not all of the markets'.
         """
         line = {
             "line": "frame",
@@ -122,7 +122,7 @@ class Truth:
         catalog: Iterable[dict[str, Any]],
         pace: dict[str, float],
     ) -> None:
-        """Write the outcomes of all markets, the catalogue with its whales, and how fast time ran."""
+        """Write the outcomes of all markets, the catalogue, its whale alerts, and the pace of time."""
         self._served.close()
         self._frames.close()
         whales = WhaleFiles(self._folder, now_ns)

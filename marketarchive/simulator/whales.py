@@ -1,4 +1,4 @@
-"""Whale alerts of the simulated catalogue, as the program wwatcher leaves them, and which market each is of.
+"""Whale alerts of the simulated catalogue, in the form of the program wwatcher, with the market of each.
 
 The file is that of its schema version 1 (public project polymaster, src/db.rs and src/alerts/history.rs of
 2026-02-25), with ids of markets as later versions have them in some rows. What an alert says is a pure
@@ -8,8 +8,8 @@ id          the market's id, whatever the title says
 title       the title as the venue states it then, and the outcome where markets share it
 retitled    a shorter title in other letters
 misspelt    two letters swapped, not the first
-ambiguous   a title that several markets share, and nothing that tells them apart
-unknown     a market that there is not: another number or place
+ambiguous   a title that several markets share, and nothing that distinguishes them
+unknown     a market that does not exist: another number or place
 rubbish     no alert: it lacks its market
 """
 
@@ -134,7 +134,7 @@ def _alert(market: Mapping[str, Any], key: str, at: int, written: int, *, is_sha
 
 
 def _trade(market: Mapping[str, Any], draw: int, at: int, *, names_market: bool) -> Row:
-    """Return who traded what, and `side`: of an outcome where outcomes are traded, else of the taker."""
+    """Return the trade of an alert, and `side`: the outcome where outcomes are traded, else the taker's."""
     first = draw % 2 == 0
     if market["tokens"] is None:
         side = "YES" if first else "NO"

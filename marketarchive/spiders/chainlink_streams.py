@@ -10,7 +10,7 @@ class ChainlinkStreams(StreamPageSpider):
 
     Source: data.chain.link/streams/..., loaded once each in Chromium: the JSON that a page itself fetches (needs the extra `browser`)
     Arguments: assets (BTC), pages (spot and twap60; also twap30), duration
-    Cadence: as the page asks, about once a second; a page is renewed every hour, and reopened when it ends, hangs or shows nothing new for 30 s
+    Cadence: as the page requests, about once a second; a page is renewed every hour, and reopened when it ends, hangs or shows nothing new for 30 s
     Caveats: pages were seen seconds to minutes behind: received_at says when a value could be known; a checkpoint, 403 or 429 is a gap `blocked`, tried again after an hour, never evaded
     """
 

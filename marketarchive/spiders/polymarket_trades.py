@@ -11,7 +11,7 @@ class PolymarketTrades(PolymarketTradeSpider):
     Source: Data API /v2/trades, up to 20 markets a request; /trades where that is refused; Gamma for the markets
     Arguments: assets (BTC), durations (all), markets (slugs, or all), ahead (all: how long before its start a round is taken), interval, duration, shard
     Cadence: one walk back to the first trade and exit; with interval, at each multiple of it back to what was read before; markets are looked up again every 60 s
-    Caveats: rows are asked for with taker_only=true, one for each settlement as its taker saw it (what the market channel tells as last_trade_price); makers' rows would tell the same shares again. Rows appear 5 to 10 s after the trade, their times are whole seconds, and each walk repeats the last minute: rows stand in raw more than once. The last minute before the run's end is left to the next run
+    Caveats: rows are requested with taker_only=true, one for each settlement from its taker's side (the last_trade_price of the market channel); makers' rows would repeat the same shares. Rows appear 5 to 10 s after the trade, their times are whole seconds, and each walk repeats the last minute: rows stand in raw more than once. The last minute before the run's end is left to the next run
     """
 
     name = "polymarket_trades"

@@ -1,6 +1,6 @@
 """Venues: endpoints, wire models, parse functions, identity and integrity of messages.
 
-A package here whose module `venue` has a `VENUE` is a venue: nothing else has to be told of it.
+A package here whose module `venue` has a `VENUE` is a venue: it is found by discovery.
 """
 
 from __future__ import annotations
@@ -41,6 +41,6 @@ def declared(package: str, path: Iterable[str], module: str) -> list[str]:
 
 
 def feed_of(venue: str, feed: str) -> Feed | None:
-    """Return what is declared of a feed; None where an archive holds one that nobody declares any more."""
+    """Return the declaration of a feed; None where an archive holds one that is no longer declared."""
     found = venues().get(venue)
     return None if found is None else found.feeds.get(feed)

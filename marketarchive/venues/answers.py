@@ -40,10 +40,10 @@ class Failure:
 
 
 def judge_status(answered: Answered) -> Failure | None:
-    """Return what is wrong with an answer by its status, None when it is one to parse.
+    """Return the failure of an answer by its HTTP status, None when it can be parsed.
 
-    A `Venue.judge` of its own is for a venue that says it otherwise: in the body of a 200, or with a status
-    of another meaning.
+    A venue has a `Venue.judge` of its own where it states failures otherwise: in the body of a 200, or by a
+    status with another meaning.
     """
     status = answered.status
     if status == 200 or status in answered.query.endpoint.final:

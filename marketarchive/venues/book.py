@@ -1,4 +1,4 @@
-"""One side of an order book, sorted, of any venue that sends prices and sizes as decimal strings."""
+"""Order book of a venue: one sorted side, to which snapshots and deltas of decimal strings are applied."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from marketarchive.venues.endpoint import Query
 
 @dataclass(frozen=True)
 class Catalogue:
-    """Lists of a venue's markets, each read to its end by `Venue.next_page`, and markets by their ids."""
+    """Requests for a venue's markets: lists, each paginated by `Venue.next_page`, and markets by id."""
 
     newest: Callable[[], Sequence[Query]]
     """Lists in which new markets stand, the newest first."""

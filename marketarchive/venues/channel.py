@@ -66,7 +66,10 @@ class Session(Protocol):
         """Return the texts that subscribe `keys`: the first of a connection, or more on it."""
 
     def unsubscribe(self, keys: Sequence[str]) -> list[str]:
-        """Return the texts that end the subscription of `keys`; none where the venue has no such thing."""
+        """Return the texts that end the subscription of `keys`.
+
+        Empty where the venue has no unsubscription.
+        """
 
     def resync(self, keys: Sequence[str]) -> list[str]:
         """Return the texts that request new snapshots on this connection; none where that is impossible."""

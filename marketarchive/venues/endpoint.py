@@ -27,10 +27,10 @@ class Limit:
 
 @dataclass(frozen=True)
 class Address:
-    """A URL of a venue in whose place a user may put another: of a mirror, a proxy, or a server of his own.
+    """A URL of a venue that a user may replace: by a mirror, a proxy, or a server of their own.
 
     It is the value of `setting` (of Scrapy's, or an environment variable), or of `key` in the section of the
-    configuration file. What follows `url` in a request follows the other as well.
+    configuration file. The rest of a request's URL stays the same.
     """
 
     url: str  # the venue's own, without a slash at its end; a placeholder where the server is the user's

@@ -22,5 +22,5 @@ def e18(value: Decimal) -> int:
 
 
 def dollars(value_e18: int) -> Decimal:
-    """Return what `e18` was given, all its digits kept, with 18 decimals."""
+    """Return the inverse of `e18`: dollars with 18 decimals, all digits kept."""
     return Decimal((value_e18 < 0, tuple(map(int, str(abs(value_e18)))), -18))

@@ -1,6 +1,6 @@
-"""Books of one connection to an exchange, kept up to date and proven by whatever its messages offer.
+"""Books of one connection to an exchange: snapshots and deltas, proven by checksum or sequence number.
 
-A checksum proves a book, a number without a hole that none of the messages before is missing; numbers may
+A checksum proves a book, a sequence without a gap that none of the messages before is missing; numbers may
 count all frames of a connection or those of several sequences apart. The live session and the tables use the
 same ones.
 """
@@ -110,10 +110,10 @@ class ExchangeBooks:
         self._ended: dict[str, int] = {}  # market whose book is requested anew -> newest update that came
         self._trades: dict[str, TradeMessage] = {}  # the newest of each market
 
-    def take(
+    def apply(
         self, payload: bytes, received_at: int, *, verify: bool = True, latest: int | None = None
     ) -> list[Applied]:
-        """Apply one frame and return what became of each of its messages, in order.
+        """Apply one frame and return the result of each of its messages, in order.
 
         latest: a book of a later venue time, ns, is reported as failed and not applied. Raises ParseError;
         nothing is applied then.
@@ -135,9 +135,9 @@ class ExchangeBooks:
             if isinstance(message, BookMessage):
                 if (unseen := self._unseen(message)) is not None:
                     taken.append(unseen)
-                taken.append(self._take_book(message, decoded, verify=verify, latest=latest))
+                taken.append(self._apply_book(message, decoded, verify=verify, latest=latest))
             elif isinstance(message, TradeMessage):
-                taken.append(self._take_trade(message, decoded))
+                taken.append(self._apply_trade(message, decoded))
             else:
                 taken.append(Applied(message, self._of_number(decoded)))
         if not decoded.messages and decoded.number is not None:  # without one it says nothing of any book
@@ -210,7 +210,7 @@ class ExchangeBooks:
 
     # ---- messages ----------------------------------------------------------------------------------------
 
-    def _take_book(
+    def _apply_book(
         self, message: BookMessage, decoded: Decoded, *, verify: bool, latest: int | None
     ) -> Applied:
         market = message.market
@@ -219,7 +219,7 @@ class ExchangeBooks:
             return Applied(_bare(message), "failed", detail="dated ahead")
         held = self.books.get(market)
         if message.is_snapshot:
-            return self._take_snapshot(message, held, decoded, verify=verify)
+            return self._apply_snapshot(message, held, decoded, verify=verify)
         if held is None:
             return Applied(_bare(message), "unchecked")
         if message.first is not None and message.last is not None and held.last is not None:
@@ -259,7 +259,7 @@ class ExchangeBooks:
         change = msgspec.structs.replace(message, is_snapshot=False, bids=(), asks=())
         return Applied(change, "failed", detail=f"updates {ended + 1} to {message.last} never came")
 
-    def _take_snapshot(
+    def _apply_snapshot(
         self, message: BookMessage, held: MarketBook | None, decoded: Decoded, *, verify: bool
     ) -> Applied:
         is_numbered = decoded.number is not None or message.last is not None
@@ -277,7 +277,7 @@ class ExchangeBooks:
     def _judge(
         self, message: BookMessage, book: MarketBook, decoded: Decoded, *, verify: bool
     ) -> tuple[Verdict, str]:
-        """Return what proves the book after `message`, and what does not match."""
+        """Return the verdict on the book after `message`, and the detail of what does not match."""
         if self._wire.checksum is not None and message.checksum is not None:
             if not verify:
                 return "unchecked", ""
@@ -289,7 +289,7 @@ class ExchangeBooks:
             return "ok", ""
         return self._of_number(decoded), ""
 
-    def _take_trade(self, message: TradeMessage, decoded: Decoded) -> Applied:
+    def _apply_trade(self, message: TradeMessage, decoded: Decoded) -> Applied:
         before = self._trades.get(message.market)
         if before is not None and message.number is not None and before.number is not None:
             if message.number <= before.number:

@@ -63,7 +63,7 @@ class ExchangeRows(RowMaker):
             return
         books = self._books(name)
         for index, one in enumerate(
-            books.take(received.payload, received.received_at, verify=self.verify), 1
+            books.apply(received.payload, received.received_at, verify=self.verify), 1
         ):
             message = one.message
             if isinstance(message, MarketMessage) and not one.is_known:

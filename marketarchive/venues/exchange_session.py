@@ -55,7 +55,7 @@ class ExchangeSession:
     # ---- what comes ------------------------------------------------------------------------------------
 
     def apply(self, received_at: int, seq: int, payload: bytes, *, latest: int, verify: bool) -> list[Update]:
-        taken = self.books.take(payload, received_at, verify=verify, latest=latest)
+        taken = self.books.apply(payload, received_at, verify=verify, latest=latest)
         return [update for each in taken for update in self._updates(each, received_at, seq)]
 
     def _updates(self, one: Applied, received_at: int, seq: int) -> Iterator[Update]:
@@ -129,7 +129,7 @@ class ExchangeSession:
         )
 
     def top(self, book: MarketBook, received_at: int, seq: int, verdict: Verdict) -> BookTop:
-        """Return what rows show of a book."""
+        """Return the top of a book for rows; received_at: wall ns; seq: of its newest message."""
         return BookTop(received_at, seq, book.best_bid, book.best_ask, verdict)
 
     def concerned(self, payload: bytes) -> Sequence[str] | None:
@@ -163,7 +163,7 @@ class ExchangeSession:
 
 
 def _proof_of(one: Applied, trade: TradeMessage, sequence: str) -> Verdict:
-    """Return what a trade proves of its market: its own number says nothing of the book, a frame's does.
+    """Return the proof that a trade gives of its market: a frame's number, not the trade's own.
 
     sequence: that of the book, which another one does not prove.
     """

@@ -51,7 +51,7 @@ class TradeMessage(msgspec.Struct, frozen=True, gc=False):
 
 
 class QuoteMessage(msgspec.Struct, frozen=True, gc=False):
-    """Best prices as a ticker states them; None of an empty side."""
+    """Best bid and ask as a ticker states them; None on an empty side."""
 
     market: str
     at: int

@@ -86,7 +86,7 @@ class Page:
     errors: list[ParseError] = field(default_factory=list)
 
     def parsed(self) -> Parsed:
-        """Return it as parse functions do: `keys` are the times of all rows, ms, `statements` its rows."""
+        """Return the page as `Parsed`: `keys` are the times of all rows (ms), `statements` its rows."""
         return Parsed(statements=self.rows, keys=self.keys, errors=self.errors)
 
 
@@ -134,7 +134,10 @@ def lines_page(
 
 
 def read_by(readers: Mapping[str, Reader], received: Received) -> Parsed:
-    """Return what the reader of an answer's URL says of it. Raises ParseError, also where there is none."""
+    """Call the reader of an answer's URL and return its result.
+
+    Raises ParseError, also where there is none.
+    """
     read = readers.get(received.canonical_url)
     if read is None:
         raise ParseError("message", f"nothing reads {received.canonical_url}")
@@ -166,7 +169,7 @@ def moment(at: int | str) -> int:
 
 
 def maybe_moment(at: int | str | None) -> int | None:
-    """Return ns, None of what venues write where there is no such time."""
+    """Convert a venue's time (ms) to ns; None for the values that venues write where there is no time."""
     return None if at in (None, "", "0", 0) else moment(at)
 
 
@@ -253,7 +256,7 @@ def candle(
 
 
 def listed(received: Received, parsed: Parsed, status_of: Mapping[str, MarketStatus]) -> Parsed:
-    """Add what the market master keeps of instruments with an asset. status_of: the venue's word -> ours."""
+    """Add the items of the market master for instruments with an asset. status_of: venue's word -> ours."""
     parsed.items += [
         _market(
             received,
@@ -271,7 +274,7 @@ def listed(received: Received, parsed: Parsed, status_of: Mapping[str, MarketSta
 
 
 def with_intervals(received: Received, parsed: Parsed) -> Parsed:
-    """Add what the market master keeps of expected rates that say their interval."""
+    """Add the items of the market master for expected rates that state their interval."""
     parsed.items += [
         _market(received, row, funding_interval_s=row.interval_s)
         for row in parsed.statements
@@ -351,7 +354,7 @@ class PerpRows(RowMaker):
 
 
 def perp_feeds(rows: Callable[[], RowMaker], *more: str) -> dict[str, Feed]:
-    """Return what is archived of a venue of perpetuals. more: tables beside those that all have."""
+    """Return the feeds of a venue of perpetuals. more: tables beside those that all have."""
     return {
         FEED: Feed(tables=(*PERP_TABLES, *more), rows=rows, rows_version=2, is_polled=True, has_markets=True),
         "probe": Feed(is_polled=True, has_markets=True),
@@ -362,5 +365,5 @@ def param(received: Received, name: str) -> str:
     """Return a parameter of the request. Raises ParseError where there is none."""
     found: Any = received.params.get(name)
     if found is None:
-        raise ParseError("request", f"{received.canonical_url} was asked for without {name}", (name,))
+        raise ParseError("request", f"{received.canonical_url} was requested without {name}", (name,))
     return str(found)

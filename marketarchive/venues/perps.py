@@ -50,7 +50,7 @@ class Series(NamedTuple):
 
     @property
     def market(self) -> str:
-        """Return what the venue calls the contract."""
+        """Return the venue's name of the contract."""
         return self.symbol["symbol"]
 
     def is_in(self, requested: Range) -> bool:
@@ -87,7 +87,7 @@ class Route:
     """Of a moment, ms, the range of the file that holds it, where each request is for one file (a day)."""
 
     def windows(self, series: Series, wanted: Range) -> Iterator[Range]:
-        """Yield the ranges that are to be asked for one by one, the newest first."""
+        """Yield the ranges to request one by one, the newest first."""
         length = (self.window_s or self.window_rows * series.step_s) * 1000
         last = wanted.last
         while last >= wanted.first:
@@ -122,7 +122,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Perps:
-    """The perpetuals of a venue."""
+    """Declaration of a venue's perpetuals: its requests, ranges and limits."""
 
     routes: tuple[Route, ...]
     instruments: tuple[Query, ...]  # which contracts there are, and since when
@@ -144,11 +144,11 @@ class Perps:
 
 
 def following(direction: Direction, requested: Range, times: Collection[int]) -> Range | None:
-    """Return what of a range a page left to be asked for, None where that is nothing.
+    """Return the part of a range that is left to request after a page, None where it is complete.
 
-    times: ms, of all rows of the page, whatever became of them. A page that is shorter than others is not
-    taken for the last: venues change what fits on one. Only an empty one is, or one that reaches the end.
-    Raises CursorError where a page brought nothing of what was asked for, so that it would go on for ever.
+    times: ms, of all rows of the page, also of those that were left out. A page that is shorter than others
+    is not taken for the last: venues change what fits on one. Only an empty one is, or one that reaches the
+    end. Raises CursorError where a page has no row of the requested range, since paging would never end.
     """
     if not times or direction == "whole":
         return None
@@ -165,7 +165,7 @@ def following(direction: Direction, requested: Range, times: Collection[int]) ->
 
 
 def uncovered(requested: Range, times: Collection[int], step: int, *, is_open: bool) -> list[Range]:
-    """Return where a range has no row for two steps and more.
+    """Return the parts of a range without a row for two steps or more.
 
     times: of rows, ms; step: ms between two of them; is_open: whether they may end before the range does.
     """
@@ -176,6 +176,6 @@ def uncovered(requested: Range, times: Collection[int], step: int, *, is_open: b
 
 @cache
 def sectors() -> Mapping[str, str]:
-    """Return asset -> sector of the assets that are collected where nothing else is asked for."""
+    """Return asset -> sector of the assets that are collected by default."""
     text = (files("marketarchive.venues") / "perp_assets.csv").read_text(encoding="utf-8")
     return {row["asset"]: row["sector"] for row in csv.DictReader(text.splitlines())}

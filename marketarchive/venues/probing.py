@@ -1,4 +1,4 @@
-"""A probe as data: the checks of a venue's interfaces, and what asking them finds.
+"""A probe as data: the checks of a venue's interfaces, and their results.
 
 A minimal probe is one line for each interface that the venue's spiders use:
 
@@ -66,7 +66,7 @@ Message: TypeAlias = tuple[int, int, bytes]
 
 
 def kinds_by(*keys: str) -> Callable[[bytes], list[str]]:
-    """Return what names the kinds of a payload: these keys of its object, or of each in its list."""
+    """Return a function that lists the kinds of a payload: `keys` of its object, or of each in its list."""
 
     def kinds(payload: bytes) -> list[str]:
         try:
@@ -95,7 +95,7 @@ class Listen:
     headers: Callable[[int], Mapping[str, str]] = lambda _: {}  # of the handshake, at a wall time (ns)
 
     def is_enough(self, received: Counter[str]) -> bool:
-        """Return whether nothing more is wanted. received: how many came of each kind."""
+        """Return whether the check can end. received: messages so far, by kind."""
         return bool(self.wanted) and all(received[kind] >= count for kind, count in self.wanted.items())
 
 
@@ -151,7 +151,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A check that was made, whether it passed, and by what that shows."""
+    """Result of a check: whether it passed, and the evidence."""
 
     name: str
     topic: str
@@ -180,7 +180,7 @@ class Socket:
 
 @dataclass(frozen=True)
 class Probe:
-    """A venue's checks, in the order of asking, and what is known of it without asking."""
+    """A venue's checks in the order they are run, and its documented limits."""
 
     checks: Sequence[Check]
     limits_source: str
@@ -209,7 +209,7 @@ class Findings:
     exchanges: dict[str, Exchange] = field(default_factory=dict)  # by check, judged
 
     def parse(self, exchange: Exchange) -> Parsed:
-        """Return what an answer says. Raises ParseError."""
+        """Parse an answer. Raises ParseError."""
         return self.read(
             Received.answer(
                 self.venue,
@@ -223,12 +223,12 @@ class Findings:
         )
 
     def passed(self, *checks: str) -> list[Parsed]:
-        """Return what the answers to those of `checks` say that passed."""
+        """Return the parsed answers of those of `checks` that passed."""
         names = {each.name for each in self.results if each.passed}
         return [self.parse(self.exchanges[name]) for name in checks if name in names]
 
     def requests(self) -> Generator[Question, Exchange]:
-        """Yield what to ask and be sent the answer: no I/O of its own, so that anything can drive it."""
+        """Yield requests and receive their answers by `send`: without I/O, so that any driver can run it."""
         for check in self.probe.checks:
             try:
                 question = check.question(self) if callable(check.question) else check.question
@@ -267,7 +267,7 @@ class Findings:
 
     @property
     def missing(self) -> list[str]:
-        """Return what the probe needs to pass and did not find."""
+        """Return the required findings that the probe did not make."""
         return [need.what for need in self.probe.needs if need.find(self) is None]
 
     @property
@@ -286,7 +286,7 @@ class Findings:
 
 
 def unexpected(text: str) -> ParseError:
-    """Return the error of an answer that is not what was promised."""
+    """Return the error for an answer without the promised form."""
     return ParseError("Probe", text)
 
 

@@ -1,4 +1,4 @@
-"""Deltas that are kept to be replayed: on a snapshot that comes late, or was made before them."""
+"""Resync of a book: deltas are kept, to be replayed on a late or older snapshot."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class DeltaBuffer(Generic[T]):
         return made
 
     def after(self, at: int) -> DeltaBuffer[T]:
-        """Return those of venue times after `at`."""
+        """Return the deltas with a venue time after `at`."""
         made = DeltaBuffer[T](self._size)
         made._kept.extend(each for each in self._kept if each[0] > at)
         return made

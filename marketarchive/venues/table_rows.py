@@ -179,7 +179,7 @@ class BorrowRatesRow(_Row, frozen=True, kw_only=True, gc=False):
 
 
 class PriceHistoryRow(_MarketRow, frozen=True, kw_only=True, gc=False):
-    """A price of a time long past, as the venue tells it afterwards; nobody observed it then.
+    """A past price as the venue states it afterwards; it was not observed here at that time.
 
     `event_time` is the time of a point, or the end of the period that prices are of.
     """

@@ -50,7 +50,7 @@ class RowMaker:
 
 
 class Decimals(NamedTuple):
-    """(digits, of them decimals) of the exact numbers in `books`, `book_changes` and `quotes`; at most 38."""
+    """Decimal types of `books`, `book_changes`, `quotes`: (digits, of them decimals) each; at most 38."""
 
     price: tuple[int, int] = (38, 18)
     size: tuple[int, int] = (38, 18)
@@ -60,7 +60,7 @@ WIDEST = Decimals()
 
 
 def no_keys(texts: Sequence[Any]) -> tuple[str, ...]:  # noqa: ARG001  (a venue's interface)
-    """Return nothing: no archive of schema 1 has connections of this feed."""
+    """Return no keys: no archive of schema 1 has connections of this feed."""
     return ()
 
 
@@ -83,8 +83,6 @@ class Feed:
     has_markets: bool = False  # its answers speak of markets: for the market master
     rowless: frozenset[str] = frozenset()  # keys of its connections that no table has rows of
     market_mark: bytes = b""  # bytes in each of its frames that speaks of markets; b"": none does
-    identity: Callable[[Received], bytes] | None = None
-    """What makes a message of two collectors the same; None: its payload."""
     keys: Callable[[Sequence[Any]], tuple[str, ...]] = no_keys
     """What the texts of a connection line subscribe, each as sent or decoded: archives of schema 1 have only
     them."""
@@ -100,7 +98,7 @@ class MarketFacts:
 
 
 def no_facts(name: str) -> MarketFacts:  # noqa: ARG001  (a venue's interface)
-    """Return nothing: names of markets say nothing."""
+    """Return no facts: the venue's names of markets imply none."""
     return MarketFacts()
 
 
@@ -110,15 +108,15 @@ def no_next_page(query: Query, parsed: Parsed) -> Query | None:  # noqa: ARG001 
 
 
 def no_headers(query: Query, now_ns: int) -> Mapping[str, str]:  # noqa: ARG001  (a venue's interface)
-    """Return nothing: the venue asks for no header of its own."""
+    """Return no headers: the venue requires none of its own."""
     return {}
 
 
 @dataclass(frozen=True)
 class Venue:
-    """Everything that the neutral parts of the project need to know of a venue.
+    """Declaration of a venue: all that the venue-neutral packages need.
 
-    A package `marketarchive/venues/<name>` has one as `VENUE` in its module `venue`.
+    A package `marketarchive/venues/<name>` has it as `VENUE` in its module `venue`, where it is discovered.
     """
 
     name: str

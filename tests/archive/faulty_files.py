@@ -239,6 +239,13 @@ class FullAfter(Full):
         super().__init__(int(os.environ["FULL_AFTER_BYTES"]))
 
 
+class Room(Files):
+    """A disk with as many free bytes as the file says that ROOM_FILE (of the environment) names."""
+
+    def free(self, place: Path | int) -> int:
+        return int(Path(os.environ["ROOM_FILE"]).read_text())
+
+
 class ReadOnly(Files):
     """A file system that was mounted read-only."""
 

@@ -22,6 +22,13 @@ def rows(path: Path) -> list[int]:
     return [json.loads(line)["n"] for line in path.read_bytes().splitlines()]
 
 
+def listed(root: Path, path: str, rows: int, offset: int = 0, torn_bytes_cut: int = 0) -> dict[str, object]:
+    """What a manifest says of the rows from `offset` to the end of a file."""
+    data = (root / path).read_bytes()[offset:]
+    place = {"path": path, "rows": rows, "torn_bytes_cut": torn_bytes_cut, "offset": offset}
+    return {**place, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+
+
 def manifest_records(root: Path) -> list[dict[str, object]]:
     found: list[dict[str, object]] = []
     for path in sorted(root.glob("manifests/*.json")):
@@ -50,9 +57,9 @@ def test_rows_go_to_the_file_of_their_day(tmp_path: Path) -> None:
     assert rows(tmp_path / "records/chainlink_continuous-2026-11-22.jsonl") == [9]
     assert ledger_of(tmp_path, "day_file") == []
     assert manifest_records(tmp_path) == [
-        {"path": FILE, "rows": 2, "torn_bytes_cut": 0},
-        {"path": "records/polymarket_btc-2026-11-22.jsonl", "rows": 2, "torn_bytes_cut": 0},
-        {"path": "records/chainlink_continuous-2026-11-22.jsonl", "rows": 1, "torn_bytes_cut": 0},
+        listed(tmp_path, FILE, 2),
+        listed(tmp_path, "records/polymarket_btc-2026-11-22.jsonl", 2),
+        listed(tmp_path, "records/chainlink_continuous-2026-11-22.jsonl", 1),
     ]
 
 
@@ -113,7 +120,7 @@ def test_a_torn_last_line_is_cut_and_counted(tmp_path: Path, torn: bytes) -> Non
         run.write_record("polymarket_btc", NOON, b'{"n":3}')
         run.close("finished", {}).result(10)
     assert rows(tmp_path / FILE) == [1, 3]
-    assert manifest_records(tmp_path) == [{"path": FILE, "rows": 1, "torn_bytes_cut": len(torn)}]
+    assert manifest_records(tmp_path) == [listed(tmp_path, FILE, 1, offset=8, torn_bytes_cut=len(torn))]
 
 
 def test_what_a_dead_run_left_is_entered_on_a_later_start(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from marketarchive.archive.disk_budget import DiskBudget
 from marketarchive.archive.health import Expected, Finding, problems
 from marketarchive.archive.newest_data import newest_data
 from marketarchive.archive.run import RunArchive
@@ -21,9 +22,10 @@ MINUTE = 60 * SECOND
 
 
 def looked_at(
-    root: Path, clock: HandClock, *expected: Expected, max_age_s: float = 300, min_free: int = 0
+    root: Path, clock: HandClock, *expected: Expected, max_age_s: float = 300, warn_mb: float = 0
 ) -> Sequence[Finding]:
-    return problems(status(root, clock), expected, max_age_s, min_free, only_expected=False)
+    budget = DiskBudget(warn_mb, 0)
+    return problems(status(root, clock), expected, max_age_s, budget, only_expected=False)
 
 
 def open_poll(made: ArchiveWriter, **arguments: object) -> RunArchive:
@@ -121,7 +123,7 @@ def test_too_little_space_and_a_damaged_ledger_are_problems(tmp_path: Path) -> N
         run = open_poll(made)
         run.write(response(run))
         run.close("finished", {"exit_code": 0}).result(60)
-    assert kinds(looked_at(tmp_path, clock, min_free=10**18)) == ["disk_low"]
+    assert kinds(looked_at(tmp_path, clock, warn_mb=10**12)) == ["disk_low"]
     ledger = tmp_path / "manifests" / "ledger.jsonl"
     ledger.write_bytes(b"".join(ledger.read_bytes().splitlines(keepends=True)[1:]))
     assert set(kinds(looked_at(tmp_path, clock))) == {"ledger"}

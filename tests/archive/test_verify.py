@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
@@ -18,7 +19,7 @@ from marketarchive.invocation import command as named
 from marketarchive.times import from_iso
 from tests.archive import museum
 from tests.archive.checking import check
-from tests.archive.writing import FEED, VENUE, HandClock, ledger_of, open_run, response, writer
+from tests.archive.writing import FEED, NOON, VENUE, HandClock, ledger_of, open_run, response, writer
 
 
 @pytest.fixture(scope="module")
@@ -233,3 +234,41 @@ def test_a_collection_lists_only_runs_whose_manifests_came_before_its_own(tmp_pa
     [problem] = verify(tmp_path).problems
     assert problem.path == path
     assert "manifests/gone-1.json" in str(problem)
+
+
+def with_rows_of_today(root: Path) -> Path:
+    """Two runs, one after the other, whose rows stand in the file of a day that is not over."""
+    with writer(root) as made:
+        for rows in (3, 2):
+            run = open_run(made)
+            run.write(response(run))
+            for n in range(rows):
+                run.write_record("quotes", NOON + n, b'{"n":%d,"run":"%b"}' % (n, run.run.encode()))
+            run.flush().result(10)
+            run.close("finished", {}).result(10)
+    return root / "records/quotes-2026-11-21.jsonl"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: museum.edit(path, lambda lines: lines[1:]),
+        lambda path: museum.edit(path, lambda lines: lines[:-1]),
+        lambda path: museum.edit(path, lambda lines: [lines[0].replace(b'"n":0', b'"n":7'), *lines[1:]]),
+        lambda path: museum.edit(path, lambda lines: [lines[1], lines[0], *lines[2:]]),
+        museum.remove,
+    ],
+    ids=["first deleted", "last deleted", "changed", "swapped", "file deleted"],
+)
+def test_rows_of_today_are_those_that_manifests_list(tmp_path: Path, damage: Callable[[Path], Path]) -> None:
+    path = with_rows_of_today(tmp_path)
+    report = verify(tmp_path)
+    assert report.problems == []
+    assert report.checked["rows not in the ledger yet"] == 5
+    damage(path)
+    assert {problem.path for problem in verify(tmp_path).problems} == {"records/quotes-2026-11-21.jsonl"}
+
+
+def test_rows_that_came_after_what_a_manifest_lists_are_no_damage(tmp_path: Path) -> None:
+    museum.append(with_rows_of_today(tmp_path), b'{"n":9,"run":"of a living one"}\n')
+    assert verify(tmp_path).problems == []

@@ -548,7 +548,7 @@ def test_a_fault_of_our_own_ends_the_run_as_loudly_as_a_broken_disk(
             run.flush().result(10)
         until(lambda: len(failures) == 1)
     assert "The archive's writer stopped" in caplog.text
-    assert "A callback for the failure" in caplog.text
+    assert "A callback for the disk's failure" in caplog.text
 
 
 def test_an_impatient_waiter_does_not_break_the_writer(tmp_path: Path) -> None:

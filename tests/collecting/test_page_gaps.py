@@ -91,7 +91,7 @@ class Script:
             self.keeper.settle()
 
     def lose(self, page: OpenPage, outage: Outage) -> None:
-        self.keeper.lose(outage, page)
+        self.keeper.begin_outage(outage, page)
         page.forget(outage.detail)
         self.keeper.pages.remove(page)
 

@@ -200,6 +200,69 @@ def test_the_books_of_clob_answers_are_judged(scrapy: Scrapy, tmp_path: Path) ->
     assert "books    2 ok" in done.stdout
 
 
+@pytest.mark.process
+def test_offload_says_what_it_would_do_and_what_it_did(scrapy: Scrapy, root: Path, tmp_path: Path) -> None:
+    output, target = f"OUTPUT_DIR={root}", str(tmp_path / "target")
+    before = sorted(root.rglob("*"))
+    dry = scrapy("offload", target, "-s", output, "--dry-run", "--prune", "--older-than", "1d")
+    assert (dry.returncode, dry.stderr) == (0, "")
+    files = sum(1 for entry in Ledger(root).entries() if entry.get("bytes"))
+    assert f"to copy    {files} files, " in dry.stdout
+    assert "to prune   at most 10 files, " in dry.stdout
+    assert sorted(root.rglob("*")) == before
+    assert not Path(target).exists()
+
+    done = scrapy("offload", target, "-s", output, "--bwlimit", "50M", "--prune", "--older-than", "1s")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "pruned     10 files, " in done.stdout
+    assert done.stdout.splitlines()[-1] == "all copies are verified"
+    shown = scrapy("verify", "-s", output)
+    assert shown.returncode == 0
+    assert shown.stdout.count("\nmoved    ") + shown.stdout.startswith("moved    ") == 10
+    assert "8 of them, " in scrapy("status", "-s", output).stdout
+    back = scrapy("offload", "--restore", "raw/venue=polymarket/feed=stream", "-s", output)
+    assert (back.returncode, back.stdout.split(",")[0]) == (0, "restored  4 files")
+
+    stored = next(Path(target).rglob("*.json"))
+    museum.flip(stored, 40)
+    wrong = scrapy("offload", target, "-s", output, "--recheck-after", "1ms")
+    assert wrong.returncode == 1
+    assert f"PROBLEM    manifests/{stored.name}: the remote states sha256" in wrong.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "name one remote"),
+        (["a", "b"], "name one remote"),
+        (["a", "--prune"], "--prune and --older-than SPAN are given together"),
+        (["a", "--older-than", "1d"], "--prune and --older-than SPAN are given together"),
+        (["a", "--since", "1d"], "--since is for --restore"),
+        (["a", "--recheck-after", "soon"], "--recheck-after='soon' is not a time span"),
+        (["--prune", "--older-than", "1d", "--restore"], "--restore goes with"),
+    ],
+)
+def test_offload_refuses_what_makes_no_sense(
+    scrapy: Scrapy, tmp_path: Path, arguments: list[str], said: str
+) -> None:
+    done = scrapy("offload", *arguments, "-s", f"OUTPUT_DIR={tmp_path}")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+
+
+@pytest.mark.process
+def test_offload_neither_copies_an_archive_into_itself_nor_without_rclone(
+    scrapy: Scrapy, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside = scrapy("offload", str(root / "copy"), "-s", f"OUTPUT_DIR={root}")
+    assert (inside.returncode, "lies within the archive" in inside.stderr) == (2, True)
+    monkeypatch.setenv("PATH", str(root))
+    without = scrapy("offload", "x:y", "-s", f"OUTPUT_DIR={root}")
+    assert (without.returncode, without.stdout) == (2, "")
+    assert without.stderr.startswith("offload: rclone is not installed")
+    assert len(without.stderr.splitlines()) == 1
+
+
 def test_compact_joins_by_option_or_setting_and_says_what(scrapy: Scrapy, tmp_path: Path) -> None:
     cron(tmp_path, start=LAST_YEAR)
     output = f"OUTPUT_DIR={tmp_path}"

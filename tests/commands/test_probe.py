@@ -271,7 +271,7 @@ def test_pages_are_looked_at_and_a_checkpoint_is_reported_not_evaded(
     [check] = document["checks"]
     assert (check["passed"], check["status"]) == (False, 429)
     assert check["evidence"].startswith("blocked: status 429, a checkpoint")
-    assert "blocked, so left alone" in document["not_asked"]["page_eth"]
+    assert "blocked, so not requested again" in document["not_asked"]["page_eth"]
     page = (tmp_path / "blocked" / "probes" / "chainlink_public_sources_probe_v1.md").read_text()
     assert "Can the pages be looked at without a browser?" in page
 

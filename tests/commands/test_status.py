@@ -90,7 +90,7 @@ def test_a_running_archive_a_killed_run_and_what_recovery_leaves(call: Call, tmp
             assert run["pid"] == alive.pid
             assert run["gaps"]["disconnect"] == 3
             book = feeds(found)["orderbook"]
-            assert book["segments"] == {"sealed": 0, "recovered": 1, "torn": 1, "open": 1}
+            assert book["segments"] == {"sealed": 0, "recovered": 1, "torn": 1, "open": 1, "moved": 0}
             assert book["last_data_from"] == "file"
             assert -2 < book["age_s"] < 60  # ten simulated seconds are one of the wall
             assert (book["gaps_last_24h"]["crash"], book["gaps_last_24h"]["disconnect"]) == (1, 3)
@@ -198,14 +198,25 @@ def test_spans_and_sizes_are_short() -> None:
 
 def test_a_check_is_one_line_of_json(call: Call, tmp_path: Path) -> None:
     museum.build(tmp_path)
-    assert call("--check", "--min-free", "0", "-s", f"OUTPUT_DIR={tmp_path}") == 0
+    assert call("--check", "-s", "DISK_WARN_FREE_MB=0", "-s", f"OUTPUT_DIR={tmp_path}") == 0
     [line] = call.out.splitlines()
     assert json.loads(line)["ok"] is True
-    missing = ("--expect", "polymarket/nothing=1h", "--min-free", "1000000000")
+    missing = ("--expect", "polymarket/nothing=1h", "-s", "DISK_WARN_FREE_MB=1000000000")
     assert call("--check", *missing, "-s", f"OUTPUT_DIR={tmp_path}") == 1
     [line] = call.out.splitlines()
     assert [each["kind"] for each in json.loads(line)["problems"]] == ["stale_feed", "disk_low"]
-    assert call("--check", "--feed", "polymarket/nothing", "-s", f"OUTPUT_DIR={tmp_path}") == 1
+    assert (
+        call(
+            "--check",
+            "--feed",
+            "polymarket/nothing",
+            "-s",
+            "DISK_WARN_FREE_MB=0",
+            "-s",
+            f"OUTPUT_DIR={tmp_path}",
+        )
+        == 1
+    )
     [stale] = json.loads(call.out)["problems"]
     assert (stale["feed"], stale["limit_s"], stale["age_s"]) == ("nothing", 300, None)
 

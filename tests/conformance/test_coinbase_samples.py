@@ -53,7 +53,7 @@ def test_a_recorded_session_replays_to_books_that_never_cross() -> None:
     taken: Counter[str] = Counter()
     for at, payload in old_frames():
         assert decode(payload, at) == exchange_feed.decode(payload, at)
-        for one in books.take(payload, at):
+        for one in books.apply(payload, at):
             assert not one.is_known or isinstance(one.message, BookMessage)
             assert one.verdict in ("ok", "not_available")
             taken[type(one.message).__name__] += 1
@@ -68,7 +68,7 @@ def test_its_book_is_what_applying_each_change_by_itself_gives() -> None:
     books = ExchangeBooks(exchange_feed.WIRE)
     plain: tuple[dict[Decimal, str], dict[Decimal, str]] = ({}, {})
     for at, payload in old_frames():
-        books.take(payload, at)
+        books.apply(payload, at)
         document = json.loads(payload)
         changes = document.get("changes", [])
         if document["type"] == "snapshot":
@@ -121,7 +121,7 @@ def test_a_hand_made_snapshot_and_its_delta() -> None:
     books = ExchangeBooks(socket.WIRE)
     for name, verdict in (("l2_data_snapshot", "ok"), ("l2_data_update", "ok")):
         payload = (SAMPLES / f"advanced_ws_{name}.nautilus.json").read_bytes()
-        assert [one.verdict for one in books.take(payload, NOW)] == [verdict]
+        assert [one.verdict for one in books.apply(payload, NOW)] == [verdict]
     held = books.books["BTC-USD"]
     assert (held.best_bid, held.best_ask) == (Decimal("68900.00"), Decimal("68901.50"))
     assert held.at == from_iso("2026-04-07T14:30:01.456789Z")

@@ -73,7 +73,7 @@ def test_hand_made_frames_of_v2() -> None:
     """Their checksums are made up, so the books do not prove them."""
     books = ExchangeBooks(WIRE)
     for name in ("book_snapshot", "book_update"):
-        [taken] = books.take((SAMPLES / f"v2_ws_{name}.nautilus.json").read_bytes(), NOW)
+        [taken] = books.apply((SAMPLES / f"v2_ws_{name}.nautilus.json").read_bytes(), NOW)
         assert isinstance(taken.message, BookMessage)
         assert taken.verdict == "failed"
         assert taken.message.is_snapshot == (name == "book_snapshot")

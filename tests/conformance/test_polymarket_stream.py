@@ -36,7 +36,7 @@ def told(taken: list[AppliedEvent]) -> list[tuple[str, str]]:
 def test_every_hash_of_a_recorded_session() -> None:
     """Two first books, a change of both legs, a refresh after a trade."""
     books = ChannelBooks()
-    taken = [books.take(frame) for frame in lines("ws_market_session_2025-12-23.jsonl")]
+    taken = [books.apply(frame) for frame in lines("ws_market_session_2025-12-23.jsonl")]
     assert [told(each) for each in taken] == [
         [("BookEvent", "ok")] * 2,
         [("PriceChanges", "ok")] * 2,
@@ -56,7 +56,7 @@ def test_every_hash_of_a_recorded_session() -> None:
 def test_frames_of_every_documented_event() -> None:
     found: Counter[tuple[str, str]] = Counter()
     for frame in lines("ws_market_frames_live_2026.jsonl"):
-        found.update(told(ChannelBooks().take(frame)))
+        found.update(told(ChannelBooks().apply(frame)))
     assert found == {
         ("BookEvent", "failed"): 2,  # their source cut the levels, and made one up
         ("NewMarket", "not_available"): 1,
@@ -81,13 +81,13 @@ def test_frames_of_every_documented_event() -> None:
     ],
 )
 def test_older_frames(name: str, expected: tuple[str, str]) -> None:
-    assert told(ChannelBooks().take((NAUTILUS / name).read_bytes())) == [expected]
+    assert told(ChannelBooks().apply((NAUTILUS / name).read_bytes())) == [expected]
 
 
 def test_the_first_frame_of_2026_proves_itself() -> None:
     books = ChannelBooks()
     frame = (SAMPLES / "ws_book_initial_dump_2026-08-13.json").read_bytes()
-    assert told(books.take(frame)) == [("BookEvent", "ok")]
+    assert told(books.apply(frame)) == [("BookEvent", "ok")]
     (book,) = books.books.values()
     assert verify_book(parse_book(book.payload())) == ("ok", "2025-12")
 

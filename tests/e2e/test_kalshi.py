@@ -103,7 +103,7 @@ def test_books_of_several_under_faults(kalshi: Simulator, out: Path) -> None:
     ):
         done = crawl(kalshi.url, out, "kalshi_orderbook", "assets=BTC,ETH", "interval=1s", "duration=90s")
     assert done.code == 0, done.log
-    assert "needs a key: books are asked for one by one" in done.log
+    assert "needs a key: books are requested one by one" in done.log
     rows = rows_of(done, "KXBTC15M", "KXETH15M")
     assert len(rows) == 2 * done.out.manifest()["summary"]["ticks"]["due"]
     check_rows(rows)

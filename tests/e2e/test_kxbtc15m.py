@@ -204,6 +204,7 @@ def test_it_is_kept_in_the_background_through_a_crash(tmp_path: Path, out: Path)
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(7 * 3600)
 def test_a_day_has_900_ticks_a_market(tmp_path: Path, out: Path) -> None:
     with quick(tmp_path / "truth", from_iso("2026-11-21T10:14:20Z")) as world:
         done = crawl(world.url, out, "kxbtc15m", "duration=24h", timeout=6 * 3600)

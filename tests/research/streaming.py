@@ -80,10 +80,15 @@ class Rotate(Line):
 
 
 def record(
-    root: Path, lines: Iterable[Line], *, feed: str = STREAM, tracked: dict[str, Any] | None = None
+    root: Path,
+    lines: Iterable[Line],
+    *,
+    feed: str = STREAM,
+    tracked: dict[str, Any] | None = None,
+    begin: float = 0.0,
 ) -> str:
-    """One finished run of `feed`; its id."""
-    clock = HandClock()
+    """One finished run of `feed` that begins so many seconds after noon; its id."""
+    clock = HandClock(ns(begin))
     seqs: list[int] = []  # by place in `lines`
     with writer(root, clock) as made:
         run = open_run(made, "polymarket_stream")

@@ -201,7 +201,7 @@ def test_an_archive_without_data_says_so_in_each_section(tmp_path: Path) -> None
         "No round and no price was tracked",
         "No gap was recorded",
         "No round of this time is known.",
-        "No book of a round under way came",
+        "No book of an open round was received",
         "No book and no change came",
         "No round of this time is known: the market lists",
     ):

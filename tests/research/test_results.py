@@ -52,8 +52,8 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     second = [Socket(at=DAY_S, tokens=("1", "2")), Frame(dump("1", "2"), DAY_S + 1)]
     second += [Frame(trade("8", 2), DAY_S + 2), Socket("closed", DAY_S + 3)]
-    for lines in (first, second):
-        record(root, lines, tracked=TRACKED)
+    for begin, lines in ((0, first), (DAY_S, second)):
+        record(root, lines, tracked=TRACKED, begin=begin)
     write_labels(root, [labelled(market_id=SLUG)], LabelStamp(key="k"))
     return root
 

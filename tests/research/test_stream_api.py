@@ -216,15 +216,14 @@ def test_what_is_no_time_is_an_error(given: Any, tmp_path: Path) -> None:
 
 
 def test_the_first_row_of_a_run_comes_after_the_gap_before_it(tmp_path: Path) -> None:
-    """Unless another recording went on meanwhile."""
+    """Unless another recording went on meanwhile, whose same book is then the same message."""
     pause = {"venue": "polymarket", "feed": "stream"}
     record(tmp_path, [Socket(tokens=("1", "2")), Frame(dump("1", "2"), 1)], tracked=TRACKED)
     for since, until in ((2, 4), (5, 8)):
         lines = [Lost(since, until, pause), Socket("opened", until, ("1", "2")), Frame(dump("1", "2"), until)]
-        record(
-            tmp_path, [*lines, Frame(change("0.5", "9", until, best_bid="0.50"), 6)] if until < 6 else lines
-        )
-    assert Archive(tmp_path).quotes(token="1")["gap_before"].tolist() == [False, True, False, False]
+        lines += [Frame(change("0.5", "9", until, best_bid="0.50"), 6)] if until < 6 else []
+        record(tmp_path, lines, begin=since)
+    assert Archive(tmp_path).quotes(token="1")["gap_before"].tolist() == [False, True, False]
 
 
 def test_reference_prices_by_symbol_asset_and_topic(tmp_path: Path) -> None:

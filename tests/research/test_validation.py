@@ -466,7 +466,11 @@ def test_a_segment_that_is_labelled_leaves_its_time_untracked(tmp_path: Path) ->
     store(tmp_path, "books", "stream", [{**one, "route": "ws"} for s in (0, 40) for one in both(s)(run)])
     path, connection = dataset(tmp_path, carried(20, 39)), connect()
     assert stream_gaps.check(connection, tmp_path, [LABEL], NAMES, path, Quiet()).state == "fail"
-    [second] = [each for each in Ledger(tmp_path).paths("segment") if each.endswith("-2.jsonl.gz")]
+    [second] = [
+        each
+        for entry in Ledger(tmp_path).of_kind("segment")
+        if (each := entry["path"]).endswith("-2.jsonl.gz")
+    ]
     label(tmp_path, tmp_path / second, "invalid", "a clock that was wrong")
     made = stream_gaps.check(connection, tmp_path, [LABEL], NAMES, path, Quiet())
     connection.close()

@@ -70,7 +70,7 @@ def replayed(wire: WireFormat, frames: Sequence[Frame]) -> ExchangeBooks:
     books = ExchangeBooks(wire)
     for frame in frames:
         if frame.kind != "error":
-            taken = books.take(frame.payload, frame.ns)
+            taken = books.apply(frame.payload, frame.ns)
             assert {one.verdict for one in taken} <= {"ok", "not_available"}, frame.payload
     return books
 

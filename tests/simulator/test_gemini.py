@@ -60,10 +60,10 @@ def test_deltas_lead_from_book_to_book_over_seconds() -> None:
     session = opened()
     (text,) = subscribe(["btcusd"])
     books = ExchangeBooks(WIRE)
-    books.take(session.received(text, NOW).frames[0].payload, NOW)
+    books.apply(session.received(text, NOW).frames[0].payload, NOW)
     applied = 0
     for frame in session.due(NOW, NOW + 30 * SECOND):
-        for taken in books.take(frame.payload, frame.ns):
+        for taken in books.apply(frame.payload, frame.ns):
             if isinstance(taken.message, BookMessage):
                 applied += 1
                 assert taken.verdict == "ok"

@@ -56,13 +56,13 @@ class Books(Tape):
         super().__init__(**more)
         self.books = ExchangeBooks(self.wire)
 
-    def take(
+    def apply(
         self, *messages: MarketMessage, number: int | None = None, at: int = 0, **more: Any
     ) -> list[Applied]:
-        return self.books.take(self.frame(*messages, number=number, at=at), NOW, **more)
+        return self.books.apply(self.frame(*messages, number=number, at=at), NOW, **more)
 
     def one(self, message: MarketMessage, **more: Any) -> Applied:
-        [taken] = self.take(message, **more)
+        [taken] = self.apply(message, **more)
         return taken
 
 
@@ -90,44 +90,44 @@ def test_frames_without_a_hole_prove_what_they_say() -> None:
     assert books.one(snapshot(), number=7).verdict == "ok"
     assert books.one(delta(), number=8).verdict == "ok"
     assert books.one(QuoteMessage(A, 3, "100", "101"), number=9).verdict == "ok"
-    assert books.take(number=10, at=77) == [Applied(None, "ok", at=77)]
+    assert books.apply(number=10, at=77) == [Applied(None, "ok", at=77)]
     assert books.books.books[A].best_bid == Decimal(100)
 
 
 def test_a_hole_is_reported_once_and_ends_all_books() -> None:
     books = Books()
-    books.take(snapshot(A), snapshot(B), number=1)
-    broken, after = books.take(delta(), number=4)
+    books.apply(snapshot(A), snapshot(B), number=1)
+    broken, after = books.apply(delta(), number=4)
     assert (broken.message, broken.verdict, broken.detail) == (None, "failed", "frames 2 to 3 are missing")
     assert after.verdict == "unchecked"
     assert books.books.books == {}
-    assert [each.verdict for each in books.take(snapshot(A, 3), number=5)] == ["ok"]
+    assert [each.verdict for each in books.apply(snapshot(A, 3), number=5)] == ["ok"]
     assert books.one(delta(at=4), number=6).verdict == "ok"
 
 
 def test_after_a_hole_trades_tell_by_themselves_which_of_them_are_missing() -> None:
     books = Books()
-    books.take(trade(1, A), trade(1, B), number=1)
-    _, whole = books.take(trade(2, A), number=3)
-    _, hole = books.take(trade(3, B, at=9), number=5)
+    books.apply(trade(1, A), trade(1, B), number=1)
+    _, whole = books.apply(trade(2, A), number=3)
+    _, hole = books.apply(trade(3, B, at=9), number=5)
     assert (whole.verdict, hole.verdict, hole.before) == ("ok", "failed", 5)
 
 
 def test_a_frame_that_comes_again_or_late_changes_nothing_and_keeps_its_messages() -> None:
     """Tables are made of what was archived: the trade of a late frame is in no other one."""
     books = Books()
-    books.take(snapshot(), number=1)
-    books.take(delta(bid="98"), number=3)  # 2 is late
-    books.take(snapshot(), number=4)
-    late = books.take(delta(bid="100"), trade(9), number=2)
+    books.apply(snapshot(), number=1)
+    books.apply(delta(bid="98"), number=3)  # 2 is late
+    books.apply(snapshot(), number=4)
+    late = books.apply(delta(bid="100"), trade(9), number=2)
     assert [(each.verdict, each.is_known) for each in late] == [("unchecked", True)] * 2
-    assert books.take(number=4) == []
+    assert books.apply(number=4) == []
     assert books.books.books[A].best_bid == Decimal(99)
 
 
 def test_where_numbers_prove_the_order_a_date_may_go_back() -> None:
     books = Books()
-    books.take(snapshot(at=10), number=1)
+    books.apply(snapshot(at=10), number=1)
     taken = books.one(delta(at=9), number=2)
     assert (taken.verdict, taken.at) == ("ok", 10)
 
@@ -137,7 +137,7 @@ def test_where_numbers_prove_the_order_a_date_may_go_back() -> None:
 
 def test_without_numbers_a_date_that_goes_back_is_given_as_it_is() -> None:
     books = Books()
-    books.take(snapshot(at=10))
+    books.apply(snapshot(at=10))
     taken = books.one(delta(at=9))
     assert (taken.verdict, taken.at) == ("not_available", 9)
 
@@ -146,7 +146,7 @@ def test_without_numbers_a_date_that_goes_back_is_given_as_it_is() -> None:
 def test_a_snapshot_dated_by_its_receipt_makes_nothing_look_old(checksum: Any) -> None:
     """Our clock may be ahead of the venue's."""
     books = Books(checksum=checksum)
-    books.take(snapshot(at=1000, is_dated=False, checksum=5))
+    books.apply(snapshot(at=1000, is_dated=False, checksum=5))
     taken = books.one(delta(at=400, checksum=5))
     assert (taken.is_known, taken.at) == (False, 1000)
     assert books.books.books[A].best_bid == Decimal(100)
@@ -154,14 +154,14 @@ def test_a_snapshot_dated_by_its_receipt_makes_nothing_look_old(checksum: Any) -
 
 def test_a_snapshot_dated_by_its_receipt_is_new_even_if_our_clock_is_behind() -> None:
     books = Books()
-    books.take(snapshot(at=1000))
+    books.apply(snapshot(at=1000))
     assert not books.one(snapshot(at=600, bid="97", is_dated=False)).is_known
     assert books.books.books[A].best_bid == Decimal(97)
 
 
 def test_an_older_message_is_known_where_a_checksum_tells() -> None:
     books = Books(checksum=lambda bids, asks: 5)
-    books.take(snapshot(at=10, checksum=5))
+    books.apply(snapshot(at=10, checksum=5))
     assert books.one(delta(at=9, checksum=6)).is_known
     assert books.one(snapshot(at=9, checksum=6)).is_known
     assert books.one(delta(at=10, checksum=6)).verdict == "failed"
@@ -170,7 +170,7 @@ def test_an_older_message_is_known_where_a_checksum_tells() -> None:
 def test_a_book_that_lacks_what_was_dated_ahead_is_held_no_more() -> None:
     """Else the next number would prove a book in which a level is missing."""
     books = Books()
-    books.take(snapshot(A), snapshot(B), number=1)
+    books.apply(snapshot(A), snapshot(B), number=1)
     ahead = books.one(delta(at=10**9), number=2, latest=10**6)
     assert (ahead.verdict, ahead.detail) == ("failed", "dated ahead")
     assert books.one(delta(at=3), number=3, latest=10**6).verdict == "unchecked"
@@ -182,7 +182,7 @@ def test_a_book_that_lacks_what_was_dated_ahead_is_held_no_more() -> None:
 
 def test_updates_numbered_by_market_break_that_market_alone() -> None:
     books = Books()
-    books.take(snapshot(A, last=10), snapshot(B, last=70))
+    books.apply(snapshot(A, last=10), snapshot(B, last=70))
     assert books.one(delta(A, first=8, last=10)).is_known
     assert books.one(delta(A, first=9, last=12)).verdict == "ok"
     broken = books.one(delta(A, first=14, last=15))
@@ -205,9 +205,9 @@ def test_a_checksum_decides_and_is_not_worked_out_without_time() -> None:
 
 def test_a_book_is_cut_to_its_depth() -> None:
     books = Books(depth=2)
-    books.take(snapshot())
+    books.apply(snapshot())
     for at, bid in enumerate(("98", "100", "97"), 2):
-        books.take(delta(at=at, bid=bid))
+        books.apply(delta(at=at, bid=bid))
     assert levels(books.books.books[A].bids) == [("100", "1"), ("99", "1")]
 
 
@@ -276,7 +276,7 @@ def test_nothing_is_applied_of_a_frame_that_cannot_be_read() -> None:
 
     books = ExchangeBooks(WireFormat(fail, list, list))
     with pytest.raises(ParseError):
-        books.take(b"", NOW)
+        books.apply(b"", NOW)
     assert books.books == {}
 
 
@@ -364,7 +364,7 @@ def test_a_late_frame_is_in_the_tables_once() -> None:
 def test_a_numbered_book_that_comes_late_does_not_replace_a_newer_one() -> None:
     """It was requested again meanwhile, and what follows stands on the newer one."""
     books = Books()
-    books.take(snapshot(last=20, bid="98"))
+    books.apply(snapshot(last=20, bid="98"))
     assert books.one(snapshot(last=10, bid="97")).is_known
     assert books.one(delta(first=21, last=21)).verdict == "ok"
     assert books.books.books[A].best_bid == Decimal(100)

@@ -20,7 +20,7 @@ from marketarchive.times import from_iso
 
 @dataclass(frozen=True)
 class PhaseKey:
-    """Phase of a venue, and the feed in which its lines stand."""
+    """Phase of a venue, and the feed that holds its `cycle` lines."""
 
     venue: str
     feed: str

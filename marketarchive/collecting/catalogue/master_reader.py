@@ -14,14 +14,17 @@ T = TypeVar("T")
 
 
 class MasterReader:
-    """A master that is opened, and brought up to date, at the first question; one question at a time."""
+    """A market master that is opened, and migrated, at the first `read`; one read at a time."""
 
     def __init__(self, url: str) -> None:
         self._url = url
         self._engine: Engine | None = None
 
     def read(self, find: Callable[[Connection], T]) -> T:
-        """Return what `find` returns of a connection. Raises MasterError, ConfigurationError."""
+        """Call `find` with a connection to the master and return its result.
+
+        Raises MasterError, ConfigurationError.
+        """
         if self._engine is None:
             self._engine = open_master(self._url)
         try:

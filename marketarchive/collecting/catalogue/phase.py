@@ -60,11 +60,11 @@ UNTIL = Argument("until", _known, "known", "newest first, until a page lists no 
 
 
 class PhaseSpider(SweepSpider):
-    """Use it where a spider, asked for all markets, is one phase of the catalogue.
+    """Mixin of a spider that is one phase of the catalogue when its argument is markets=all.
 
-    It then keeps cycles: one and exit, or one for each multiple of `interval`. A cycle that was interrupted
-    is resumed, one that is overdue is begun at once; of several that were missed one is caught up. Phases of
-    a platform take turns. Asked for some markets, it does what the classes behind it do.
+    It then runs cycles: one and exit, or one for each multiple of `interval`. An interrupted cycle is
+    resumed, an overdue one starts at once; of several that were missed one is caught up. Phases of a platform
+    take turns. With named markets it behaves like the classes behind it.
     """
 
     phase: ClassVar[Phase]
@@ -104,7 +104,7 @@ class PhaseSpider(SweepSpider):
 
     @property
     def is_whole(self) -> bool:
-        """Return whether a phase of the catalogue is asked for, so all markets."""
+        """Return whether the run is a phase of the catalogue, that is, collects all markets."""
         given = self.arguments.given()
         if given.get("markets", ()) != () or given.keys() & SELECTIONS:
             return False
@@ -373,7 +373,7 @@ class PhaseSpider(SweepSpider):
 
     def _note_loop(self, query: Query, progress: CycleProgress, error: CursorError) -> None:
         """Record that a list has no end."""
-        logger.error("The %s of %s ended: %s", self.phase, self.venue, error)
+        logger.error("The %s of %s stopped before its end: %s", self.phase, self.venue, error)
         self.put_cursor_gap(query, self.catalogue_feed, progress.started, str(error))
         self.close_reason = "sweep_cursor_loop"
 
@@ -387,7 +387,7 @@ class PhaseSpider(SweepSpider):
         return bool(listed - (await self._of_master(find) or set()))
 
     async def _of_master(self, find: Callable[[Connection], T]) -> T | None:
-        """Return what the master says; None where there is none, or none that answers."""
+        """Return the result of `find` on the master; None where no master exists or it does not answer."""
         if self.master is None:
             return None
         try:

@@ -13,7 +13,7 @@ from marketarchive.times import MICROSECOND
 
 @dataclass
 class CycleProgress:
-    """State of a cycle under way; `place` is where its step goes on, {} at the step's beginning."""
+    """State of a cycle in progress; `place` is the position in its step, {} at the step's beginning."""
 
     started: int  # wall ns, whole microseconds
     pages: int = 0
@@ -41,7 +41,7 @@ class CycleProgress:
         )
 
     def cycle(self, venue: str, feed: str, phase: Phase, state: CycleState, now: int) -> Cycle:
-        """Return it as an item."""
+        """Return `state` as an item of the archive; now: wall ns."""
         position = json.dumps({"step": self.step, "place": self.place}) if state == "running" else ""
         counts = self.pages, self.markets, self.failures
         return Cycle(venue, feed, now, phase, self.started, state, *counts, position)

@@ -39,7 +39,7 @@ PAGES = Argument("pages", _pages, "spot,twap60", "which stream pages of each ass
 
 
 class StreamPageSpider(PageSpider):
-    """Use it for stream pages of data.chain.link: what they show, `pages` of each of `assets`."""
+    """Base class of spiders of data.chain.link: the stream pages `pages` of each of `assets`."""
 
     venue = "chainlink"
     endpoint = endpoints.PAGE
@@ -76,7 +76,7 @@ class StreamPageSpider(PageSpider):
             self._put_invalid(item, error)
         if not answer.reports:
             return None
-        page.tell_subscribed(str(item.params.get("feedId", "")), item.received_at)
+        page.note_subscription(str(item.params.get("feedId", "")), item.received_at)
         new = []
         for report, is_new in self._known[target.slug].news(answer):
             self._rows[target.slug].add(
@@ -143,7 +143,7 @@ class StreamPageSpider(PageSpider):
             page.feed_id = parse_document(page.document).feed_id
         if not target.is_requested(requested, page.feed_id):
             raise ParseError(
-                "Report", f"{target.slug} asked for another feed: {requested[:200]}", ("feedId",)
+                "Report", f"{target.slug} requested another feed: {requested[:200]}", ("feedId",)
             )
 
     def _put_invalid(self, item: Response, error: ParseError) -> None:

@@ -23,9 +23,9 @@ logger = logging.getLogger(__name__)
 
 
 class BookPollSpider(TrackingSpider):
-    """Use it to ask for whole books: every open market leaves a row each tick.
+    """Base class of spiders that poll whole books: a row per open market and tick.
 
-    Several markets are asked for at once until the venue wants a key for that, then one by one.
+    Several markets are requested at once until the venue demands a key for that, then one by one.
     """
 
     async def prepare(self) -> None:
@@ -65,7 +65,7 @@ class BookPollSpider(TrackingSpider):
         if not self._is_single:
             self._is_single = True
             why = "needs a key" if is_needing_key(answer.status or 0) else f"answers {answer.status}"
-            logger.warning("%s %s: books are asked for one by one", BOOKS.url, why)
+            logger.warning("%s %s: books are requested one by one", BOOKS.url, why)
         self.run.stats.inc_value("books/batches_refused")
         for market in markets:
             question = self._question(queries.book(market.ticker), tick, [market])

@@ -41,7 +41,7 @@ def environment_of(settings: BaseSettings) -> str:
 
 
 class KalshiSpider(SweepSpider):
-    """Use it for all of Kalshi: it turns `assets`, `series`, `markets`, `shard` into markets."""
+    """Base class of all spiders of Kalshi: resolves `assets`, `series`, `markets`, `shard` to markets."""
 
     venue = "kalshi"
     catalogue_feed: ClassVar[str] = "markets"
@@ -78,7 +78,7 @@ class KalshiSpider(SweepSpider):
 
     @property
     def series(self) -> tuple[str, ...]:
-        """Return the tickers of the chosen series; () when markets are chosen otherwise."""
+        """Return the tickers of the series that `series` or `assets` name; () where `markets` is given."""
         if self.arguments.markets is not None:
             return ()
         if self.arguments.assets is not None:
@@ -99,7 +99,10 @@ class KalshiSpider(SweepSpider):
         return found
 
     async def sweep_markets(self, questions: Sequence[Callable[..., Query]], take: Take) -> None:
-        """Read each list to its end, of every chosen series or of all together."""
+        """Read the lists of `questions` to their end, per chosen series or once for all.
+
+        `take` yields their items.
+        """
         sweeps = [
             self.sweep(question(series=series), self.catalogue_feed, take)
             for question in questions
@@ -108,7 +111,7 @@ class KalshiSpider(SweepSpider):
         await asyncio.gather(*sweeps)
 
     def taking(self, found: dict[str, Market]) -> Take:
-        """Return what yields the items of a page and notes its markets, those of this shard, in `found`."""
+        """Return a callback that yields a page's items and adds its markets of this shard to `found`."""
 
         def take(answer: Answer) -> Iterable[Any]:
             for item in items_of(answer):

@@ -57,10 +57,10 @@ _ONE = Decimal(1)
 
 
 class MarketStreamSpider(StreamSpider, TrackedMarkets):
-    """Use it for the socket: books, trades, tickers of every chosen market, the indices they settle on.
+    """Base class of spiders of the socket: books, trades, tickers of markets, and their settlement indices.
 
-    Whoever listens to the process is given the top of a book, the newest ticker and the newest price of an
-    index as `Observation.value`: a KalshiTop, a QuoteMessage, an IndexMessage.
+    Listeners of the process receive the top of a book, the newest ticker and the newest price of an index as
+    `Observation.value`: a KalshiTop, a QuoteMessage, an IndexMessage.
     """
 
     channel = CHANNEL
@@ -101,7 +101,7 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
         return not self.arguments.markets and self.close_reason is None
 
     def upkeep(self) -> list[asyncio.Task[None]]:
-        tasks = [self.spawn(self.keep_looking_up()), self.spawn(self._keep_following())]
+        tasks = [self.spawn(self.keep_discovering()), self.spawn(self._keep_following())]
         return tasks if self._rows is None else [*tasks, self.spawn(self._rows.keep())]
 
     async def _keep_following(self) -> None:
@@ -159,14 +159,14 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
         return found
 
     def state_at(self, ticker: str, moment: int) -> KalshiTop | None:
-        """Return the top of a market's book at a moment, ns, None where that is not proven (yet)."""
+        """Return the top of a market's book at `moment` (wall ns); None where it is not proven (yet)."""
         pool = self.pool_of(ticker)
         found = None if pool is None else pool.completeness.row(ticker, moment)
         value = None if found is None else found.value
         return value if isinstance(value, KalshiTop) else None
 
     def refusal_detail(self, refusal: HandshakeFailure) -> str:
-        """Say what to do about a key that the venue does not take."""
+        """Return the detail of a refused API key: the venue's message and the remedy."""
         said = error_text(refusal.body)
         if not is_needing_key(refusal.status or 0):
             return f"{refusal.detail}: {said}" if said else refusal.detail
@@ -181,7 +181,7 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
     def applied(self, at: int, seq: int, updates: Sequence[Update]) -> None:
         for update in updates:
             if update.kind == "end":
-                logger.warning("%s is not to be had: %s", update.key, update.detail)
+                logger.warning("%s cannot be subscribed: %s", update.key, update.detail)
                 self.unsubscribe([update.key])
             elif isinstance(update.value, KalshiTop | QuoteMessage | IndexMessage):
                 seen = Observation(self.venue, self.feed, update.key, update.at, update.value)
@@ -239,6 +239,6 @@ class _Rows(SecondBooks[KalshiQuote]):
 
 
 def signer_of(settings: BaseSettings) -> Signer:
-    """Return who signs, by what the user has set. Raises ConfigurationError."""
+    """Return the signer with the user's API key. Raises ConfigurationError."""
     environment_of(settings)
     return load_signer(user_setting(settings, KEY_ID), user_setting(settings, KEY_PATH))

@@ -50,7 +50,7 @@ class PolledMarket:
 
 
 class PricePollSpider(TrackingSpider):
-    """Use it for the prices, strikes and results of the chosen markets, by one request a tick for all."""
+    """Base class of spiders that poll prices, strikes and results: one request a tick for all markets."""
 
     prices_feed: ClassVar[str] = "prices"
 
@@ -58,7 +58,7 @@ class PricePollSpider(TrackingSpider):
         self._freshness = Freshness()
         self._with_strike: set[str] = set()
         self._unsettled: dict[str, Open] = {}  # closed ones whose result is not final
-        self._final: deque[str] = deque()  # final by now; the master wants to be told
+        self._final: deque[str] = deque()  # final by now, but not yet published to the master
         self._last_tick = self.run.clock.now_ns()
         self._turn = 0  # of series, where there are too many for one discovery
         if self.arguments.interval is None:
@@ -89,7 +89,7 @@ class PricePollSpider(TrackingSpider):
         return ()
 
     def _observe(self, tick: int, answer: Answer) -> Iterable[Any]:
-        """Tell listeners what an answer says; the raw answer is all that is kept of it here."""
+        """Publish the markets of an answer to the listeners; only the raw answer is archived here."""
         if answer.parsed is None:
             return ()
         quotes = {quoted.ticker: quoted for quoted in answer.parsed.statements}
@@ -132,7 +132,7 @@ class PricePollSpider(TrackingSpider):
 
     # ---- discovery -------------------------------------------------------------------------------------
 
-    async def keep_looking_up(self) -> None:
+    async def keep_discovering(self) -> None:
         """Discover until the run stops: each second after a quarter hour has begun, else every five."""
         while await sleep_until(self.run.clock, next_discovery(self.run.clock.now_ns()), self.run.stop):
             if self.run.counted_from is not None:  # the first look-up is done
@@ -141,7 +141,7 @@ class PricePollSpider(TrackingSpider):
                 self.forget_old()
 
     def _discovery(self, now: int) -> Iterator[Query]:
-        """Yield what is worth a request: results for the master, then of some series what is missing."""
+        """Yield the requests of a discovery: results for the master, then markets missing of some series."""
         left = REQUESTS_PER_DISCOVERY
         while self._final and left:
             left -= 1
@@ -192,7 +192,7 @@ def next_discovery(now: int) -> int:
 
 
 def _is_due(each: Open, tick: int) -> bool:
-    """Return whether a closed market is to be asked for at a tick."""
+    """Return whether a closed market is due to be requested at a tick."""
     if each.end_ns is None or tick - each.end_ns <= SETTLING_S * SECOND:
         return True
     return tick // SECOND % 60 == 0

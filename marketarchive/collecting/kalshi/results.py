@@ -17,7 +17,7 @@ SINCE_S = 86_400
 
 
 class ResultSpider(KalshiSpider):
-    """Use it to read results of the chosen markets since a moment, from both tiers."""
+    """Base class of spiders of results since a moment, from the live and the historical tier."""
 
     async def sweep_once(self) -> None:
         found: dict[str, Market] = {}

@@ -18,7 +18,7 @@ OVER_S = 900
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """A market that can be traded at a moment; None: it does not say."""
+    """A market with the time span in which it can be traded; None: the venue does not state it."""
 
     ticker: str
     series: str
@@ -28,7 +28,7 @@ class Open:
 
     @classmethod
     def of(cls, market: Market) -> Open:
-        """Return what a market says of itself."""
+        """Return the trading span that a market's item states."""
         return cls(
             market.market_id,
             market.series or series_of(market.market_id),
@@ -46,8 +46,8 @@ class Open:
 class TrackedMarkets(KalshiSpider, LookUpSpider):
     """The chosen markets, as they open and close.
 
-    The venue does not report an opening: markets are taken before it and begin by the clock. A round that no
-    list has shown by then has the ticker of its place on the grid.
+    The venue does not report an opening: markets are chosen before it and begin by the clock. A round that no
+    list has shown by then has the ticker that its start on the grid gives.
     """
 
     def __init__(self, name: str | None = None, **given: Any) -> None:
@@ -55,7 +55,7 @@ class TrackedMarkets(KalshiSpider, LookUpSpider):
         self.tracked: dict[str, Open] = {}  # by ticker
 
     async def look_up(self) -> None:
-        """Add what the venue lists now; a list that fails costs nothing that was known before."""
+        """Add the markets that the venue lists now; a list that fails removes none that was known."""
         found = await self.discover(("unopened", "open"))
         self.tracked.update((ticker, Open.of(market)) for ticker, market in found.items())
         self.forget_old()
@@ -89,4 +89,4 @@ class TrackedMarkets(KalshiSpider, LookUpSpider):
 
 
 class TrackingSpider(TrackedMarkets, TrackingPollingSpider):
-    """Use it when the same question is asked of every chosen market while it is open."""
+    """Base class of spiders that send the same request for every chosen market while it is open."""

@@ -24,7 +24,7 @@ LATE_S = 60
 
 @dataclass
 class Walk:
-    """One way back through a market's trades."""
+    """State of one sweep back through a market's trades."""
 
     market: Open
     begun_ns: int
@@ -42,10 +42,10 @@ class Walk:
 
 
 class TradeSpider(TrackingSpider):
-    """Use it to read trades: all of a market at first, then at each tick what came since.
+    """Base class of spiders of trades: all of a market first, then at each tick those that are newer.
 
-    How far back that is the venue's own times say. A market is read once more after its close. A walk that
-    fails is begun again from the same place at the next tick.
+    How far back each read goes is decided by the venue's own times. A market is read once more after its
+    close. A sweep that fails is repeated from the same place at the next tick.
     """
 
     async def prepare(self) -> None:

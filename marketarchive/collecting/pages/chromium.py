@@ -43,7 +43,7 @@ def launch_options(settings: BaseSettings) -> dict[str, Any]:
 
 
 def find_program() -> str | None:
-    """Return the system's Chromium; None for the one that playwright may have."""
+    """Return the path of the system's Chromium; None: use the one that playwright installed."""
     return next((path for name in PROGRAMS if (path := shutil.which(name))), None)
 
 

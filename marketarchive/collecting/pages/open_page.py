@@ -257,7 +257,7 @@ class OpenPage:
         self._spider.put(Frames(self._spider.venue, self._spider.feed, self.name, ((at, seq, payload),)))
         return at, seq
 
-    def tell_subscribed(self, feed_id: str, at: int) -> None:
+    def note_subscription(self, feed_id: str, at: int) -> None:
         """Record which feed it shows, once an hour.
 
         Responses name feeds only, and a day's must be readable alone.
@@ -281,7 +281,7 @@ class OpenPage:
             self._spider.kill_browser()
 
     def forget(self, why: str) -> None:
-        """Stop archiving anything of it."""
+        """Stop archiving this page's responses; why: for the log."""
         if not self._is_closed:
             self._is_closed = True
             self._write("closed", why)

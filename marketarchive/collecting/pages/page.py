@@ -29,13 +29,13 @@ STOP_S = 3.0
 
 
 class PageSpider(ArchiveSpider):
-    """Use it where a venue shows its data on web pages only.
+    """Base class of spiders of a venue that shows its data on web pages only.
 
     Each page is loaded once in a stock browser, and the responses that the page itself fetches are archived.
 
     A page that ends, hangs, shows nothing new or grows is opened again; a refusal is recorded as `blocked`
-    and left alone for an hour. A subclass states what is below and writes `targets`, `wants` and `take`.
-    Robots.txt is obeyed. Needs the extra `browser`.
+    and not retried for an hour. A subclass sets the attributes below and implements `targets`, `wants`,
+    `take`. Robots.txt is obeyed. Needs the extra `browser`.
     """
 
     is_live = True
@@ -89,7 +89,7 @@ class PageSpider(ArchiveSpider):
         raise NotImplementedError
 
     def take(self, keeper: PageKeeper, page: OpenPage, item: Response, url: str) -> News | None:
-        """Look at an answer with status 200, archived already; None where it holds no observations.
+        """Parse an archived answer with status 200 into observations; None where it holds none.
 
         Raises ParseError.
         """
@@ -121,7 +121,7 @@ class PageSpider(ArchiveSpider):
         return self.run.clock.mono_ns() < self._blocked_until
 
     async def may_open(self) -> bool:
-        """Wait until the venue may be asked again; False when the run ends before."""
+        """Wait until the venue may be requested again; False when the run ends before."""
         while (left := self._blocked_until - self.run.clock.mono_ns()) > 0:
             if not await sleep(self.run.clock, to_seconds(left), self.run.stop):
                 return False
@@ -129,7 +129,10 @@ class PageSpider(ArchiveSpider):
 
     @asynccontextmanager
     async def opening(self) -> AsyncIterator[None]:
-        """Let one page try alone after a refusal: the others wait for its result."""
+        """Open a page within the block.
+
+        After a refusal one page tries alone, and the others wait for its result.
+        """
         if not self._blocked_until:
             yield
             return

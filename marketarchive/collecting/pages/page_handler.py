@@ -36,7 +36,7 @@ REQUEST_S = 2.0
 
 
 class PageHandler(ScrapyPlaywrightDownloadHandler):  # type: ignore[misc]  # the package has no types
-    """Requests with `opening` in their meta are pages; all others go over HTTP as usual."""
+    """Download handler that opens requests with `opening` in their meta as pages; others go over HTTP."""
 
     def __init__(self, crawler: Crawler) -> None:
         super().__init__(crawler)

@@ -17,7 +17,7 @@ from marketarchive.collecting.pages.open_page import Host, OpenPage, Target
 from marketarchive.collecting.spider import failure_of
 from marketarchive.collecting.streams.axis import Axis, Outage, StreamLimits
 from marketarchive.collecting.streams.coverage import Coverage, CoverageChange
-from marketarchive.collecting.streams.track import Mark, Track, TrackState
+from marketarchive.collecting.streams.track import Track, TrackState, Watermark
 from marketarchive.exceptions import ParseError
 from marketarchive.items import Invalid, Response
 from marketarchive.scope import Scope
@@ -60,7 +60,7 @@ RENEW = Failure("stall", "ours", "renewed", retryable=True)
 """Not a failure: the page is replaced while it goes on."""
 
 
-class Looking(Host, Protocol):
+class PageSource(Host, Protocol):
     """Interface of the spider that a keeper needs."""
 
     @property
@@ -86,7 +86,7 @@ class Looking(Host, Protocol):
 
 
 class PageKeeper:
-    def __init__(self, spider: Looking, target: Target) -> None:
+    def __init__(self, spider: PageSource, target: Target) -> None:
         self.spider = spider
         self.target = target
         self.renew_requested = False
@@ -136,7 +136,7 @@ class PageKeeper:
             return
         if failure.reason == "blocked":
             self.spider.blocked(BLOCKED_S)
-        self.lose(_outage(failure), page)
+        self.begin_outage(_outage(failure), page)
         await self._close(page, failure.detail)
 
     async def _close(self, page: OpenPage, why: str) -> None:
@@ -156,9 +156,9 @@ class PageKeeper:
         return new
 
     async def open_page(self, *, is_renewal: bool = False) -> OpenPage | None:
-        """Open a page that brings data, or labels at least.
+        """Open a page and return it once it shows data, or labels at least.
 
-        None when it does not, which is recorded.
+        None when it shows neither, which is recorded as a gap. is_renewal: it replaces a page that is live.
         """
         run, spider = self.spider.run, self.spider
         if not await spider.may_open():
@@ -206,7 +206,7 @@ class PageKeeper:
             return Failure("blocked", "venue", _refused(page, FIRST_S), retryable=False)
         if await self._read_labels(page):
             page.is_text = True
-            self.lose(Outage("stall", "unknown", "no JSON is seen; the labels are read"))
+            self.begin_outage(Outage("stall", "unknown", "no JSON is seen; the labels are read"))
             return None
         return Failure("stall", "unknown", f"the page showed no data for {FIRST_S:.0f} s", retryable=True)
 
@@ -246,7 +246,7 @@ class PageKeeper:
     async def _is_large(self, page: OpenPage) -> bool:
         """Return whether its scripts, or any renderer, use too much memory.
 
-        Which process a page is in, the browser does not tell.
+        The browser does not report which process a page is in.
         """
         now = asyncio.get_running_loop().time()
         if now - self._memory_mono < MEMORY_CHECK_S or page.age_s < RENEW_AGAIN_S:
@@ -272,7 +272,7 @@ class PageKeeper:
     # ---- what comes ------------------------------------------------------------------------------------
 
     def answered(self, page: OpenPage, item: Response, url: str) -> None:
-        """Note a response of `url` (the venue's own, without query), which is archived already."""
+        """Apply an archived response of `url` (the venue's own, without query) to the page's coverage."""
         page.answers += 1
         if item.status != 200:
             page.refusals.append(item.status)
@@ -311,7 +311,7 @@ class PageKeeper:
             if not news.new and not self._coverage.is_live:
                 return  # it repeats what an earlier page showed last: nothing says that it goes on
             # 0: answers hold what was before the page was opened
-            track = self._tracks[page.name] = Track(self._limits, self.target.slug, page.name, 0, Mark())
+            track = self._tracks[page.name] = Track(self._limits, self.target.slug, page.name, 0, Watermark())
             self._coverage.tracks.append(track)
         if track.state is TrackState.LIVE and news.oldest > track.strong:
             track.add_gap(track.strong, news.oldest, NOT_WHOLE)
@@ -320,7 +320,7 @@ class PageKeeper:
         self._refusal = None
         self.settle()
 
-    def lose(self, outage: Outage, page: OpenPage | None = None) -> None:
+    def begin_outage(self, outage: Outage, page: OpenPage | None = None) -> None:
         """End what `page` proves. Only a refusal replaces the reason of a gap that is open."""
         if outage.reason == "blocked":
             self._coverage.replace_outage(self._now, outage)
@@ -377,7 +377,7 @@ class PageKeeper:
                 )
 
 
-def _limits(spider: Looking) -> StreamLimits:
+def _limits(spider: PageSource) -> StreamLimits:
     """Return the limits of a page.
 
     Nothing of the venue proves that a response is complete: what it repeats of earlier ones does.

@@ -21,7 +21,10 @@ LEFT_OUT_AGAIN_S = 60
 
 
 class PolymarketBookPollSpider(PolymarketTrackingSpider):
-    """Use it to ask for whole books: every book's hash is recomputed, every market leaves a row each tick."""
+    """Base class of spiders that poll whole books: each book's hash is recomputed.
+
+    A row per market and tick.
+    """
 
     async def prepare(self) -> None:
         self._requested_alone: dict[str, int] = {}  # token -> wall ns
@@ -49,10 +52,10 @@ class PolymarketBookPollSpider(PolymarketTrackingSpider):
         for market in markets:
             yield quote_of(self, tick, market, books, answer, verdicts)
         if answer.parsed is not None and not answer.parsed.errors:
-            self._look_closer(tick, markets, books)
+            self._request_left_out(tick, markets, books)
 
-    def _look_closer(self, tick: int, markets: Sequence[Market], seen: Iterable[str]) -> None:
-        """Ask for each token that the batch left out; the venue's 404 ends its tracking."""
+    def _request_left_out(self, tick: int, markets: Sequence[Market], seen: Iterable[str]) -> None:
+        """Request the book of each token that the batch left out; the venue's 404 ends its tracking."""
         seen = set(seen)
         for market in markets:
             for token in (market.tokens or {}).values():

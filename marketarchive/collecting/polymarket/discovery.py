@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 class PolymarketSpider(SweepSpider):
-    """Use it for all of Polymarket: it turns `assets`, `durations`, `markets`, `shard` into markets."""
+    """Base class of spiders of Polymarket: resolves `assets`, `durations`, `markets`, `shard` to markets."""
 
     venue = "polymarket"
     catalogue_feed: ClassVar[str] = "markets"
@@ -57,8 +57,8 @@ class PolymarketSpider(SweepSpider):
     ) -> dict[str, Market]:
         """Return the chosen markets by id, as far as the venue answers.
 
-        All markets seen go to the master. ends_until_ns: of rounds only those that end by then, which are no
-        list for discovery files.
+        All markets received go to the master. closed: those that ended, from `ended_since_ns` on;
+        ends_until_ns: only rounds that end by then; discovery files are not written from such a part.
         """
         found: dict[str, Market] = {}
         source: dict[str, str] = {}

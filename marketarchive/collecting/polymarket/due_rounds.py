@@ -77,7 +77,7 @@ class DueRounds:
         ]
 
     def finish(self, now: int) -> None:
-        """End all gaps with the run."""
+        """End all open gaps at the end of the run; now: axis ns."""
         for slug in list(self._due):
             self._end(slug, now)
 

@@ -68,7 +68,7 @@ class LiveRows:
         self._last: dict[tuple[str, int], Top | None] = {}  # (token, tick), of tokens not watched any more
 
     def unwatch(self, tokens: Iterable[str]) -> None:
-        """Keep what the stream shows at ticks whose rows still wait; call it before `unsubscribe`."""
+        """Keep the tokens' states for ticks whose rows still wait; call it before `unsubscribe`."""
         for token in tokens:
             for tick in self._waiting:
                 self._last[token, tick.at] = self._top(token, tick.at)
@@ -178,7 +178,7 @@ class LiveRows:
     # ---- rows ------------------------------------------------------------------------------------------
 
     def _due_rows(self, up_to: int | None) -> Iterator[Quote]:
-        """Yield those of ticks up to `up_to`, or of all."""
+        """Yield the due rows of ticks up to `up_to` (axis ns), or of all ticks."""
         while self._waiting and (up_to is None or self._waiting[0].at <= up_to):
             tick = self._waiting.popleft()
             for market in tick.markets:

@@ -36,7 +36,7 @@ STATEMENT_S = 5.0
 
 
 class PolymarketStreamSpider(StreamSpider, PolymarketTrackedMarkets):
-    """Use it for the market channel: both tokens of every chosen market, each book checked delta by delta."""
+    """Base class of spiders of the market channel: both tokens of each market, verified at each delta."""
 
     channel = MARKETS
     rows: LiveRows | None = None  # with an interval
@@ -84,7 +84,7 @@ class PolymarketStreamSpider(StreamSpider, PolymarketTrackedMarkets):
         return not self.arguments.markets and self.close_reason is None
 
     def upkeep(self) -> list[asyncio.Task[None]]:
-        tasks = [self.spawn(self.keep_looking_up()), self.spawn(self._look_for_due_rounds())]
+        tasks = [self.spawn(self.keep_discovering()), self.spawn(self._look_for_due_rounds())]
         return tasks if self.rows is None else [*tasks, self.spawn(self.rows.keep())]
 
     async def look_up(self) -> None:
@@ -109,7 +109,7 @@ class PolymarketStreamSpider(StreamSpider, PolymarketTrackedMarkets):
                 self._stop_watching(market)
 
     def _due_from(self, market: Market) -> int | None:
-        """Return since when a round is due, of the axis: it may be subscribed late, after a standstill.
+        """Return the time (axis ns) from which a round is due: it may be subscribed late, after a standstill.
 
         None where that is not known, where another gap says so, and before the run counts.
         """

@@ -38,7 +38,7 @@ class QuoteReceipt(Protocol):
 def judge(
     spider: ArchiveSpider, answer: Answer
 ) -> tuple[dict[str, ClobBook], dict[str, Verdict], list[Invalid]]:
-    """Return an answer's books by token, the verdict on each, and items for those that fail."""
+    """Return (books by token, verdict by token, `Invalid` items of those that fail) of an answer."""
     books = {book.token: book for book in answer.parsed.books} if answer.parsed else {}
     verdicts: dict[str, Verdict] = {}
     invalid = []

@@ -25,7 +25,10 @@ ROW_GRACE_S = 5
 
 
 class TopicStreamSpider(StreamSpider):
-    """Use it for RTDS: all topics on one connection, unfiltered, each symbol's seconds counted."""
+    """Base class of spiders of RTDS: all topics on one connection, unfiltered.
+
+    The seconds of each symbol are counted.
+    """
 
     venue = "polymarket"
     channel = TOPIC_CHANNEL
@@ -40,7 +43,7 @@ class TopicStreamSpider(StreamSpider):
         self.subscribe(TOPICS)
 
     def upkeep(self) -> list[asyncio.Task[None]]:
-        return [self.spawn(self._give_rows())]
+        return [self.spawn(self._put_due_rows())]
 
     def new_session(self) -> RtdsSession:
         return RtdsSession()
@@ -76,7 +79,7 @@ class TopicStreamSpider(StreamSpider):
             rows = self.rows[key] = SecondRows(self.now, make, ROW_GRACE_S)
         rows.add(Observed(from_ms(point.observed_ms), point.value, None, None, at, seq))
 
-    async def _give_rows(self) -> None:
+    async def _put_due_rows(self) -> None:
         while await sleep(self.run.clock, 1.0, self.run.stop):
             for rows in self.rows.values():
                 self.put(*rows.due())

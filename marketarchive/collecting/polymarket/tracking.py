@@ -1,4 +1,4 @@
-"""Keeping a list of markets up to date while they are asked about, for spiders with a cadence."""
+"""Keeping the list of chosen markets up to date, for spiders that poll them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class PolymarketTrackedMarkets(PolymarketSpider, LookUpSpider):
         self.tracked: dict[str, Market] = {}  # by market id
 
     async def look_up(self) -> None:
-        """Add what the venue lists now; a page that fails costs nothing that was known before."""
+        """Add the markets that the venue lists now; a page that fails removes none that was known."""
         self.tracked.update(await self.discover(ends_until_ns=self._ends_until()))
         now = to_seconds(self.now())
         for market_id, market in list(self.tracked.items()):
@@ -54,4 +54,4 @@ class PolymarketTrackedMarkets(PolymarketSpider, LookUpSpider):
 
 
 class PolymarketTrackingSpider(PolymarketTrackedMarkets, TrackingPollingSpider):
-    """Use it when the same question is asked of every chosen market, and rounds come and go meanwhile."""
+    """Base class of spiders that send the same request for every chosen market while rounds come and go."""

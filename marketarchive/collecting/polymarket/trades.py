@@ -42,7 +42,7 @@ class TradeWalk:
 
     @property
     def from_ns(self) -> int:
-        """Return since when trades are missing if the walk does not reach its end."""
+        """Return the time (ns) from which trades are missing if the sweep does not reach its end."""
         if self.until_s is not None:
             return min(self.until_s * SECOND, self.begun_ns)
         starts = [market.start_at.timestamp() for market in self.markets if market.start_at]
@@ -54,11 +54,11 @@ class TradeWalk:
 
 
 class PolymarketTradeSpider(PolymarketTrackingSpider):
-    """Use it to read trades: everything of a market at first, then at each tick what came since.
+    """Base class of spiders of trades: all of a market first, then at each tick those that are newer.
 
-    How far back that is the venue's own times say: our clock may be ahead of them, or step.
-    A walk that fails is begun again from the same place at the next tick; a tick that passes while a market's
-    last walk is still under way, or while the machine sleeps, costs nothing.
+    How far back each read goes is decided by the venue's own times: our clock may be ahead of them, or step.
+    A sweep that fails is repeated from the same place at the next tick; a tick that passes while a market's
+    last sweep is still in flight, or while the machine sleeps, loses no trade.
     """
 
     async def prepare(self) -> None:
@@ -168,7 +168,7 @@ class PolymarketTradeSpider(PolymarketTrackingSpider):
             self._v2_is_gone = True
         if not self.run.stats.get_value("trades/v1_walks"):
             logger.warning(
-                "%s answers %s: asking %s instead, which reaches 10,000 trades of a market back",
+                "%s answers %s: requesting %s instead, which reaches 10,000 trades of a market back",
                 answer.request.query.url,
                 answer.status,
                 queries.TRADES_V1.url,

@@ -30,7 +30,7 @@ WAIT_S = 15
 
 
 def probes() -> dict[str, Probe]:
-    """Return the probe of each venue that has one."""
+    """Return the declared probes by venue."""
     return {name: venue.probe for name, venue in venues().items() if venue.probe is not None}
 
 
@@ -40,9 +40,9 @@ class _ProbeRequest(PendingRequest):
 
 
 class ProbeSpider(ArchiveSpider):
-    """Use it for a venue's probe: one question after the other, each sent once, none retried.
+    """Spider of a venue's probe: its checks one after the other, each request sent once, none retried.
 
-    A question to a socket is a connection of its own.
+    Each check of a socket has a connection of its own.
     """
 
     feed = FEED

@@ -24,7 +24,7 @@ INTERESTING = ("date", "age", "etag", "server", "content-type", "content-encodin
 
 
 def report(spider: ProbeSpider, exit_code: int) -> dict[str, Any]:
-    """Return the whole of a finished probe; `spider.findings` is there."""
+    """Return the report of a finished probe as a document for JSON. Needs `spider.findings`."""
     findings, run = spider.findings, spider.run
     assert findings is not None
     probe, results = findings.probe, findings.results
@@ -66,7 +66,7 @@ def report(spider: ProbeSpider, exit_code: int) -> dict[str, Any]:
 
 
 def _answers(probe: Probe, results: Sequence[Result]) -> dict[str, Any]:
-    """Return what is known and seen of each topic."""
+    """Return the documented facts and the results by topic."""
     topics = dict.fromkeys((*probe.how, *(check.topic for check in probe.checks)))
     return {
         topic: {
@@ -83,7 +83,7 @@ def _answers(probe: Probe, results: Sequence[Result]) -> dict[str, Any]:
 
 
 def documented_limits(probe: Probe, results: Sequence[Result]) -> dict[str, Any]:
-    """Return the venue's limits, or those of what was asked where it names none."""
+    """Return the limits that the probe declares, else those of the endpoints that were requested."""
     requested = (each.exchange.query.endpoint.limit for each in results)
     limits = probe.limits or {limit.name: limit for limit in requested}
     return {
@@ -100,7 +100,7 @@ def _whole(number: float) -> float:
 
 
 def write_report(root: Path, document: Mapping[str, Any]) -> tuple[Path, Path]:
-    """Replace both files as a whole, durably. Raises OSError."""
+    """Write `document` as JSON and Markdown, atomically and durably; return both paths. Raises OSError."""
     files, folder = Files(), root / "probes"
     files.make_dirs(folder, root)
     stem = f"{document['venue']}_public_sources_probe_v1"
@@ -162,7 +162,7 @@ def _socket(socket: Socket, captures: Iterable[Capture]) -> dict[str, Any]:
 
 
 def _is_http(check: Result) -> bool:
-    """Return whether it was a request; other checks share one connection."""
+    """Return whether a check is an HTTP request; other checks share one connection."""
     return check.exchange.query.endpoint.url.startswith("http")
 
 
@@ -241,7 +241,7 @@ def _summary(document: Mapping[str, Any]) -> Iterator[str]:
 
 
 def by_reason(not_requested: Mapping[str, str]) -> dict[str, list[str]]:
-    """Return the checks that were not asked, by what was missing to ask them."""
+    """Return reason -> names of the checks that were not requested for it."""
     found: dict[str, list[str]] = {}
     for name, why in not_requested.items():
         found.setdefault(why, []).append(name)
@@ -249,7 +249,7 @@ def by_reason(not_requested: Mapping[str, str]) -> dict[str, list[str]]:
 
 
 def socket_text(socket: Mapping[str, Any]) -> str:
-    """Return what became of a socket, one line."""
+    """Return one line about a socket's check: its messages, or how it failed."""
     text = f"{socket['url']} ({socket['what']}): {socket['state']}"
     if "error" in socket:
         return f"{text}: {socket['error']}"

@@ -55,7 +55,7 @@ def shape(payload: bytes) -> Fields:
 
 
 def merge(into: Fields, more: Mapping[str, Mapping[str, Any]]) -> None:
-    """Add the fields of another response."""
+    """Merge the fields of another response into `into`: types and counts are united."""
     for path, field in more.items():
         known = into.setdefault(path, {"types": [], "seen": 0, "time": [], "json": False})
         known["seen"] += field["seen"]
@@ -65,7 +65,7 @@ def merge(into: Fields, more: Mapping[str, Mapping[str, Any]]) -> None:
 
 
 def time_form(path: str, value: Any) -> str | None:
-    """Return in what form `value` is a time; None when it is none."""
+    """Return the form of time that `value` has, like `Unix ms`; None when it is not a time."""
     if isinstance(value, str):
         for pattern, form in _FORMS:
             if pattern.fullmatch(value):

@@ -20,7 +20,7 @@ from marketarchive.venues.probing import Capture, Listen
 
 
 async def listen_to(spider: ArchiveSpider, listen: Listen, name: str, wait_s: float) -> Capture:
-    """Wait up to `wait_s` for its turn, connect, send the texts, receive, close.
+    """Wait up to `wait_s` for the limit, connect, send the texts, receive, close; return what was received.
 
     name: of the connection, in raw.
     """

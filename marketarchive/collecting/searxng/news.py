@@ -29,7 +29,7 @@ FAILURES = 3
 
 
 class NewsSpider(SweepSpider):
-    """Use it for a search server: one search after the other, so that a slow server is never pressed."""
+    """Base class of spiders of a search server: one search after the other, to spare a slow server."""
 
     per_minute: float
     at_once: int
@@ -63,12 +63,12 @@ class NewsSpider(SweepSpider):
             raise ConfigurationError(f"NEWS_MARKETS={settings['NEWS_MARKETS']!r} is negative; 0 means all")
 
     async def sweep_once(self) -> None:
-        """Search for this cycle's markets; a server that fails is left alone until the next one."""
+        """Search for this cycle's markets; after a failure of the server the rest of the cycle is skipped."""
         started = self.run.clock.mono_ns()
         try:
             markets = await asyncio.to_thread(self._of_cycle, self.run.clock.now_ns())
         except (MasterError, ConfigurationError) as error:
-            logger.error("No market is searched for in this cycle: %s", error)
+            logger.error("This cycle is skipped, since the market master cannot be read: %s", error)
             self.run.stats.inc_value("news/master_errors")
             return
         self.run.stats.inc_value("news/markets", len(markets))

@@ -79,7 +79,7 @@ class StreamLimits:
         )
 
     def is_believed(self, at: int, now: int) -> bool:
-        """Return whether the venue's date `at` of something received at `now` can be right."""
+        """Return whether a venue's time `at` is plausible for a message received at `now` (both axis ns)."""
         return at <= now + self.ahead
 
     def proven_until(self, at: int, now: int) -> int:

@@ -30,9 +30,9 @@ from marketarchive.collecting.streams.track import (
     NOT_ARRIVED,
     FollowUp,
     KeyState,
-    Mark,
     Track,
     TrackState,
+    Watermark,
     row,
 )
 from marketarchive.collecting.streams.witness import Witness, succeeds
@@ -101,7 +101,7 @@ class Completeness:
         return self._axis.at(mono)
 
     def effects(self) -> list[Effect]:
-        """Return what has to be done since the last call, in order."""
+        """Return the effects that are due since the last call, in order."""
         effects, self._effects = self._effects, []
         return effects
 
@@ -263,12 +263,12 @@ class Completeness:
             if numbers is not None and update.integrity == "ok":
                 numbers.extend(max(until, requested - self._limits.axis_error))
 
-    def _numbers(self, connection: TrackedConnection, update: Update) -> Mark | None:
+    def _numbers(self, connection: TrackedConnection, update: Update) -> Watermark | None:
         if not self._limits.is_numbered:
             return None
         numbers = connection.numbers.get(update.group)
         if numbers is None:
-            numbers = connection.numbers[update.group] = Mark()
+            numbers = connection.numbers[update.group] = Watermark()
         return numbers
 
     def _apply_to_track(
@@ -278,7 +278,7 @@ class Completeness:
         update: Update,
         now: int,
         requested: int,
-        numbers: Mark | None,
+        numbers: Watermark | None,
     ) -> None:
         is_first = not track.since
         need = track.apply(update, now, requested, numbers)
@@ -315,7 +315,9 @@ class Completeness:
                 other.refute_weak(NO_PROOF)
                 other.is_judged = True
 
-    def _break_sequence(self, connection: TrackedConnection, update: Update, numbers: Mark, now: int) -> None:
+    def _break_sequence(
+        self, connection: TrackedConnection, update: Update, numbers: Watermark, now: int
+    ) -> None:
         """Take out all keys that share the numbers of a message that is missing."""
         outage = Outage("sequence", "unknown", update.detail)
         broken = [key for key, track in connection.tracks.items() if track.shares(numbers)]
@@ -385,7 +387,7 @@ class Completeness:
             self._settle()
 
     def request_failed(self, keys: Iterable[str], mono: int) -> None:
-        """Request the states of `keys` again soon: the request brought none, which says nothing of them."""
+        """Schedule another request of the states of `keys`: a failed request proves nothing about them."""
         self._advance(mono)
         again = mono - from_seconds(self._channel.silent_s - RESYNC_EVERY_S)
         for key in keys:
@@ -461,9 +463,9 @@ class Completeness:
     # ---- requests ----------------------------------------------------------------------------------------
 
     def _resync(self, connection: TrackedConnection, keys: Sequence[str]) -> None:
-        """Request what brings broken keys back; where there is no such thing, another connection does.
+        """Resync broken keys; where the channel has no resync, a new connection replaces theirs.
 
-        On a cadence channel the next observation does.
+        On a channel of periodic observations the next one suffices.
         """
         if self._channel.has_resync:
             self._request_snapshots(connection, keys)

@@ -1,4 +1,4 @@
-"""One connection of a pool: a socket, the session that its messages go through, the lines that tell of it."""
+"""One connection of a pool: a socket, the session that decodes its messages, its connection lines."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from marketarchive.collecting.reconnect import ReconnectPolicy
 from marketarchive.collecting.streams.axis import Outage, StreamLimits
-from marketarchive.collecting.streams.track import Mark, Track, TrackState
+from marketarchive.collecting.streams.track import Track, TrackState, Watermark
 from marketarchive.collecting.streams.witness import succeeds
 from marketarchive.times import from_seconds
 
@@ -34,8 +34,8 @@ class TrackedConnection:
         self.is_old = False  # its renewal is due
         self.is_replaced = False  # a newer one is wanted: it is suspected, or old
         self.tracks: dict[str, Track] = {}
-        self.order = Mark()
-        self.numbers: dict[str, Mark] = {}
+        self.order = Watermark()
+        self.numbers: dict[str, Watermark] = {}
         self.requested: dict[str, list[int]] = {}  # key -> when its snapshots were requested, of the axis
         self.resynced_at: dict[str, int] = {}  # key -> when it was requested last, monotonic
 
@@ -46,7 +46,7 @@ class TrackedConnection:
             times.append(now)
 
     def answered(self, key: str) -> int:
-        """Return when the snapshot was requested that has arrived; 0 where none was."""
+        """Return the time of request of the snapshot that arrived (axis ns); 0 where none did."""
         times = self.requested.get(key)
         return times.pop(0) if times else 0
 
@@ -105,7 +105,7 @@ class ConnectionSet:
     # ---- what happens to them ----------------------------------------------------------------------------
 
     def connected(self, name: str, mono: int) -> TrackedConnection:
-        """Return the connection that is open now."""
+        """Register the connection `name`, which has opened at `mono` (monotonic ns), and return it."""
         if name == self._connecting:
             self._connecting = None
         self.refusal = None

@@ -1,4 +1,4 @@
-"""Proven coverage of one key: wanted minus the union of its tracks; the only source of gap lines."""
+"""Coverage of one key, and its gaps: wanted minus the union of its tracks. The only source of gap lines."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class Coverage:
         return max((track.until for track in self.tracks if track.since), default=0)
 
     def is_late(self, now: int) -> bool:
-        """Return whether it has to be looked at: nothing extended it for the channel's patience."""
+        """Return whether the key is overdue: nothing extended its coverage for the channel's patience."""
         return self._waits or now - max(self.until, self._subscribed_at) > self._limits.patience
 
     def replace_outage(self, at: int, outage: Outage) -> None:
@@ -138,7 +138,10 @@ class Coverage:
         return [CoverageChange(self.key, record, gap.from_ns, gap.to_ns)]
 
     def _gaps(self, now: int, refusal: Outage | None, *, is_final: bool) -> list[_Found]:
-        """Return what is wanted and not proven, in order; the last is open where nothing proves its end."""
+        """Return the gaps, wanted minus covered, in order.
+
+        The last one is open where nothing proves its end.
+        """
         start = self._start(now, is_final=is_final)
         if start is None:
             return []
@@ -160,7 +163,10 @@ class Coverage:
         yield gap
 
     def _start(self, now: int, *, is_final: bool) -> int | None:
-        """Return since when it is wanted; None where the first data may still come in time."""
+        """Return the time from which the key is wanted.
+
+        None while its first data may still arrive in time.
+        """
         if self._wanted_from is None:
             first = min((track.since for track in self.tracks if track.since), default=None)
             if first is not None and first - self._subscribed_at <= self._limits.first_data:
@@ -184,7 +190,7 @@ class Coverage:
         return live
 
     def _evidence(self, start: int, refusal: Outage | None) -> tuple[Outage, str | None]:
-        """Return what took the key out at `start`, and the connection it was on."""
+        """Return the outage that began at `start`, and the connection of the key then."""
         for track in self.tracks:
             for gap in track.inner_gaps:
                 if gap.from_ns <= start < gap.to_ns:

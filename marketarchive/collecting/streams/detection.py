@@ -30,7 +30,7 @@ class Detection(NamedTuple):
 
 
 def detections(channel: Channel) -> list[Detection]:
-    """Return what is noticed on `channel`, in the order of the document."""
+    """Return the failures that are detected on `channel`, in the order of the document."""
     return [*_of_messages(channel), *_of_connections(channel), *_of_ours(channel)]
 
 

@@ -55,9 +55,9 @@ class RequestStatements:
 
 @dataclass(frozen=True, slots=True)
 class LoadStatement:
-    """Request to load a statement into a connection's session.
+    """Effect: load a statement, such as a REST snapshot, into a connection's session.
 
-    It is answered with `loaded` unless the statement did not fit.
+    The pool answers with `loaded` unless the statement did not fit.
     """
 
     connection: str

@@ -56,7 +56,10 @@ class ReportHistory:
             self._trim(at)
 
     def has(self, at: int, state: str) -> bool:
-        """Return whether that state was reported; a message that names no state was reported by its date."""
+        """Return whether `state` was reported at `at`.
+
+        A message without a state is matched by its time alone.
+        """
         place = bisect_left(self._reported, (at, state))
         return place < len(self._reported) and self._reported[place] == (at, state)
 

@@ -1,7 +1,7 @@
 """A group of keys over the connections that carry them.
 
 `Completeness` decides, the pool carries out: it opens and closes sockets, hands their messages through the
-session, and tells what happened.
+session, and reports the updates.
 """
 
 from __future__ import annotations
@@ -178,7 +178,7 @@ class ConnectionPool:
         self._carry_out()
 
     def received(self, connection: StreamConnection, batch: Sequence[Message]) -> None:
-        """Look at messages that are archived already."""
+        """Apply messages that are archived already."""
         if self._is_stopped:
             return
         budget = self._host.budget
@@ -399,7 +399,7 @@ _CAUSES: dict[int, Cause] = {1013: "ours", 1006: "unknown"}
 
 
 def _outage(connection: StreamConnection, ending: CloseInfo) -> Outage:
-    """Return whose fault a close is, as far as its code tells: 1013 = we read too slowly, 1006 = unknown."""
+    """Return the outage of a close; its cause by close code: 1013 we read too slowly, 1006 unknown."""
     if connection.close_reason is not None:
         return Outage("stall", "unknown", connection.close_reason)
     detail = f"close code {ending.code} {ending.reason}".strip()

@@ -19,7 +19,7 @@ ROWS_AT_ONCE = 5_000
 
 
 class SecondBooks(Generic[R]):
-    """Use it for a row per market and tick: a subclass says which markets, and how one is made."""
+    """Writer of a row per market and tick: a subclass chooses the markets and makes the rows."""
 
     def __init__(self, spider: StreamSpider, step: int = SECOND) -> None:
         """Start at the next tick.

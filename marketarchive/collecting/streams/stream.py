@@ -28,10 +28,10 @@ PAUSED_S = 0.01
 
 
 class StreamSpider(ArchiveSpider):
-    """Use it for a socket to which one subscribes; the venue's `Channel` and `Session` say how.
+    """Base class of spiders of a socket with subscriptions, by the venue's `Channel` and `Session`.
 
-    A subclass states `channel`, writes `prepare` and `new_session`, and says by `subscribe` and
-    `unsubscribe` what it listens to.
+    A subclass sets `channel`, implements `prepare` and `new_session`, and calls `subscribe` and `unsubscribe`
+    with its keys.
     """
 
     is_one_pass = False
@@ -61,7 +61,7 @@ class StreamSpider(ArchiveSpider):
     # ---- what subclasses write -------------------------------------------------------------------------
 
     async def prepare(self) -> None:
-        """Find out what to listen to, and `subscribe` it."""
+        """Discover the keys to collect and `subscribe` them."""
         raise NotImplementedError
 
     def new_session(self) -> Session:
@@ -69,14 +69,14 @@ class StreamSpider(ArchiveSpider):
         raise NotImplementedError
 
     def applied(self, at: int, seq: int, updates: Sequence[Update]) -> None:
-        """Use what a message said, received at `at` (ns, wall); it is archived and applied."""
+        """Use the updates of a message received at `at` (wall ns), after it was archived and applied."""
 
     def named_in_lines(self, keys: Sequence[str]) -> Sequence[str]:
-        """Return those of `keys` that connection lines name: what was subscribed by a text."""
+        """Return those of `keys` that connection lines name: the ones that a sent text subscribes."""
         return keys
 
     def scopes(self, keys: Iterable[str], connection: str | None) -> list[Scope]:
-        """Return what a gap of `keys` is about."""
+        """Return the scopes of a gap of `keys`."""
         kind = self.channel.key_kind
         return [Scope(self.venue, self.feed, tuple(keys), connection, kind=kind)]
 
@@ -99,7 +99,7 @@ class StreamSpider(ArchiveSpider):
                 stats.inc_value(f"books/{verdict}", count)
 
     def refusal_detail(self, refusal: HandshakeFailure) -> str:
-        """Return what a gap says of a handshake that was refused."""
+        """Return the gap's detail for a refused handshake."""
         return refusal.detail
 
     def skipped(self, batch: Sequence[Message]) -> None:

@@ -1,4 +1,4 @@
-"""One key on one connection: what its messages prove, and when it is out.
+"""Track of one key on one connection: its watermark, up to which its messages prove it, and its outages.
 
 Times are ns of the axis (see `axis.py`). Proven are the open interval (since, strong) by the venue's own
 proof and (strong, weak) by the order of the connection, less the closed gaps inside.
@@ -26,7 +26,7 @@ class TrackState(enum.Enum):
     CLOSED = "closed"
 
 
-class Mark:
+class Watermark:
     """A watermark that keys share: until when the order, or the numbers, of messages prove all of them."""
 
     __slots__ = ("until",)
@@ -75,7 +75,7 @@ class Track:
     """The state machine of one key on one connection."""
 
     def __init__(
-        self, limits: StreamLimits, key: str, connection: str, subscribed_at: int, order: Mark
+        self, limits: StreamLimits, key: str, connection: str, subscribed_at: int, order: Watermark
     ) -> None:
         """Start a track.
 
@@ -106,7 +106,7 @@ class Track:
         self._observed = 0  # of a cadence channel: what its newest message observed
         self._has_book = False  # trades alone do not start it, nor bring it back
         self._is_base_ahead = False  # the snapshot that is held was dated after its receipt
-        self._numbers: Mark | None = None
+        self._numbers: Watermark | None = None
         self._strong = 0
         self._weak = 0
         self._is_weak_valid = True
@@ -130,12 +130,12 @@ class Track:
         return max(self._weak, self._order.until) if self.state is TrackState.LIVE else self._weak
 
     @property
-    def numbers(self) -> Mark | None:
+    def numbers(self) -> Watermark | None:
         """Return the watermark of its sequence; None where it has none, or nothing came yet."""
         return self._numbers
 
-    def shares(self, numbers: Mark) -> bool:
-        """Return whether it is of that sequence, as far as is known."""
+    def shares(self, numbers: Watermark) -> bool:
+        """Return whether the track's key belongs to the sequence `numbers`, as far as is known."""
         return self._numbers is None or self._numbers is numbers
 
     @property
@@ -180,7 +180,7 @@ class Track:
             self.outage = self.outage or outage
 
     def add_gap(self, from_ns: int, to_ns: int, outage: Outage) -> None:
-        """Cut [from_ns, to_ns] out of what is proven."""
+        """Remove [from_ns, to_ns] from the proven time, for the reason in `outage`."""
         self.inner_gaps.append(InnerGap(from_ns, to_ns, outage))
         self.is_changed = True
 
@@ -231,7 +231,7 @@ class Track:
         self.state, self.outage, self.is_changed = TrackState.CLOSED, self.outage or outage, True
 
     def _freeze(self) -> None:
-        """Keep what shared watermarks gave to it; they move on without it."""
+        """Freeze the proof that shared watermarks gave to the track; they move on without it."""
         self._strong, self._weak = self.strong, self.weak
 
     def _begin(self, base: int, now: int) -> None:
@@ -292,7 +292,7 @@ class Track:
             self._strong = proven
         return True
 
-    def apply(self, update: Update, now: int, requested: int, numbers: Mark | None) -> FollowUp:
+    def apply(self, update: Update, now: int, requested: int, numbers: Watermark | None) -> FollowUp:
         """Apply one message received at `now`; return what has to be done for the key.
 
         requested: when the snapshot was requested that this may be the answer to, 0 where none was;

@@ -184,7 +184,7 @@ class WebSocket(WSListener):
             self._owner.received(batch)
 
     def pause(self, is_paused: bool) -> None:
-        """Stop or go on reading; meanwhile messages wait at the venue's side."""
+        """Pause or resume reading; while paused, messages queue at the venue's side."""
         if is_paused != self.is_paused and self._transport is not None and not self.ended.is_set():
             self.is_paused = is_paused
             transport = self._transport.underlying_transport

@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 START_AGAIN_S = 60
 """A feed that ended by itself is started again after this, then after twice it, ... up to the longest."""
 START_AGAIN_MAX_S = 3600
+CHECK_S = 1.0
+"""Between two looks at the writer."""
 OPENING_S = 0.02
 """Between two looks (wall) whether a run has been opened."""
 LASTED_S = 600
@@ -40,7 +42,7 @@ LASTED_S = 600
 
 @dataclass
 class RunRecord:
-    """One run of a feed, as the manifest tells it."""
+    """One finished run of a feed: the facts of its manifest."""
 
     spider: str
     run: str | None  # None: it could not be opened
@@ -53,10 +55,10 @@ class RunRecord:
 
 
 def weigh(code_of: Mapping[str, int], optional: Iterable[str] = ()) -> dict[str, int]:
-    """Return what each feed's last exit code counts for the whole.
+    """Return the exit code by which each feed counts in the collection's, by its last run's.
 
-    4 says that nobody lets us in anywhere. A feed that alone was refused collected nothing though due; those
-    that are optional may be refused as they may be left out.
+    4 means that all venues refused us. One feed alone that was refused counts as one that collected nothing;
+    an optional feed may be refused, as it may be left out.
     """
     if all(code == BLOCKED for code in code_of.values()):
         return dict(code_of)
@@ -124,7 +126,7 @@ class Collection:
         process.shutdown.join(self)
 
     def request_stop(self, reason: str) -> None:
-        """Ask all feeds to end; the first reason stays."""
+        """Request that all feeds end; the first reason stays."""
         self.stop_reason = self.stop_reason or reason
         self._stop.set()
         self._stop_keeping()
@@ -167,7 +169,7 @@ class Collection:
 
     def _note_fault(self, error: BaseException) -> None:
         """Note a listener that failed: its feeds go on, the exit code says it."""
-        logger.error("What joins the feeds failed; they go on by themselves", exc_info=error)
+        logger.error("The listener of the collection failed; its feeds go on", exc_info=error)
         self.exit_code, self._fault = FAILED, f"{type(error).__name__}: {error}"
 
     @property
@@ -187,9 +189,12 @@ class Collection:
             task.add_done_callback(self._kept)
         if self._stop.is_set():
             self._stop_keeping()
+        self.process.reports.begin()
         timer = asyncio.ensure_future(self._end_after(self._duration))
+        watch = asyncio.ensure_future(self._watch_disk())
         codes = await asyncio.gather(*(self._keep(feed) for feed in self.feeds))
         timer.cancel()
+        watch.cancel()
         code_of = dict(zip((feed.spider for feed in self.feeds), codes, strict=True))
         if self.stop_reason == "duration":
             for feed in filter(None, (each.plan.last_pass(each.feeds) for each in self._chosen)):
@@ -197,6 +202,9 @@ class Collection:
         optional = {feed.spider: feed.option for feed in self.feeds if feed.option}
         self._weight_of = weigh(code_of, optional)
         self.exit_code = max(self.exit_code, *self._weight_of.values())
+        if self.stop_reason == "disk" and self.exit_code != DISK:  # no feed ran when it was noticed
+            writer = self.process.writer
+            self.exit_code, self._fault = DISK, str(writer.failure or writer.shortage)
         for spider, option in optional.items():
             if code_of[spider] == BLOCKED != self.exit_code:
                 refused = "%s was refused, others were not: do not work around it, give --%s"
@@ -204,7 +212,7 @@ class Collection:
         await self.seal()
 
     def last_lines(self) -> Iterator[str]:
-        """Return a line for each feed to which the exit code is due, the worst last."""
+        """Return a line for each feed that caused the exit code, the worst last."""
         root = self.process.root
         last = {ran.spider: ran for ran in self.ran}
         for spider, weight in sorted(self._weight_of.items(), key=lambda item: item[1]):
@@ -219,6 +227,13 @@ class Collection:
     async def _end_after(self, duration: float | None) -> None:
         if duration is not None and await sleep(self.process.clock, duration, self._stop):
             self.request_stop("duration")
+
+    async def _watch_disk(self) -> None:
+        """Watch the disk also while all feeds wait for their next start."""
+        writer, clock = self.process.writer, self.process.clock
+        while writer.failure is None and writer.shortage is None:  # noqa: ASYNC110  (set by a thread)
+            await asyncio.sleep(clock.wait_s(from_seconds(CHECK_S)))
+        self.process.shutdown.request("disk")
 
     async def _keep(self, feed: PlannedFeed) -> int:
         """Run it until the end; the exit code of its last run."""
@@ -293,9 +308,9 @@ class Collection:
         return ran
 
     def _note_end(self, feed: PlannedFeed, run: Run | None, started: int) -> None:
-        """Note since when nothing is received of a feed.
+        """Record the time since which a feed receives nothing.
 
-        It holds over runs that ended before they listened.
+        Runs that ended before they received anything do not change it.
         """
         was_down = run is None or run.down_since is not None
         ended = run.ended_at if run is not None and run.ended_at is not None else started

@@ -35,7 +35,7 @@ class FeedLines:
     feeds: Mapping[str, tuple[int, int, int, float | None]]  # messages, rows, gaps, seconds since the newest
 
     def table(self, width: int) -> Table:
-        """Return it for a terminal of `width` columns."""
+        """Return the table for a terminal of `width` columns."""
         return fitting(width, COLUMNS, LEAST_FIRST, self._table)
 
     def _table(self, columns: list[str]) -> Table:
@@ -48,11 +48,11 @@ class FeedLines:
         return made
 
     def legend(self) -> list[str]:
-        """Return nothing: the columns say what they are."""
+        """Return no legend: the columns explain themselves."""
         return []
 
     def lines(self) -> list[str]:
-        """Return it for a log."""
+        """Return the table's content as lines for a log."""
         return [
             f"{name} messages {messages:,} rows {rows:,} gaps {gaps:,} last data {age_text(age)}"
             for name, (messages, rows, gaps, age) in self.feeds.items()
@@ -68,7 +68,7 @@ class FeedCounts(Listener):
         self._ended: set[str] = set()  # ids of gaps that have ended in part at least: they count once
 
     def take(self, item: Any) -> None:
-        """Count any item that passes."""
+        """Count an item that a spider yielded."""
         counts = self.counts.setdefault((item.venue, item.feed), FeedFigures())
         if isinstance(item, Frames):
             counts.messages += len(item.frames)
@@ -102,5 +102,5 @@ class FeedCounts(Listener):
         )
 
     def seconds(self, now: int) -> Mapping[str, Share]:  # noqa: ARG002  (a listener's interface)
-        """Return by feed what was observed of the seconds that were due."""
+        """Return the share of due seconds that was observed, by feed."""
         return self._due.by_feed()

@@ -31,7 +31,7 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """Seconds observed of seconds due."""
+    """Share of the seconds due that were observed."""
 
     observed: int = 0
     due: int = 0
@@ -44,7 +44,7 @@ class Share:
 
     @property
     def value(self) -> float | None:
-        """Return it as a number, 1 = all; None as long as nothing is due."""
+        """Return the share as a number from 0 to 1; None while nothing is due."""
         return self.observed / self.due if self.due else None
 
 
@@ -68,7 +68,7 @@ class Seconds:
 
     @property
     def share(self) -> Share:
-        """Return what was observed of the seconds from the first row to the newest."""
+        """Return the share observed of the seconds from the first row to the newest."""
         return Share(self.observed, max((self.rows_to_ns - self.first_ns) // SECOND, self.observed))
 
 
@@ -79,7 +79,7 @@ class DueRows:
         self.seconds: dict[tuple[str, str, str], Seconds] = {}  # by feed, series and subject
 
     def take(self, row: Row) -> None:
-        """Count a row, if each second has such a one."""
+        """Count a row of a series that has one a second; other rows are ignored."""
         if row.is_due:
             key = (row.feed, row.series, row.subject)
             seconds = self.seconds.setdefault(key, Seconds(row.tick, row.tick))
@@ -87,7 +87,7 @@ class DueRows:
             seconds.rows_to_ns = max(seconds.rows_to_ns, row.tick + SECOND)
 
     def by_feed(self) -> dict[str, Share]:
-        """Return what was observed of the seconds of each feed."""
+        """Return the share observed of each feed's seconds."""
         found: dict[str, Share] = {}
         for (feed, _, _), seconds in self.seconds.items():
             found[feed] = found.get(feed, Share()) + seconds.share
@@ -110,7 +110,10 @@ class Listener:
     """
 
     def open(self, root: Path) -> None:
-        """Make sure of what it needs, before a run is opened in OUTPUT_DIR `root`. Raises ArgumentError."""
+        """Check or lock what the listener needs, before a run is opened in OUTPUT_DIR `root`.
+
+        Raises ArgumentError.
+        """
 
     def begin(self, clock: Clock, rows: RowWriter) -> None:
         """Begin, before anything is collected."""
@@ -122,15 +125,15 @@ class Listener:
         """Write what is left, the last call of all."""
 
     def take(self, item: Any) -> None:
-        """Count any item that passes, or an Observation."""
+        """Count an item that a spider yielded, or an Observation."""
         raise NotImplementedError
 
     def look(self, now: int) -> ViewPart:
-        """Return what is shown at `now` (wall ns)."""
+        """Return the content of the display at `now` (wall ns)."""
         raise NotImplementedError
 
     def other_gaps(self) -> int:
-        """Return how many gaps `look` does not show."""
+        """Return the number of gaps that `look` does not show."""
         return 0
 
     def seconds(self, now: int) -> Mapping[str, Share]:  # noqa: ARG002  (a hook)
@@ -138,11 +141,11 @@ class Listener:
         return {}
 
     def totals(self, now: int) -> Sequence[Total]:  # noqa: ARG002  (a hook)
-        """Return what more is told at the end."""
+        """Return the lines that the summary at the end adds."""
         return ()
 
     def advice(self, now: int) -> Iterable[tuple[str, str]]:  # noqa: ARG002  (a hook)
-        """Return what to do next at the end: what for, and the command."""
+        """Return the next steps for the summary at the end: (purpose, command) each; now: wall ns."""
         return ()
 
 

@@ -18,13 +18,13 @@ class ViewPart(Protocol):
     """Contents that a listener shows at a moment."""
 
     def table(self, width: int) -> Table:
-        """Return it for a terminal of `width` columns."""
+        """Return the table for a terminal of `width` columns."""
 
     def legend(self) -> Sequence[str]:
-        """Return what its signs mean."""
+        """Return the legend of the display's signs."""
 
     def lines(self) -> Sequence[str]:
-        """Return it for a log, joined by semicolons."""
+        """Return the content as lines for a log, which joins them by semicolons."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def line(look: StatusSnapshot) -> str:
 
 
 def share_text(share: float | None) -> str:
-    """Return it in percent, cut, never rounded up: 100 % means all."""
+    """Return a share in percent, cut, never rounded up: 100 % means all."""
     return "-" if share is None else f"{int(share * 1000) / 10:.1f} %"
 
 

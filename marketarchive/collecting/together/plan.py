@@ -50,14 +50,17 @@ class Plan:
     """Settings that it needs to be otherwise; those of the command line hold all the same."""
 
     def arguments(self, given: Mapping[str, str]) -> Arguments:
-        """Return those of `given` that it takes, the rest by default. Raises ArgumentError."""
+        """Return the spider's arguments: those of `given` that it accepts, the rest by default.
+
+        Raises ArgumentError.
+        """
         own = {each.name: given[each.name] for each in self.takes if each.name in given}
         return parse_arguments({**self.defaults, **own}, self.takes, self.name)
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """A plan that is to run, as it was asked for."""
+    """A plan that is to run, with the arguments of the user."""
 
     plan: Plan
     arguments: Arguments

@@ -46,7 +46,7 @@ class FeedSummary:
 
 @dataclass(frozen=True)
 class Summary:
-    """Result of a whole collection."""
+    """Result of a whole collection, as its last lines show it."""
 
     ended: str
     feeds: Sequence[FeedSummary]
@@ -58,7 +58,7 @@ class Summary:
 
 
 def summarize(collection: Collection, log: Path | None) -> Summary:
-    """Return what `collection` left. Call it when it is over."""
+    """Return the summary of a finished collection: runs, gaps, files; log: path of its log file."""
     process, listeners = collection.process, collection.listeners
     now = process.clock.now_ns()
     feeds = {feed.spider: FeedSummary(feed.spider) for feed in collection.feeds}

@@ -91,4 +91,4 @@ class _OneLine(logging.Formatter):
 
 class _LogFile(logging.FileHandler):
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  (logging's name)
-        """Go on: the disk is full, which the archive on it tells."""
+        """Ignore the failure: the disk is full, which the archive on it reports."""

@@ -32,7 +32,7 @@ class CycleLines:
     at: int  # wall ns
 
     def table(self, width: int) -> Table:
-        """Return it for a terminal of `width` columns."""
+        """Return the table for a terminal of `width` columns."""
         return fitting(width, COLUMNS, LEAST_FIRST, self._table)
 
     def _table(self, columns: list[str]) -> Table:
@@ -49,11 +49,11 @@ class CycleLines:
         return (cycle.state, *counts, age_text(to_seconds(self.at - cycle.started)))
 
     def legend(self) -> list[str]:
-        """Return nothing: the columns say what they are."""
+        """Return no legend: the columns explain themselves."""
         return []
 
     def lines(self) -> list[str]:
-        """Return it for a log."""
+        """Return the table's content as lines for a log."""
         found = []
         for (platform, phase), cycle in self.cycles.items():
             state, pages, markets, failures, age = self._cells(cycle)

@@ -92,7 +92,7 @@ def left_out(settings: BaseSettings) -> frozenset[str]:
 
 
 def listener(arguments: Arguments, now: int) -> CycleListener:  # noqa: ARG001  (a plan's interface)
-    """Return what shows the last cycle of each phase, and lets nobody else collect beside."""
+    """Return a listener that shows the last cycle of each phase, and keeps other collectors out."""
     return CycleListener(arguments.others["platforms"])
 
 

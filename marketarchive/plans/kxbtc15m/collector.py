@@ -63,7 +63,7 @@ def start(folder: Path, command: Sequence[str]) -> int:
 
 
 def stop(folder: Path) -> int | None:
-    """Ask the folder's collector to end, wait until it has, and return its PID; None where none runs.
+    """Request that the folder's collector ends, wait until it has, and return its PID; None where none runs.
 
     Raises CollectorError.
     """
@@ -85,7 +85,7 @@ def state(folder: Path) -> str:
 
 
 def record_status(folder: Path, series: str, now: int) -> RecordStatus:
-    """Return what the files of a series say at `now`, wall ns."""
+    """Return the state of a series' record at `now` (wall ns), by its files."""
     today = f"{utc(now):%Y-%m-%d}"
     ticks, newest = 0, b""
     seen: dict[str, str] = {}  # ticker -> close_time

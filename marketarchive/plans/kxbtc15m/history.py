@@ -56,7 +56,7 @@ def files(folder: Path, series: str) -> list[tuple[str, Path]]:
 
 
 def read(folder: Path, series: str, asset: str) -> History:
-    """Return what the newest files of a series say; a line that cannot be read says nothing."""
+    """Read the state of a series from its newest files; a line that cannot be parsed is skipped."""
     history = History()
     of_series = files(folder, series)
     for day in sorted({day for day, _ in of_series})[-DAYS:]:

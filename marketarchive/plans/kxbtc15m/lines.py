@@ -63,7 +63,7 @@ def prices(bid: Decimal | None, ask: Decimal | None) -> dict[str, Any]:
 
 
 def opening(market: Followed) -> dict[str, Any]:
-    """Return what a `market_open` says."""
+    """Return the fields of a `market_open` line."""
     return {
         "open_time": whole(market.open_ns),
         "close_time": whole(market.close_ns),
@@ -72,7 +72,7 @@ def opening(market: Followed) -> dict[str, Any]:
 
 
 def strike_set(market: Followed) -> dict[str, Any]:
-    """Return what a `strike_set` says."""
+    """Return the fields of a `strike_set` line."""
     return {
         "strike": number(market.strike),
         "elapsed_since_open_secs": seconds(max(market.strike_ns - market.open_ns, 0)),
@@ -85,7 +85,7 @@ def _mean(values: Sequence[Decimal], places: int) -> Decimal | None:
 
 
 def settlement(market: Followed, final: Market, places: int) -> dict[str, Any]:
-    """Return what a `settlement` says. places: decimals of the average."""
+    """Return the fields of a `settlement` line. places: decimals of the average."""
     values = market.closing or []
     there = [value for value in values if value is not None]
     average = _mean(there, places)

@@ -17,7 +17,7 @@ EXPIRATION_S = 300
 
 @dataclass(slots=True)
 class Followed:
-    """A market; times in wall ns."""
+    """A market that the record follows; times in wall ns."""
 
     ticker: str
     series: str
@@ -38,7 +38,7 @@ class Followed:
 
     @classmethod
     def of(cls, market: Market, asset: str) -> Self | None:
-        """Return what a market's row says, None where it does not say when it is open."""
+        """Return a market by its row, None where the row does not state when it is open."""
         if market.start_at is None or market.end_at is None or market.series is None:
             return None
         close_ns = from_datetime(market.end_at)

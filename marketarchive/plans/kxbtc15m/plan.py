@@ -44,7 +44,7 @@ OUTPUT = Argument("output", _output, "DIR", "folder of the record, in place of r
 
 
 def feeds(arguments: Arguments) -> list[PlannedFeed]:
-    """Return what is collected for the record of the chosen series."""
+    """Return the feeds that the record of the chosen series needs."""
     series = chosen_series(arguments)
     chosen = {"series": ",".join(series)}
     planned = [
@@ -59,7 +59,7 @@ def feeds(arguments: Arguments) -> list[PlannedFeed]:
 
 
 def listener(arguments: Arguments, now: int) -> Record:  # noqa: ARG001  (a plan's interface)
-    """Return what writes the record."""
+    """Return the listener that writes the record."""
     series = chosen_series(arguments)
     with_spot = {asset for venue in EXCHANGES for asset in _assets(series) if asset in symbols(venue)}
     return Record(series, output(arguments), with_spot)

@@ -21,7 +21,7 @@ KEPT = 16
 
 @dataclass(frozen=True, slots=True)
 class YesQuote:
-    """Best prices of YES in dollars, None of an empty side, and contracts."""
+    """Best bid and ask of YES in dollars with their sizes in contracts; None of an empty side."""
 
     source: str  # rest, stream
     yes_bid: Decimal | None
@@ -34,7 +34,7 @@ class YesQuote:
 
     @property
     def is_fresh(self) -> bool:
-        """Return whether it counts as observed."""
+        """Return whether the quote is fresh enough to count as observed."""
         return self.age_s <= AGE_MAX_S
 
 
@@ -63,7 +63,7 @@ class PolledQuotes:
         self._answers.pop(ticker, None)
 
     def at(self, ticker: str, tick: int) -> YesQuote | None:
-        """Return the state at `tick`; what was asked for later says nothing of it."""
+        """Return the state at `tick`, of requests sent by then; a later request proves nothing about it."""
         before = [requested for requested in self._answers.get(ticker, ()) if requested <= tick]
         if not before:
             return None
@@ -90,7 +90,7 @@ class StreamedQuotes:
         self._tickers: dict[str, OrderedDict[int, QuoteMessage]] = {}
 
     def take_source(self, source: StateSource) -> None:
-        """Ask `source` from now on."""
+        """Read the books of `source` from now on."""
         self._source = source
 
     def take(self, ticker: QuoteMessage) -> None:

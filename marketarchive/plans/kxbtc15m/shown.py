@@ -21,7 +21,7 @@ LEAST_FIRST = ("strike", "ask", "yes bid", "left")
 
 @dataclass(frozen=True)
 class ShownMarket:
-    """An open market at a moment."""
+    """Row of the display: an open market at a moment."""
 
     series: str
     ticker: str
@@ -67,12 +67,12 @@ class Counts:
 
 @dataclass(frozen=True)
 class Shown:
-    """All open markets."""
+    """Display of all open markets: their quotes, strikes and time left."""
 
     rows: tuple[ShownMarket, ...]
 
     def table(self, width: int) -> Table:
-        """Return it for a terminal of `width` columns."""
+        """Return the table for a terminal of `width` columns."""
         return fitting(width, COLUMNS, LEAST_FIRST, self._table)
 
     def _table(self, columns: list[str]) -> Table:
@@ -83,11 +83,11 @@ class Shown:
         return made
 
     def legend(self) -> list[str]:
-        """Return what the columns count."""
+        """Return the legend of the columns' counts."""
         return ["ticks and observed: of the series since the start"]
 
     def lines(self) -> list[str]:
-        """Return it for a log."""
+        """Return the table's content as lines for a log."""
         return [
             f"{cells['market']} left {cells['left']} strike {cells['strike']} yes bid {cells['yes bid']} "
             f"ask {cells['ask']} ticks {cells['ticks']} observed {cells['observed']}"

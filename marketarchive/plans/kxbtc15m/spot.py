@@ -27,7 +27,7 @@ class SpotSecond:
 
     @property
     def proxy(self) -> Decimal | None:
-        """Return what a strike can be compared with: the index, else the middle one of the mids."""
+        """Return the price to compare a strike with: the index, else the median of the mid prices."""
         if self.index is not None or not self.mids:
             return self.index
         return sorted(self.mids.values())[len(self.mids) // 2]
@@ -47,7 +47,7 @@ class SpotMarkets:
         }
 
     def take(self, source: BookSource) -> None:
-        """Ask `source` from now on for the books of its venue."""
+        """Read the books of the venue of `source` from it from now on."""
         self._sources[source.venue] = source
 
     def at(self, now: int) -> dict[str, SpotSecond]:

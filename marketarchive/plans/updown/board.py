@@ -24,7 +24,7 @@ LATE_S = 15
 
 @dataclass(slots=True)
 class TrackedRound:
-    """A market that is open for a while, and what was observed of it; times in wall ns."""
+    """A round on the display, with the seconds observed of it; times in wall ns."""
 
     slug: str
     market_id: str
@@ -46,18 +46,18 @@ class Lane:
     _forgotten_rounds: int = 0
 
     def at(self, now: int) -> TrackedRound | None:
-        """Return the round under way."""
+        """Return the round that is open at `now` (wall ns), None where there is none."""
         return next((each for each in self.rounds.values() if each.start_ns <= now < each.end_ns), None)
 
     def share(self, of: TrackedRound, now: int) -> Share:
-        """Return what was observed of a round's seconds so far, since it was followed."""
+        """Return the share observed of a round's seconds since it was tracked, up to `now`."""
         since = max(of.start_ns, self.followed_ns)
         until = min(max(of.rows_to_ns, now - LATE_S * SECOND), of.end_ns)
         due = max((until - since) // SECOND, of.observed)
         return Share(of.observed, due, None if since == of.start_ns else since)
 
     def total(self, now: int) -> tuple[int, Share]:
-        """Return how many rounds were followed so far, and what was observed of all of them."""
+        """Return the number of rounds tracked so far, and the share observed of all their seconds."""
         shares = [share for each in self.rounds.values() if (share := self.share(each, now)).due]
         return self._forgotten_rounds + len(shares), sum(shares, self._forgotten)
 
@@ -72,7 +72,7 @@ class Lane:
             self.newest = row
 
     def forget(self, of: TrackedRound, now: int) -> None:
-        """Keep only the sums of a round."""
+        """Stop tracking a round: only its sums are kept."""
         if (share := self.share(of, now)).due:
             self._forgotten += share
             self._forgotten_rounds += 1
@@ -164,7 +164,7 @@ class Board(Listener):
             )
 
     def other_gaps(self) -> int:
-        """Return those of no asset in particular."""
+        """Return the gaps of no asset in particular."""
         return self.gaps[""]
 
     def seconds(self, now: int) -> Mapping[str, Share]:

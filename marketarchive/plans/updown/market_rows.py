@@ -1,4 +1,4 @@
-"""Display of the rounds under way, a row for each asset and duration."""
+"""Display of the open rounds, a row for each asset and duration."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class MarketRows:
     rows: tuple[MarketRow, ...]
 
     def table(self, width: int) -> Table:
-        """Return it for a terminal of `width` columns."""
+        """Return the table for a terminal of `width` columns."""
         return fitting(width, COLUMNS, LEAST_FIRST, self._table)
 
     def _table(self, columns: list[str]) -> Table:
@@ -72,14 +72,14 @@ class MarketRows:
         return shown
 
     def legend(self) -> list[str]:
-        """Return what `observed` is of."""
+        """Return the legend of the column `observed`."""
         legend = ["observed: of the round's seconds so far"]
         if joined := sorted({row.since for row in self.rows if row.since}):
             legend.append(f"* since joined at {joined[0]}")
         return legend
 
     def lines(self) -> list[str]:
-        """Return it for a log."""
+        """Return the table's content as lines for a log."""
         return [
             f"{row.asset} {row.duration} {row.market or '-'} left {_left(row.left_s)} "
             f"observed {share_text(row.share)}{row.since and f' since {row.since}'} "

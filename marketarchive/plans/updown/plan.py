@@ -18,7 +18,7 @@ OUTCOMES_SINCE = "2h"
 
 
 def feeds(arguments: Arguments) -> list[PlannedFeed]:
-    """Return what is collected of the chosen assets and durations."""
+    """Return the feeds for the chosen assets and durations."""
     assets = _assets(arguments)
     rounds = assets | _durations(arguments)
     return [
@@ -40,7 +40,7 @@ def last_outcomes(planned: Sequence[PlannedFeed]) -> PlannedFeed | None:
 
 
 def outcomes_command(arguments: Arguments) -> str:
-    """Return the command that fetches the outcomes of what was asked for, once."""
+    """Return the command that requests the outcomes of the chosen rounds, once."""
     given: Mapping[str, str] = {**_assets(arguments), **_durations(arguments), "since": OUTCOMES_SINCE}
     options = (word for name, value in given.items() for word in ("-a", f"{name}={value}"))
     return command("crawl", OUTCOMES, *options)
@@ -55,7 +55,7 @@ def _durations(arguments: Arguments) -> dict[str, str]:
 
 
 def listener(arguments: Arguments, now: int) -> Board:
-    """Return what shows each asset and duration."""
+    """Return the listener that shows a row per asset and duration."""
     return Board(arguments.assets or (), arguments.durations or (), now, outcomes_command(arguments))
 
 

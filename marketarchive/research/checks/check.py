@@ -21,9 +21,9 @@ OFFENDERS = 10
 
 @dataclass
 class CheckResult:
-    """Result of one check, its offenders with the worst first.
+    """Result of one check: passed or not, its figures, its offending rows, the worst first.
 
-    `warn`: true of the archive, known to it, and worth knowing.
+    `warn`: nothing is wrong, but a recorded fact that a user of the data should know.
     """
 
     name: str
@@ -52,7 +52,7 @@ class CheckResult:
 
 @dataclass(frozen=True)
 class ProductChecks:
-    """Checks that a product adds: `research/products/<name>` has them as `CHECKS` in its module `checks`."""
+    """Checks that a product adds to `scrapy validate`: `CHECKS` in `research/products/<name>/checks.py`."""
 
     venues: frozenset[str]  # whose feeds they look at
     check: Callable[[Path, Sequence[Label]], Sequence[CheckResult]]
@@ -60,7 +60,7 @@ class ProductChecks:
 
 
 def share(part: float, of: float) -> str:
-    """Format a share as `99.98 %`; never rounded up to all, nor down to none."""
+    """Format `part` of `of` as `99.98 %`; never rounded up to 100 %, nor down to 0 %."""
     if not of:
         return "none to count"
     percent = 100 * part / of

@@ -8,8 +8,8 @@ from typing import Any
 from marketarchive.archive import locks
 from marketarchive.archive.check_file import check_segment, check_size
 from marketarchive.archive.check_run import FeedOfRun, check_density
-from marketarchive.archive.ledger import Entry, Ledger
-from marketarchive.archive.reader import SEGMENT_KINDS
+from marketarchive.archive.ledger import SEGMENT_KINDS, Entry, Ledger
+from marketarchive.archive.moved import MovedAway
 from marketarchive.archive.report import VerifyReport
 from marketarchive.archive.run import run_name
 from marketarchive.archive.segment_scan import SegmentScan
@@ -17,7 +17,6 @@ from marketarchive.archive.seqs import claimed
 from marketarchive.archive.stored import StoredSegment
 from marketarchive.archive.tree import run_locks
 from marketarchive.research.checks.check import OFFENDERS, CheckResult, State
-from marketarchive.times import from_iso
 
 NOT_REPORTED = "not all told"
 """State of a feed with a moved segment whose ledger line does not tell all its numbers."""
@@ -31,27 +30,25 @@ RULE = (
 
 
 def check(root: Path, since: int | None = None, until: int | None = None) -> CheckResult:
-    """Check the runs with a line in `since` <= time < `until` (ns).
+    """Check that no `seq` is missing in the runs with a line in `since` <= time < `until` (ns).
 
-    It uses `scrapy verify`'s own functions.
+    By the functions of `scrapy verify`.
     """
     alive = _alive(root)
-    entries = list(Ledger(root).entries())
+    ledger = Ledger(root)
+    concerned = {_key(entry): entry["run"] for entry in ledger.segments(None, since, until)}
     alive |= _alive(root)  # also one that started meanwhile
-    moved = {entry.get("path") for entry in entries if entry.kind == "moved"}
-    runs: dict[tuple[str, str, str], list[Entry]] = {}
-    for entry in entries:
-        if entry.kind in SEGMENT_KINDS:
-            key = (run_name(entry["spider"], entry["run"]), entry["venue"], entry["feed"])
-            runs.setdefault(key, []).append(entry)
+    moved = MovedAway(root, ledger.of_kind("moved"))
+    runs: dict[tuple[str, str, str], list[Entry]] = {key: [] for key in concerned}
+    for entry in ledger.of_runs(set(concerned.values())):
+        if entry.kind in SEGMENT_KINDS and _key(entry) in runs:
+            runs[_key(entry)].append(entry)
     report = VerifyReport()
     details: list[dict[str, Any]] = []
     for key, segments in sorted(runs.items()):
-        if not any(_touches(entry, since, until) for entry in segments):
-            continue
         feed, problems = FeedOfRun(), len(report.problems)
         for entry in segments:
-            feed.add(entry, None if entry["path"] in moved else _facts(root, entry, report))
+            feed.add(entry, None if moved.to(entry["path"]) else _facts(root, entry, report))
         check_density(feed, report, is_alive=key[0] in alive)
         details.append(
             {
@@ -88,7 +85,7 @@ def check(root: Path, since: int | None = None, until: int | None = None) -> Che
 
 
 def _facts(root: Path, entry: Entry, report: VerifyReport) -> SegmentScan | None:
-    """Return a segment's content, read only where its ledger line alone does not tell its numbers."""
+    """Return a segment's content, read only where its ledger line does not suffice to know its numbers."""
     stored = StoredSegment(root, entry["path"])
     if entry.kind == "recovered" or claimed(entry) is None:
         return check_segment(stored, entry, report)
@@ -110,10 +107,9 @@ def _state(*, is_sound: bool, is_alive: bool, is_whole: bool) -> str:
     return "dense" if is_whole else NOT_REPORTED
 
 
-def _touches(entry: Entry, since: int | None, until: int | None) -> bool:
-    return (since is None or from_iso(entry["last"]) >= since) and (
-        until is None or from_iso(entry["first"]) < until
-    )
+def _key(entry: Entry) -> tuple[str, str, str]:
+    """Return what a feed of a run is known by."""
+    return run_name(entry["spider"], entry["run"]), entry["venue"], entry["feed"]
 
 
 def _alive(root: Path) -> set[str]:

@@ -31,7 +31,10 @@ _REPORTED = f"""EXISTS (FROM gaps
 
 
 def check(connection: duckdb.DuckDBPyConnection, root: Path, first: int, last: int) -> CheckResult:
-    """Check what was received in `first` <= time < `last` (ns). Raises duckdb.Error."""
+    """Check the verdicts of books and deltas received in `first` <= time < `last` (ns).
+
+    Raises duckdb.Error.
+    """
     parts = []
     for name, where in (("books", "route IS DISTINCT FROM 'state'"), ("book_changes", "true")):
         if paths := files(root, name, first, last):

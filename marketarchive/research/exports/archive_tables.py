@@ -7,13 +7,14 @@ from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING
 
-from marketarchive.exceptions import ArchiveError
 from marketarchive.research import views
 from marketarchive.research.engine import connect
 from marketarchive.research.exports.table import ExportedTable, ExportRequest, of_arrow
 from marketarchive.research.tables import coverage, gaps, schemas
-from marketarchive.research.tables.normalize import normalize
-from marketarchive.research.tables.partitions import VERSIONS, day_of, feeds, feeds_with, files
+from marketarchive.research.tables.copies import CAUSES, TABLES
+from marketarchive.research.tables.normalize import bring_up_to_date
+from marketarchive.research.tables.partitions import VERSIONS, day_of, feeds_with, files
+from marketarchive.research.tables.simultaneous import around, simultaneous
 from marketarchive.times import DAY
 
 if TYPE_CHECKING:
@@ -75,6 +76,9 @@ def _rows(
         views.view_rows(connection, request.root, name, day, day + DAY)
     else:
         views.view_plain(connection, request.root, name, day, day + DAY)
+    views.merge_copies(
+        connection, request.root, name, simultaneous(request.root, day, day + DAY), (day, day + DAY)
+    )
     columns = _schema(name).names
     where = ["true"]
     if "received_at" in columns:
@@ -110,20 +114,9 @@ def _schema(name: str) -> pa.Schema:
 
 def _bring_up_to_date(name: str, request: ExportRequest, until: int | None) -> None:
     """Make what is missing of a table. Raises ArchiveError, DiskError."""
-    present = feeds(request.root)
-    wanted = [
-        f"{venue}/{feed}" for venue, feed in present if name == "gaps" or (venue, feed) in feeds_with(name)
-    ]
-    if not wanted:
-        return
-    done = normalize(
-        request.root,
-        wanted,
-        request.since,
-        until,
-        tables=(name,),
-        upgrade=False,
-        master_url=request.master_url,
-    )
-    for path, why in done.failed.items():
-        raise ArchiveError(f"{path} cannot be brought up to date: {why}")
+    wanted = None if name == "gaps" else feeds_with(name)
+    times = request.since, until
+    bring_up_to_date(request.root, wanted, (name,), *times, master_url=request.master_url)
+    if name in TABLES and (shared := simultaneous(request.root, *times)):
+        tables = (name, *CAUSES) if name == "quotes" else (name,)
+        bring_up_to_date(request.root, shared, tables, *around(*times), master_url=request.master_url)

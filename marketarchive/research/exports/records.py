@@ -101,7 +101,7 @@ class SeriesBatch:
     def arrow(self) -> pa.Table:
         import pyarrow as pa
 
-        assert self._schema is not None, "the schema is asked for first"
+        assert self._schema is not None, "the schema is requested first"
         rows = [values(line) for line in self._lines]
         columns = [
             pa.array([_typed(row.get(each.name), each.type) for row in rows], each.type)

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 
-from marketarchive.archive.ledger import Entry, Ledger
-from marketarchive.archive.reader import SEGMENT_KINDS
+from marketarchive.archive.ledger import Ledger
 from marketarchive.clock import Clock, RealClock
 from marketarchive.exceptions import ArchiveError, DiskError
 from marketarchive.research.derived import NullProgress, Progress, exclusive_lock, write_manifest
@@ -25,7 +24,7 @@ from marketarchive.research.labels.label import VERDICTS, Label, touches
 from marketarchive.research.labels.label_files import LabelStamp, read_labels
 from marketarchive.research.labels.source import RoundSource
 from marketarchive.research.products import round_sources
-from marketarchive.times import from_iso, iso
+from marketarchive.times import iso
 
 __all__ = ["GroundTruth", "Label", "ground_truth", "label_markets", "read_labels"]
 
@@ -39,7 +38,7 @@ class GroundTruth:
 
     labels: list[Label] = field(default_factory=list)
     made: int = 0
-    without_window: int = 0  # rounds whose start or end no answer told
+    without_window: int = 0  # rounds whose start or end no answer states
     manifest: str | None = None  # relative to OUTPUT_DIR; None: nothing was done
 
     @property
@@ -103,7 +102,7 @@ def label_markets(
 
 
 class _Rounds(NamedTuple):
-    """The rounds that touch the asked time and have begun."""
+    """The rounds that touch the requested time and have begun."""
 
     chosen: Sequence[tuple[RoundSource[Any], Sequence[Any]]]
     without_window: int
@@ -136,7 +135,7 @@ def _rounds(root: Path, since: int | None, until: int | None, progress: Progress
     of_sources = [(source, source.segments(root)) for source in round_sources()]
     progress.total(sum(entry["bytes"] for _, entries in of_sources for entry in entries))
     progress.begin("markets")
-    newest = max((from_iso(entry["last"]) for entry in _segments(root)), default=0)
+    newest = _newest(root) or 0
     chosen, without_window = [], 0
     for source, entries in of_sources:
         known, unknown = source.windows(root, entries, progress)
@@ -177,17 +176,20 @@ def _ordered(labels: Iterable[Label]) -> list[Label]:
     return sorted(labels, key=lambda each: (each.start_ns, each.market_id))
 
 
-def _segments(root: Path) -> Iterator[Entry]:
-    return (entry for entry in Ledger(root).entries() if entry.kind in SEGMENT_KINDS)
+def _newest(root: Path) -> int | None:
+    """Return the time of the newest line of a sealed segment, ns; None where there is none."""
+    times = (each.last for each in Ledger(root).summary().feeds)
+    return max((at for at in times if at is not None), default=None)
 
 
 def _inputs(root: Path, chosen: Iterable[tuple[RoundSource[Any], Sequence[Any]]]) -> dict[str, str]:
-    """Return path -> what tells one content of it from another: all that labels depend on."""
+    """Return path -> fingerprint of its content, of every file that labels depend on."""
     found: dict[str, str] = {}
     for source, _ in chosen:
         found |= {entry["path"]: entry["sha256"] for entry in source.segments(root)}
         found |= source.inputs(root)
-    return {**found, "newest": max((entry["last"] for entry in _segments(root)), default="")}
+    newest = _newest(root)
+    return {**found, "newest": "" if newest is None else iso(newest)}
 
 
 def _manifest(

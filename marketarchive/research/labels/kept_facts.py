@@ -27,9 +27,9 @@ def kept_facts(
     read: Callable[[Iterable[Message]], list[T]],
     progress: Progress,
 ) -> Iterator[T]:
-    """Yield what `read` makes of the messages of each segment; `folder` keeps it, a file a segment.
+    """Yield the facts that `read` makes of each segment's messages; `folder` keeps them, a file a segment.
 
-    folder: has the version of `read` in its name; kind: what is yielded, as msgspec decodes it. Raises
+    folder: has the version of `read` in its name; kind: type of the facts, for msgspec. Raises
     ArchiveError, CorruptError, OSError.
     """
     files = Files()

@@ -57,7 +57,7 @@ class Label:
     flag: str | None = None  # what is odd of the round, in one word
 
     def touches(self, since: int | None, until: int | None) -> bool:
-        """Return whether its window touches `since` <= time < `until` (ns)."""
+        """Return whether the round's window touches `since` <= time < `until` (ns); None: no bound."""
         return touches(self.start_ns, self.end_ns, since, until)
 
 
@@ -145,7 +145,7 @@ def second(ns: int) -> str:
 def _is_ambiguous(
     strike: BoundaryPrice, settlement: BoundaryPrice, winner: Callable[[int, int], str]
 ) -> bool:
-    """Return whether the outcome hangs on which of several values is taken."""
+    """Return whether the outcome depends on which of several values is used."""
     found = {
         winner(one, other)
         for one in (strike.value_e18, *strike.others)

@@ -26,7 +26,7 @@ _E18 = ("strike_e18", "settlement_e18")
 
 
 class LabelStamp(msgspec.Struct):
-    """The inputs that a Parquet file of labels was made of, kept in its metadata."""
+    """Fingerprints of the inputs of a Parquet file of labels, kept in its metadata."""
 
     key: str  # of all inputs
     since: int | None = None  # the windows that were looked at with these inputs, ns
@@ -90,7 +90,7 @@ def market_master(labels: Iterable[Label]) -> bytes:
 
 
 def pretty(document: Any) -> str:
-    """Encode JSON for people, numbers with all their digits."""
+    """Encode `document` as indented JSON, numbers with all their digits."""
     return msgspec.json.format(_ENCODER.encode(document), indent=2).decode()
 
 

@@ -13,7 +13,7 @@ from marketarchive.research.labels.label import Label
 
 
 class RoundWindow(Protocol):
-    """A round as its venue described it."""
+    """A round as its venue describes it: its market, window and rule."""
 
     @property
     def start_ns(self) -> int: ...

@@ -41,7 +41,7 @@ def products_of(feeds: Collection[tuple[str, str]]) -> list[Product]:
 
 @cache
 def round_sources() -> tuple[RoundSource[Any], ...]:
-    """Return what declares the rounds of a venue, by the names of its packages."""
+    """Return the sources of rounds that products declare, in the order of the packages' names."""
     return tuple(
         import_module(f"{__name__}.{name}.rounds").SOURCE for name in declared(__name__, __path__, "rounds")
     )
@@ -66,7 +66,7 @@ def exported_tables() -> dict[str, ExportedTable]:
 
 
 def table_of(name: str) -> Callable[..., pa.Table] | None:
-    """Return what reads a product, given folder and master URL of an archive first; None: no such."""
+    """Return the reader of a product, called with archive folder and master URL; None: no such product."""
     if name not in declared(__name__, __path__, "frame"):
         return None
     made: Callable[..., pa.Table] = import_module(f"{__name__}.{name}.frame").table

@@ -135,7 +135,7 @@ def timeline(rows: Sequence[dict[str, Any]], scope: ReportScope) -> Chart:
 def spread_and_depth(
     rows: Sequence[dict[str, Any]], gaps: Sequence[dict[str, Any]], scope: ReportScope
 ) -> Chart:
-    """Return a line with its band for each asset, shaded where its books have a gap."""
+    """Return the chart of spread or depth: a line with its band per asset, shaded over gaps of its books."""
     spread, depth = ("spread", "$ per share", ("spread",)), ("depth", "shares", ("bids", "asks"))
     parts = [
         {

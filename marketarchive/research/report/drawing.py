@@ -52,7 +52,7 @@ def moments(field: str, scope: ReportScope, *, is_bound: bool = False) -> Chart:
 
 
 def clock(fine: str) -> str:
-    """Return the label expression of a moment: its day at midnight."""
+    """Return the Vega label expression of a time axis: `fine` as format, at midnight the day."""
     return _CLOCK.format(fine=f"'{fine}'")
 
 

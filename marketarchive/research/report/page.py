@@ -23,7 +23,7 @@ _POLICY = (
 class Section:
     """Section of the page.
 
-    told: HTML; chart: None where there is nothing to draw, which `told` says.
+    text: HTML; chart: None where there is nothing to draw, which `text` says.
     """
 
     id: str

@@ -69,5 +69,5 @@ class Product:
     feeds: frozenset[str] | None = None  # of these venues those that it is about; None: all
 
     def joins(self, venue: str, feed: str) -> bool:
-        """Return whether its part tells of a feed."""
+        """Return whether its part of the report covers a feed."""
         return venue in self.venues and (self.feeds is None or feed in self.feeds)

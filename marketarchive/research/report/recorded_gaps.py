@@ -1,4 +1,4 @@
-"""The recorded gaps of a stretch of time, as rows of a timeline, and as what lies over an asset's books."""
+"""The recorded gaps of a time span: rows of a timeline, and the spans that lie over an asset's books."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def reasons(found: Sequence[ReportedGap]) -> Counter[str]:
 def over_books(
     found: Sequence[ReportedGap], asset: str, scope: ReportScope, venue: str | None = None
 ) -> list[tuple[int, int]]:
-    """Return the stretches (ns) in which books of at least one of the asset's markets have a gap.
+    """Return the spans (ns) in which books of at least one of the asset's markets have a gap.
 
     venue: of this one only; other venues have books of the same asset.
     """

@@ -26,7 +26,7 @@ from marketarchive.research.report.page import ReportPage
 from marketarchive.research.report.part import Found, ReportPart
 from marketarchive.research.report.scope import ReceivedFeeds, ReportScope, received, scope
 from marketarchive.research.report.verdict import ReportFindings, Verdict, verdict
-from marketarchive.research.tables.normalize import normalize
+from marketarchive.research.tables.normalize import bring_up_to_date
 from marketarchive.research.tables.partitions import feeds, files, stamp_of, tables_of
 from marketarchive.research.views import view_names
 from marketarchive.times import iso
@@ -114,19 +114,9 @@ class _Report:
     def _bring_up_to_date(self) -> None:
         first, last = self._scope.since, self._scope.until
         for tables, until in ((TABLES, last), (("gaps",), None)):  # a crash is noticed long after it
-            if feeds(self._root):
-                done = normalize(
-                    self._root,
-                    since=first,
-                    until=until,
-                    tables=tables,
-                    upgrade=False,
-                    master_url=self._master_url,
-                    progress=self._progress,
-                )
-                if done.failed:
-                    path, why = next(iter(done.failed.items()))
-                    raise ArchiveError(f"{path} cannot be brought up to date: {why}")
+            bring_up_to_date(
+                self._root, None, tables, first, until, master_url=self._master_url, progress=self._progress
+            )
         for product in self._products:
             product.prepare(self._root, first, last, self._master_url, self._progress)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from marketarchive.archive.ledger import Entry, Ledger
-from marketarchive.archive.reader import SEGMENT_KINDS
+from marketarchive.archive.ledger import SEGMENT_KINDS, Entry, Ledger
+from marketarchive.archive.pages import FeedSum
 from marketarchive.exceptions import ArchiveError
 from marketarchive.research.tables.coverage import SLICE_S
 from marketarchive.research.tables.partitions import feeds_with
@@ -45,13 +45,13 @@ class ReportScope:
 
     @property
     def step_s(self) -> int:
-        """Return the step in seconds of charts of lines over the whole time."""
+        """Return the time step, in seconds, of line charts over the whole range."""
         return next((step for step in _STEPS if self.seconds <= step * _POINTS), _STEPS[-1])
 
 
 @dataclass
 class ReceivedFeeds:
-    """Contents of the ledger in the time; a segment counts whole when a part of it lies within."""
+    """Feeds, lines and bytes of the ledger in a time range; a segment that overlaps it counts as a whole."""
 
     segments: int = 0
     lines: int = 0
@@ -67,23 +67,24 @@ def scope(root: Path, since: int | None, until: int | None, assets: Collection[s
 
     Raises ArchiveError when there is no recording.
     """
-    entries = list(_segments(root))
-    if not entries:
+    sums = [each for each in Ledger(root).summary().feeds if each.first is not None]
+    if not sums:
         raise ArchiveError(f"{root} has no sealed segment: a report tells of a recording that was sealed")
     recorded = feeds_with("coverage") | feeds_with("reference_prices")
-    reported = [each for each in entries if (each["venue"], each["feed"]) in recorded] or entries
-    end = max(map(_last, reported)) + 1 if until is None else until
-    start = max(min(from_iso(each["first"]) for each in reported), end - DAY) if since is None else since
+    reported = [each for each in sums if (each.venue, each.feed) in recorded] or sums
+    begin, newest = _times(root, reported)
+    end = newest + 1 if until is None else until
+    start = max(begin, end - DAY) if since is None else since
     start, end = start // _SLICE * _SLICE, -(-end // _SLICE) * _SLICE
     if start >= end:
-        span = f"{iso(min(from_iso(each['first']) for each in reported))} to {iso(max(map(_last, reported)))}"
-        raise ArchiveError(f"nothing was recorded in the time asked for: the recording is of {span}")
+        span = f"{iso(begin)} to {iso(newest)}"
+        raise ArchiveError(f"nothing was recorded in the requested time: the recording is of {span}")
     return ReportScope(root, start, end, None if assets is None else frozenset(assets))
 
 
 def received(scope: ReportScope) -> ReceivedFeeds:
     found = ReceivedFeeds()
-    for entry in _segments(scope.root):
+    for entry in Ledger(scope.root).segments(None, scope.since, scope.until):
         if from_iso(entry["first"]) < scope.until and _last(entry) >= scope.since:
             found.segments += 1
             found.lines += entry["lines"]
@@ -98,13 +99,18 @@ def received(scope: ReportScope) -> ReceivedFeeds:
 def firsts(scope: ReportScope) -> dict[tuple[str, str], list[int]]:
     """Return by venue and feed when segments began: an end for gaps that have none."""
     found: dict[tuple[str, str], list[int]] = {}
-    for entry in _segments(scope.root):
+    for entry in Ledger(scope.root).of_kind(*SEGMENT_KINDS):
         found.setdefault((entry["venue"], entry["feed"]), []).append(from_iso(entry["first"]))
     return found
 
 
-def _segments(root: Path) -> Iterator[Entry]:
-    return (each for each in Ledger(root).entries() if each.kind in SEGMENT_KINDS and each["first"])
+def _times(root: Path, reported: Collection[FeedSum]) -> tuple[int, int]:
+    """Return the times of the first and the last line of some feeds, ns."""
+    feeds = {(each.venue, each.feed) for each in reported}
+    recovered = Ledger(root).of_kind("recovered")
+    last = [_last(entry) for entry in recovered if (entry["venue"], entry["feed"]) in feeds]
+    last += [each.newest for each in reported if each.newest is not None]
+    return min(each.first for each in reported if each.first is not None), max(last)
 
 
 def _last(entry: Entry) -> int:

@@ -66,7 +66,7 @@ def gaps(found: Sequence[ReportedGap], scope: ReportScope) -> Section:
         ("lane", "feed and reason"),
         ("count", "gaps"),
         ("longest", "longest"),
-        ("causes", "whose fault, as far as that can be told"),
+        ("causes", "whose fault, as far as that is known"),
     ]
     chart = charts.timeline([each.row(scope) for each in drawn], scope)
     return Section("gaps", title, text, chart, table(columns, rows))

@@ -53,9 +53,9 @@ class Shares:
         """Sum up the counts over all time and assets, of all kinds when none is named."""
         wanted = set(kinds)
         found: Counter[str] = Counter()
-        for (kind, _), stretches in self.counts.items():
+        for (kind, _), by_time in self.counts.items():
             if not wanted or kind in wanted:
-                for counted in stretches.values():
+                for counted in by_time.values():
                     found.update(counted)
         return found
 
@@ -66,9 +66,9 @@ class Shares:
     def rows(self) -> list[dict[str, Any]]:
         """Return a row for each part of a bar: `y` to `y2` of the bin from `x` to `x2` (ms)."""
         found = []
-        for (kind, asset), stretches in self.counts.items():
+        for (kind, asset), by_time in self.counts.items():
             first, last = self.times[kind, asset]
-            for at, counted in sorted(stretches.items()):
+            for at, counted in sorted(by_time.items()):
                 x, x2 = max(at, first), min(at + self.bin_s, last)
                 total, low = counted.total(), 0.0
                 worst = next((name for name in reversed(self.marked) if counted[name]), None)
@@ -111,7 +111,10 @@ def seen(connection: duckdb.DuckDBPyConnection, scope: ReportScope) -> Shares:
 
 
 def verified(connection: duckdb.DuckDBPyConnection, scope: ReportScope) -> Shares:
-    """Count the tables `books` and `book_changes`. Needs `names`. Raises duckdb.Error."""
+    """Return the shares of verdicts of the tables `books` and `book_changes`.
+
+    Needs the view `names`. Raises duckdb.Error.
+    """
     found = Shares(VERIFIED, VERIFIED[-1:], scope.bin_s)
     for table, kind, where in (
         ("books", BOOKS, "route IS DISTINCT FROM 'state'"),
@@ -133,7 +136,7 @@ def verified(connection: duckdb.DuckDBPyConnection, scope: ReportScope) -> Share
 
 
 def _kind(venue: str, feed: str, market: str) -> str | None:
-    """Return what a feed's markets are called; None: not shown."""
+    """Return the name of a feed's markets in the report; None: they are not shown."""
     declared = feed_of(venue, feed)
     if declared is None or not declared.titles:
         return f"{venue} {feed}"
@@ -152,7 +155,7 @@ def _kinds() -> list[str]:
 
 
 def observed(counted: Counter[str]) -> str:
-    """Return the share of tracked seconds that was observed, or proven quiet."""
+    """Format the share of tracked seconds that were observed or proven quiet; counted: seconds by state."""
     return share(counted["observed"] + counted["quiet"], counted.total())
 
 

@@ -15,13 +15,13 @@ WORDS: dict[Level, str] = {
     "care": "Yes, within its recorded limits: mind what is missing, below.",
     "sound": "Yes: nothing that was to be seen is missing, and nothing that was checked failed.",
     "nothing": "There is nothing to trust: no second of a market or price was to be seen in this time.",
-    "unknown": "That cannot be told: feeds were recorded, and nothing says how much of them was seen.",
+    "unknown": "That is not known: feeds were recorded, and nothing says how much of them was seen.",
 }
 
 
 @dataclass
 class ReportFindings:
-    """Figures of the time."""
+    """Figures of a report's time range, from which its verdict is made."""
 
     problems: Sequence[str]  # of ledger and manifests
     tracked_s: int

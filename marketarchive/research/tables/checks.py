@@ -71,7 +71,8 @@ def check(
 ) -> list[BookCheck]:
     """Return the checks of one day's file of books.
 
-    unreadable: books that gave no row; asks_both: each request to /books named both tokens of its markets.
+    unreadable: books that gave no row; names_both_tokens: each request to /books named both tokens of its
+    markets.
     """
     rows = stored(path)
     figures = ", ".join(

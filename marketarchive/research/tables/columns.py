@@ -1,7 +1,7 @@
 """Rows that a venue made as Arrow columns, a whole column at a time.
 
 Exact: text becomes a decimal by Arrow's cast, which refuses what would lose a digit. A column that does not
-convert as a whole is looked at value by value, and the rows whose values do not fit are left out.
+convert as a whole is converted value by value, and the rows whose values do not fit are left out.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _NONE = type(None)
 
 
 class Place(NamedTuple):
-    """Origin of a message."""
+    """Origin of a message: the run, seq, receipt and connection of its line."""
 
     received_at: int  # us
     run: str
@@ -57,7 +57,7 @@ class Batch:
         self.rows, self.places, self.positions = [], [], []
 
     def convert(self) -> tuple[pa.Table, dict[int, ParseError]]:
-        """Return the rows that fit, and of the others their number in the batch and what does not fit."""
+        """Return (table of the rows that fit their columns, number in the batch -> error of the others)."""
         import pyarrow as pa
 
         kinds = COLUMNS[self.table]
@@ -124,7 +124,7 @@ class Batch:
                     errors.setdefault(number, error)
 
     def _measure(self, made: dict[str, pa.Array], errors: dict[int, ParseError]) -> None:
-        """Add what follows from the levels."""
+        """Add the columns that are computed from the levels."""
         found, misfits = measure(made["bids"], made["asks"], self.decimals, self.price_range)
         made.update(found)
         for number, error in misfits.items():

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 _STATES = {UNKNOWN: "unknown", GAPPED: "gapped", QUIET: "quiet", OBSERVED: "observed"}
 SLICE_S = 300
-"""Seconds of the stretches that a row tells apart."""
+"""Seconds of the spans that a row distinguishes."""
 
 AHEAD_S = 60
 """Seconds before the day that are looked at: for so long at most something counts as observed."""

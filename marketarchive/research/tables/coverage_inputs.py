@@ -88,7 +88,7 @@ class Watched:
 
 @dataclass(frozen=True)
 class Reading:
-    """Inputs of a day's coverage, of the segments around it too. Needs `sources` in its connection."""
+    """Inputs of a day's coverage, also from the segments around the day. Needs the view `sources`."""
 
     connection: duckdb.DuckDBPyConnection
     partition: Partition  # its segments are those in `paths`
@@ -99,7 +99,7 @@ class Reading:
 
 
 def of_venue(partition: Partition) -> Callable[[Reading], Iterator[Watched]] | None:
-    """Return what the venue's own package tells coverage with; None: its tables do."""
+    """Return the function of the venue's package that yields tracked markets; None: tables suffice."""
     found: Callable[[Reading], Iterator[Watched]] | None = makers("makers", "WATCHED").get(
         (partition.venue, partition.feed)
     )
@@ -107,7 +107,7 @@ def of_venue(partition: Partition) -> Callable[[Reading], Iterator[Watched]] | N
 
 
 def watched(read: Reading) -> Iterator[Watched]:
-    """Yield every market of every run of the day."""
+    """Yield every market of every run of the day, with the evidence that its coverage is computed from."""
     partition = read.partition
     own = of_venue(partition)
     if not read.paths:

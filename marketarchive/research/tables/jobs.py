@@ -51,17 +51,17 @@ class Job:
 
     @property
     def name(self) -> str:
-        """Return the name to show."""
+        """Return the job's name for progress display and messages."""
         first = self.partitions[0]
         return f"{first.venue}/{first.feed} {first.day}"
 
     @property
     def bytes(self) -> int:
-        """Return how many bytes of its segments are read."""
+        """Return the number of bytes of segments that the job reads."""
         return self.partitions[0].bytes
 
     def failed(self, why: str) -> Done:
-        """Return what it did when it could do nothing."""
+        """Return the result of a job that failed as a whole."""
         return Done(failed={str(partition.path): why for partition in self.partitions})
 
 
@@ -75,9 +75,9 @@ class Done:
 
 
 def do(job: Job, known: Known, progress: Progress) -> Done:
-    """Make the tables of a job, each file whole or not at all.
+    """Make the tables of a job, each file atomically.
 
-    progress: told bytes of segments as they are read. Raises OSError.
+    progress: receives the bytes of segments as they are read. Raises OSError.
     """
     return _Doing(job, known, progress).do()
 

@@ -1,7 +1,7 @@
 """Interface between making a table of a feed and day and the packages of venues.
 
 A package `research/tables/<venue>` may have a module `makers` with `FINISHED` (what SQL makes of the rows of
-`Feed.rows`) and `WATCHED` (what tells a feed's coverage): nothing else has to be told of it.
+`Feed.rows`) and `WATCHED` (the inputs of a feed's coverage): it is found by discovery.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Task:
 
 @cache
 def makers(module: str, name: str) -> Mapping[tuple[str, ...], Any]:
-    """Return what venue packages beside this module have as `name` in their `module`: venue, key -> value."""
+    """Return (venue, key) -> value of the mappings `name` in the modules `module` of venue packages here."""
     found: dict[tuple[str, ...], Any] = {}
     package = __name__.rpartition(".")[0]
     for venue in pkgutil.iter_modules(import_module(package).__path__):
@@ -50,7 +50,7 @@ def makers(module: str, name: str) -> Mapping[tuple[str, ...], Any]:
 
 
 def finish_of(partition: Partition) -> Finish | None:
-    """Return what a venue's package has still to do with a table's rows."""
+    """Return the SQL step with which a venue's package completes a table's rows; None: none."""
     found: Finish | None = makers("makers", "FINISHED").get(
         (partition.venue, partition.feed, partition.table)
     )

@@ -40,7 +40,7 @@ class _BookSide:
         return np.asarray(sums[self.offsets[1:]] == sums[self.offsets[:-1]])
 
     def is_sorted(self) -> np.ndarray[Any, Any]:
-        """Return of each book whether no level is as good as the one before it."""
+        """Return a mask (n books): whether each level is strictly worse than the one before it."""
         import numpy as np
         import pyarrow.compute as pc
 

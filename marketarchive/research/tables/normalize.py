@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from marketarchive.archive.moved import absence
 from marketarchive.archive.stored import StoredSegment
 from marketarchive.clock import Clock, RealClock
-from marketarchive.exceptions import ArgumentError, DiskError
+from marketarchive.exceptions import ArchiveError, ArgumentError, DiskError
 from marketarchive.research.derived import NullProgress, Progress, exclusive_lock, write_manifest
 from marketarchive.research.engine import require
 from marketarchive.research.names import known as known_of
@@ -24,6 +25,7 @@ from marketarchive.research.tables.partitions import (
     stamp_of,
     with_needs,
 )
+from marketarchive.research.tables.simultaneous import simultaneous
 from marketarchive.research.tables.workers import WORTH_BYTES, cores, do_all
 from marketarchive.times import iso
 
@@ -96,6 +98,60 @@ def normalize(
         raise DiskError(f"the tables in {root / 'tables'} cannot be written: {error}") from error
 
 
+def bring_up_to_date(
+    root: Path,
+    wanted: Collection[tuple[str, str]] | None,
+    tables: Collection[str],
+    since: int | None = None,
+    until: int | None = None,
+    *,
+    master_url: str | None = None,
+    progress: Progress | None = None,
+) -> Normalized:
+    """Bring `tables` up to date for a reader, who takes files of a former version as they are.
+
+    wanted: (venue, feed)s, of which those that are archived count; None: all of the archive. since, until: as
+    in `normalize`. Raises ArchiveError where one cannot be made, ConfigurationError, DiskError.
+    """
+    present = [f"{venue}/{feed}" for venue, feed in feeds(root) if wanted is None or (venue, feed) in wanted]
+    if not present:
+        return Normalized()
+    done = normalize(
+        root,
+        present,
+        since,
+        until,
+        tables=tables,
+        upgrade=False,
+        master_url=master_url,
+        progress=progress,
+    )
+    for path, why in done.failed.items():
+        raise ArchiveError(f"{path} cannot be brought up to date: {why}")
+    return done
+
+
+def bring_gaps_up_to_date(
+    root: Path,
+    wanted: Collection[tuple[str, str]] | None,
+    since: int | None = None,
+    until: int | None = None,
+    *,
+    master_url: str | None = None,
+) -> set[tuple[str, str]]:
+    """Bring up to date what `views.close_gaps` needs, and return the feeds that two runs recorded at once.
+
+    They are the gaps received from `since` on, since a crash is noticed long after it, and where another
+    recorder may have closed them the coverage until `until`. As `bring_up_to_date`.
+    """
+    bring_up_to_date(root, wanted, ("gaps",), since, master_url=master_url)
+    found = simultaneous(root, since, until)
+    if wanted is not None:
+        found &= set(wanted)
+    bring_up_to_date(root, found, ("coverage",), since, until, master_url=master_url)
+    return found
+
+
 def _normalize(
     root: Path,
     found: list[Partition],
@@ -137,7 +193,7 @@ def _normalize(
 def _do(
     jobs: list[Job], root: Path, master_url: str | None, processes: int | None, progress: Progress
 ) -> Iterable[Done]:
-    """Return what each job did, in their order."""
+    """Do the jobs and return their results, in the same order."""
     if processes is None:
         processes = cores() if sum(job.bytes for job in jobs) >= WORTH_BYTES else 1
     if processes > 1 and len(jobs) > 1:
@@ -162,9 +218,8 @@ def _missing(root: Path, partition: Partition, stamp: Stamp | None) -> str | Non
     """Return why a file cannot be made anew without losing its content, None when it can."""
     gone = [path for path in partition.inputs if StoredSegment(root, path).place() is None]
     if gone:
-        return (
-            f"{len(gone)} of its segments are not here (the first: {gone[0]}): bring them back, or label them"
-        )
+        first = f"the first: {gone[0]} {absence(root, gone[0])}"
+        return f"{len(gone)} of its segments are not here: bring them back, or label them ({first})"
     known = set(partition.inputs) | set(partition.labels)
     lost = sorted(set(stamp.inputs) - known) if stamp is not None else []
     if lost:

@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_left
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import msgspec
 
 from marketarchive.archive.labels import labels
-from marketarchive.archive.ledger import Entry, Ledger
-from marketarchive.archive.reader import SEGMENT_KINDS
+from marketarchive.archive.ledger import SEGMENT_KINDS, Entry, Ledger
 from marketarchive.exceptions import ConfigurationError
 from marketarchive.times import DAY, from_iso, iso
 from marketarchive.venues import feed_of, venues
@@ -106,7 +105,7 @@ class Partition:
 
     @property
     def books_per_market(self) -> int:
-        """Return how many books make up a market, as its venue declares."""
+        """Return the number of books per market, as its venue declares."""
         declared = feed_of(self.venue, self.feed)
         return 1 if declared is None else declared.books_per_market
 
@@ -157,12 +156,16 @@ class Partition:
 
 def feeds(root: Path) -> list[tuple[str, str]]:
     """Return (venue, feed) of everything that has a sealed segment."""
-    return sorted({(entry["venue"], entry["feed"]) for entry in _segments(Ledger(root).entries())})
+    return sorted(Ledger(root).feeds())
 
 
 def days(root: Path, since: int | None = None, until: int | None = None) -> list[int]:
-    """Return when each UTC day with a line of a sealed segment in `since` <= time < `until` begins (ns)."""
-    found = {from_iso(day) for entry in _segments(Ledger(root).entries()) for day in _days(entry)}
+    """Return the beginnings (ns) of the UTC days with a sealed line in `since` <= time < `until`."""
+    found = {
+        from_iso(day)
+        for entry in Ledger(root).segments(None, *_whole_days(since, until))
+        for day in _days(entry)
+    }
     return sorted(day for day in found if touches(day, since, until))
 
 
@@ -173,20 +176,16 @@ def partitions(
 
     Segments of which only labelled ones remain still give their (empty) day.
     """
-    entries = list(Ledger(root).entries())
-    labelled = labels(entries)
+    ledger = Ledger(root)
+    with suppress(OSError):  # where nobody may write, all is read each time
+        ledger.seal_pages()
+    labelled = labels(ledger.of_kind("label"))
     days: dict[tuple[str, str, str], dict[str, Entry]] = {}
-    of_run: dict[tuple[str, str, str], list[Entry]] = {}
-    for entry in _segments(entries):
-        if (entry["venue"], entry["feed"]) in chosen:
-            if entry["path"] not in labelled:
-                of_run.setdefault(_run_of(entry), []).append(entry)
-            for day in _days(entry):
-                start = from_iso(day)
-                if touches(start, since, until):
-                    days.setdefault((entry["venue"], entry["feed"], day), {})[entry["path"]] = entry
-    for of_one in of_run.values():
-        of_one.sort(key=lambda entry: int(entry["n"]))
+    for entry in ledger.segments(chosen, *_whole_days(since, until)):
+        for day in _days(entry):
+            if touches(from_iso(day), since, until):
+                days.setdefault((entry["venue"], entry["feed"], day), {})[entry["path"]] = entry
+    of_run = _segments_of_runs(ledger, days, labelled)
     made = []
     for (venue, feed, day), found in sorted(days.items()):
         used = sorted(
@@ -200,6 +199,28 @@ def partitions(
             for table in tables_of(venue, feed)
         ]
     return made
+
+
+def _segments_of_runs(
+    ledger: Ledger, days: Mapping[tuple[str, str, str], Mapping[str, Entry]], labelled: Collection[str]
+) -> dict[tuple[str, str, str], list[Entry]]:
+    """Return the segments of all runs of `days`, also those of other days, in the order of each run."""
+    concerned = {_run_of(entry) for found in days.values() for entry in found.values()}
+    found: dict[tuple[str, str, str], list[Entry]] = {key: [] for key in concerned}
+    for entry in ledger.of_runs({run for _, _, run in concerned}):
+        if entry.kind in SEGMENT_KINDS and entry["path"] not in labelled and _run_of(entry) in found:
+            found[_run_of(entry)].append(entry)
+    for of_one in found.values():
+        of_one.sort(key=lambda entry: int(entry["n"]))
+    return found
+
+
+def _whole_days(since: int | None, until: int | None) -> tuple[int | None, int | None]:
+    """Return the range from the beginning of its first UTC day to the end of its last."""
+    return (
+        None if since is None else since // DAY * DAY,
+        None if until is None else -(-until // DAY) * DAY,
+    )
 
 
 def _neighbours(
@@ -271,17 +292,13 @@ def files(root: Path, table: str, since: int | None = None, until: int | None = 
 
 
 def day_of(path: Path) -> int:
-    """Return when the day of a table's file begins, in ns."""
+    """Return the beginning (ns) of the UTC day of a table's file."""
     return from_iso(path.parent.name.removeprefix("date="))
 
 
 def touches(day: int, since: int | None, until: int | None) -> bool:
     """Return whether the UTC day that begins at `day` touches `since` <= time < `until` (all ns)."""
     return (since is None or day + DAY > since) and (until is None or day < until)
-
-
-def _segments(entries: Any) -> Iterator[Entry]:
-    return (entry for entry in entries if entry.kind in SEGMENT_KINDS)
 
 
 def _days(entry: Entry) -> list[str]:

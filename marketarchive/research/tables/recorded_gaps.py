@@ -7,10 +7,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from marketarchive.exceptions import ArchiveError
 from marketarchive.research import views
 from marketarchive.research.engine import connect
-from marketarchive.research.tables.normalize import normalize
+from marketarchive.research.tables.normalize import bring_up_to_date
 from marketarchive.research.tables.partitions import feeds
 
 
@@ -22,12 +21,10 @@ def recorded_gaps(
     is_wanted: of a venue and a feed, whose tables are brought up to date; rows of others may be among them.
     Nothing where none is archived. Raises ArchiveError.
     """
-    present = [f"{venue}/{feed}" for venue, feed in feeds(root) if is_wanted(venue, feed)]
-    if not present:
+    wanted = [each for each in feeds(root) if is_wanted(*each)]
+    if not wanted:
         return []
-    done = normalize(root, present, first, None, tables=("gaps",))  # a crash is noticed long after it
-    for path, why in done.failed.items():
-        raise ArchiveError(f"{path} cannot be brought up to date: {why}")
+    bring_up_to_date(root, wanted, ("gaps",), first)  # a crash is noticed long after it
     with closing(connect()) as connection:
         views.view_gaps(connection, root, first, last)
         found: list[dict[str, Any]] = connection.sql("SELECT * FROM gaps").to_arrow_table().to_pylist()

@@ -82,7 +82,7 @@ class _Table:
         batch.clear()
 
     def miss(self, error: ParseError, place: Place, position: int, reason: str = "") -> None:
-        """Count what is no row. Position 0 is the whole message."""
+        """Count a message or row that could not be converted. Position 0 is the whole message."""
         named = ", ".join(error.fields) or reason or "not readable"
         self.made.miss(named, str(error), place.run, place.seq, position)
 
@@ -98,8 +98,8 @@ def make(
 ) -> dict[str, MadeTable]:
     """Write the day's rows of the tables of `targets`, each to its file.
 
-    partition: of any table of the feed and day; progress: told bytes of segments as they are read. Raises
-    ArchiveError, CorruptError.
+    partition: of any table of the feed and day; progress: receives the bytes of segments as they are read.
+    Raises ArchiveError, CorruptError.
     """
     import pyarrow.parquet as pq
 

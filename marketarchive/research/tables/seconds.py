@@ -1,4 +1,4 @@
-"""The seconds of a day as masks: which of them a stretch of time covers, and what was known in each."""
+"""The seconds of a day as masks: which of them a time span covers, and what was known in each."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Day:
         return total > before
 
     def states(self, tracked: Mask, gapped: Mask, observed: Mask, quiet: Mask) -> States:
-        """Return what one run knew of each second; a gap outweighs an observation."""
+        """Return the state of each second by one run's data; a gap outweighs an observation."""
         import numpy as np
 
         known = np.select([gapped, observed, quiet], [GAPPED, OBSERVED, QUIET], UNKNOWN)

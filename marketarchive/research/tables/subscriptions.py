@@ -34,7 +34,7 @@ def spans(
 ) -> Iterator[SubscriptionSpan]:
     """Yield the spans of subscription from connection lines.
 
-    told: lines in the order of each run; seen: first evidence of each (run, connection, name), for
+    reported: lines in the order of each run; seen: first evidence of each (run, connection, name), for
     connections opened before the lines begin; ends: end of each run; all times in us.
     """
     lines = sorted(reported, key=lambda line: line.run)  # stable: keeps the order within each run

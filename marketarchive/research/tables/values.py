@@ -24,7 +24,7 @@ Fit = Callable[[Any], Any]
 
 
 def fitting(kind: Kind, decimals: Decimals) -> Fit:
-    """Return what fits single values, None among them, into a column of `kind`."""
+    """Return the converter of single values, None among them, for a column of `kind`."""
     fit = _FITTING.get(kind)
     if fit is None:
         fit = _levels(decimals) if kind == "levels" else _exact(*digits(kind, decimals))
@@ -82,7 +82,7 @@ def _flag(value: Any) -> bool:
 
 
 def _levels(decimals: Decimals) -> Fit:
-    """Return what fits pairs (price, size)."""
+    """Return the converter of pairs (price, size)."""
     of_price, of_size = _exact(*decimals.price), _exact(*decimals.size)
 
     def fit(value: Any) -> list[tuple[Decimal, Decimal]]:

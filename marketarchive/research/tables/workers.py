@@ -30,17 +30,17 @@ WORTH_BYTES = 4 * 2**20
 
 
 def cores() -> int:
-    """Return how many processors this process may use."""
+    """Return the number of processors that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def do_all(jobs: Sequence[Job], processes: int, master_url: str | None, progress: Progress) -> list[Done]:
-    """Return what each of `jobs` did, in their order, done in so many processes at once.
+    """Do `jobs` in `processes` processes at once and return the result of each, in their order.
 
-    master_url: as `known` takes it. Raises OSError when a worker's disk refuses; the other jobs under way
-    are then given up.
+    master_url: as `known` takes it. Raises OSError when a worker's disk refuses; the other jobs in progress
+    are then cancelled.
     """
     return _Pool(jobs, master_url, progress).run(processes)
 
@@ -122,7 +122,7 @@ class _Worker:
         self._master_url = master_url
 
     def do(self, job: Job, advance: Advance) -> Done:
-        """Return what the job did. Raises _WorkerError, OSError."""
+        """Do a job in the worker and return its result. Raises _WorkerError, OSError."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         try:

@@ -30,7 +30,7 @@ CONTRACTS = contracts("binance")
 
 
 class Binance(SimRestVenue):
-    """The venue as the server sees it."""
+    """Simulated venue: answers requests and opens the sessions of its sockets, by (seed, request, time)."""
 
     hosts = frozenset({HOST, ARCHIVE_HOST})
 
@@ -259,5 +259,5 @@ def _weight(request: SimRequest) -> float:
 
 
 def simulated(seed: int) -> Binance:
-    """Return the venue as the simulator serves it."""
+    """Return the simulated venue; `seed` determines its world. The simulator finds it by this name."""
     return Binance(seed)

@@ -38,7 +38,7 @@ _FUNDINGS = ("calc_time", "funding_interval_hours", "last_funding_rate")
 
 
 class FileArchive:
-    """The archive of a world."""
+    """Public archive of files of a simulated world: zip files and their checksums."""
 
     def __init__(self, seed: int, world: PerpsWorld, contracts: Mapping[str, SimContract]) -> None:
         self._seed = seed
@@ -46,12 +46,15 @@ class FileArchive:
         self._contracts = contracts
 
     def answer(self, request: SimRequest, now_ns: int) -> Reply:
-        """Return a file, or its checksum: of a day from the next day on, of a month from its first Monday."""
+        """Return a file, or its checksum.
+
+        A day's is published the next day, a month's on the next one's first Monday.
+        """
         place = _PATH.fullmatch(request.path)
         contract = None if place is None else self._contracts.get(place["symbol"])
         if place is None or contract is None or "binance_missing_file" in request.faults:
             return NO_FILE
-        first, after, issued = _stretch(place["every"], place["date"])
+        first, after, issued = _file_span(place["every"], place["date"])
         if first is None or issued > utc(now_ns):
             return NO_FILE
         goes_on = "binance_rows_after_end" in request.faults
@@ -131,12 +134,12 @@ def candle_row(contract: SimContract, kind: str, length: int, each: Any) -> list
 
 
 def shown(price: Any, contract: SimContract) -> str:
-    """Return a price of a unit of the symbol as the venue writes it."""
+    """Format a price of one unit of the symbol as the venue writes it."""
     return f"{price * contract.multiplier:.8f}"
 
 
-def _stretch(every: str, date: str) -> tuple[datetime | None, datetime, datetime]:
-    """Return the beginning of a file, its end, and when it is issued; None where it is no such date."""
+def _file_span(every: str, date: str) -> tuple[datetime | None, datetime, datetime]:
+    """Return the beginning of a file, its end, and its time of publication; None where `date` is no date."""
     try:
         first = datetime.fromisoformat(date if every == "daily" else f"{date}-01").replace(tzinfo=UTC)
     except ValueError:

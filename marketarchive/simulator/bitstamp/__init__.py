@@ -29,7 +29,7 @@ _MICROSECOND = SECOND // 1_000_000
 
 
 class Bitstamp:
-    """The venue as the server sees it."""
+    """Simulated venue: answers requests and opens the sessions of its sockets, by (seed, request, time)."""
 
     hosts = frozenset({SOCKET_HOST, REST_HOST})
 
@@ -57,7 +57,7 @@ class Bitstamp:
 
 
 class BitstampSession(SpotSession):
-    """The venue's side of a connection."""
+    """Venue's side of one connection: replies to what a client sends, and yields the frames that are due."""
 
     def received(self, text: str, now_ns: int) -> SocketReply:
         message = message_of(text)
@@ -133,5 +133,5 @@ def _refused(ns: int, why: str) -> SocketReply:
 
 
 def simulated(seed: int) -> Bitstamp:
-    """Return the venue as the simulator serves it."""
+    """Return the simulated venue; `seed` determines its world. The simulator finds it by this name."""
     return Bitstamp(seed)

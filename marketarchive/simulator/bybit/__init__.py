@@ -24,7 +24,7 @@ CONTRACTS = contracts("bybit")
 
 
 class Bybit(SimRestVenue):
-    """The venue as the server sees it."""
+    """Simulated venue: answers requests and opens the sessions of its sockets, by (seed, request, time)."""
 
     hosts = frozenset({HOST})
 
@@ -207,5 +207,5 @@ def _size(request: SimRequest, usual: int, largest: int) -> int:
 
 
 def simulated(seed: int) -> Bybit:
-    """Return the venue as the simulator serves it."""
+    """Return the simulated venue; `seed` determines its world. The simulator finds it by this name."""
     return Bybit(seed)

@@ -29,7 +29,7 @@ _SCRIPT = "application/javascript; charset=utf-8"
 
 
 class Chainlink:
-    """The venue as the server sees it; answers depend on (seed, request, time) only."""
+    """Simulated venue: answers requests and opens the sessions of its sockets, by (seed, request, time)."""
 
     hosts = frozenset({HOST})
 
@@ -119,5 +119,5 @@ def _json(document: Any, status: int = 200) -> Reply:
 
 
 def simulated(seed: int) -> Chainlink:
-    """Return the venue as the simulator serves it."""
+    """Return the simulated venue; `seed` determines its world. The simulator finds it by this name."""
     return Chainlink(seed, prices_of(seed))

@@ -35,9 +35,10 @@ def render(
     faults: Mapping[str, Mapping[str, Any]],
     carried: Sequence[tuple[int, SimReport]] | None,
 ) -> bytes:
-    """Render a page.
+    """Return the HTML of a stream's page.
 
-    asked: slug in the address; carried: (milliseconds from now on, report) each, or None.
+    request: slug in the address; faults: options by kind, of those that hit the page; carried: (milliseconds
+    from now on, report) each, or None.
     """
     data = {
         "props": {"pageProps": {"streamData": stream_data(stream)}, "__N_SSP": True},

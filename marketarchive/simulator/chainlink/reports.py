@@ -64,7 +64,7 @@ class Reports:
                 yield report
 
     def published(self, stream: Stream, now_ns: int, window_s: int) -> list[SimReport]:
-        """Return the reports of the last `window_s` seconds published by `now_ns`, the oldest first."""
+        """Return the reports published in the last `window_s` seconds up to `now_ns`, the oldest first."""
         found = self.observed(stream, now_ns - window_s * SECOND, now_ns)
         return [report for report in found if report.published_ns <= now_ns]
 

@@ -22,7 +22,7 @@ _OPERATORS = 16
 
 @dataclass(frozen=True)
 class Stream:
-    """One page; `window_s` averaged, 0: spot."""
+    """Stream that a page shows: an average over `window_s` seconds, 0 for spot."""
 
     asset: str
     window_s: int

@@ -18,7 +18,7 @@ DEPTH = 100
 
 
 class Coinbase:
-    """The venue as the server sees it."""
+    """Simulated venue: answers requests and opens the sessions of its sockets, by (seed, request, time)."""
 
     hosts = frozenset({HOST, EXCHANGE_HOST})
 
@@ -45,5 +45,5 @@ class Coinbase:
 
 
 def simulated(seed: int) -> Coinbase:
-    """Return the venue as the simulator serves it."""
+    """Return the simulated venue; `seed` determines its world. The simulator finds it by this name."""
     return Coinbase(seed)

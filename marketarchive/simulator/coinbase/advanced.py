@@ -24,7 +24,7 @@ _NUMBER = b'"sequence_num":0'
 
 
 class AdvancedSession(SpotSession):
-    """The venue's side of a connection."""
+    """Venue's side of one connection: replies to what a client sends, and yields the frames that are due."""
 
     def __init__(self, world: SpotWorld, now_ns: int) -> None:
         super().__init__(world, now_ns)

@@ -22,7 +22,7 @@ _KEYED_WHY = "level2, level3, and full channels now require authentication."
 
 
 class ExchangeFeedSession(SpotSession):
-    """The venue's side of a connection."""
+    """Venue's side of one connection: replies to what a client sends, and yields the frames that are due."""
 
     def received(self, text: str, now_ns: int) -> SocketReply:
         message = message_of(text)

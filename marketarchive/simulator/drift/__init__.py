@@ -22,7 +22,7 @@ _REFUSAL = json_reply({"success": False, "error": "Too many requests"}, 429)
 
 
 class Drift(SimRestVenue):
-    """The archive as the server sees it."""
+    """Simulated public archive of files: answers requests by (seed, request, time)."""
 
     hosts = frozenset(_HOSTS)
 
@@ -68,5 +68,5 @@ class Drift(SimRestVenue):
 
 
 def simulated(seed: int) -> Drift:
-    """Return the archive as the simulator serves it."""
+    """Return the simulated archive; `seed` determines its world. The simulator finds it by this name."""
     return Drift(seed)

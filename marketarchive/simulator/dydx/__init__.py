@@ -31,7 +31,7 @@ class _RefusedError(Exception):
 
 
 class Dydx(SimRestVenue):
-    """The venue as the server sees it."""
+    """Simulated venue: answers requests and opens the sessions of its sockets, by (seed, request, time)."""
 
     hosts = frozenset({HOST})
 
@@ -151,5 +151,5 @@ def _written(ms: int) -> str:
 
 
 def simulated(seed: int) -> Dydx:
-    """Return the venue as the simulator serves it."""
+    """Return the simulated venue; `seed` determines its world. The simulator finds it by this name."""
     return Dydx(seed)

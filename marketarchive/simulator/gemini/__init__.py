@@ -23,7 +23,7 @@ _TIME = re.compile(rb'"E":(\d+)')
 
 
 class Gemini:
-    """The venue as the server sees it."""
+    """Simulated venue: answers requests and opens the sessions of its sockets, by (seed, request, time)."""
 
     hosts = frozenset({HOST})
 
@@ -51,7 +51,7 @@ class Gemini:
 
 
 class GeminiSession(SpotSession):
-    """The venue's side of a connection."""
+    """Venue's side of one connection: replies to what a client sends, and yields the frames that are due."""
 
     def __init__(self, world: SpotWorld, now_ns: int, snapshot: int) -> None:
         """Serve the venue. snapshot: levels a side of the first book; all where negative, none at 0."""
@@ -137,5 +137,5 @@ def _frame(ns: int, kind: str, document: dict[str, Any], *symbols: str) -> Frame
 
 
 def simulated(seed: int) -> Gemini:
-    """Return the venue as the simulator serves it."""
+    """Return the simulated venue; `seed` determines its world. The simulator finds it by this name."""
     return Gemini(seed)

@@ -60,7 +60,7 @@ POOLS = {
 
 
 class Gmx(SimRestVenue):
-    """The venue as the server sees it."""
+    """Simulated venue: answers requests and opens the sessions of its sockets, by (seed, request, time)."""
 
     hosts = frozenset({KEEPER, API, SQUID})
 
@@ -92,14 +92,14 @@ class Gmx(SimRestVenue):
     # ---- what is true ----------------------------------------------------------------------------------
 
     def sides(self, asset: str, second: int) -> SimInterest:
-        """Return open interest; in dollars by the prices of entry, which lie above the price now."""
+        """Return open interest of both sides; dollars are at entry prices, which exceed the present one."""
         long = self.world.open_interest(asset, second)
         short = self.world.open_interest(asset, second + 40 * DAY_S)
         price = self.world.price(asset, "index", second)
         return SimInterest(long, short, long * price * Decimal("1.03"), short * price * Decimal("1.01"))
 
     def rates(self, asset: str, second: int) -> Rates:
-        """Return what both sides receive and pay: what one pays the other receives."""
+        """Return the rates of both sides: what one pays the other receives. second: Unix seconds."""
         sides = self.sides(asset, second)
         paid = round(7e21 * wave(self._seed, f"gmx{asset}funding", 17, second)) + 1
         received = paid * int(sides.long * 1000) // int(sides.short * 1000)
@@ -287,5 +287,5 @@ def _fixed(dollars: Decimal) -> str:
 
 
 def simulated(seed: int) -> Gmx:
-    """Return the venue as the simulator serves it."""
+    """Return the simulated venue; `seed` determines its world. The simulator finds it by this name."""
     return Gmx(seed)

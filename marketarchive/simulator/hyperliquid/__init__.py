@@ -40,7 +40,7 @@ class _InfoRequest(msgspec.Struct, rename="camel"):
 
 
 class Hyperliquid(SimRestVenue):
-    """The venue as the server sees it."""
+    """Simulated venue: answers requests and opens the sessions of its sockets, by (seed, request, time)."""
 
     hosts = frozenset({HOST})
 
@@ -71,7 +71,10 @@ class Hyperliquid(SimRestVenue):
         return json_reply(read(document, to_ms(now_ns)))
 
     def limit(self, request: SimRequest) -> Bucket:
-        """Count a page by the rows that it may hold; the venue counts those that it holds."""
+        """Return the bucket of a request's weight, by the rows that a page may hold.
+
+        The venue counts those it holds.
+        """
         document = _read(request)
         weight = 20.0
         if document is not None and document.type in ("fundingHistory", "candleSnapshot"):
@@ -148,7 +151,7 @@ class Hyperliquid(SimRestVenue):
 
 
 def _read(request: SimRequest) -> _InfoRequest | None:
-    """Return what is asked for, the inner request of candles with their type; None of what is no request."""
+    """Return the body of a request, of candles the inner one with their type; None where it is no request."""
     try:
         document = msgspec.json.decode(request.body, type=_InfoRequest)
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -170,5 +173,5 @@ def _text(number: Decimal) -> str:
 
 
 def simulated(seed: int) -> Hyperliquid:
-    """Return the venue as the simulator serves it."""
+    """Return the simulated venue; `seed` determines its world. The simulator finds it by this name."""
     return Hyperliquid(seed)

@@ -49,7 +49,7 @@ BUCKET = Bucket(
 
 
 class Kalshi:
-    """The venue as the server sees it."""
+    """Simulated venue: answers requests and opens the sessions of its sockets, by (seed, request, time)."""
 
     hosts = HOSTS
 
@@ -103,7 +103,7 @@ class Kalshi:
         return None if long is None else long.catalog.market(slot, generation, member)
 
     def catalog_truth(self, start_ns: int, end_ns: int) -> Iterator[dict[str, Any]]:
-        """Yield the long-running markets that were listed between two moments or not over long before."""
+        """Yield the long-running markets listed in a time range (wall ns), or ended shortly before it."""
         long = self._rest.catalog
         if long is None:
             return
@@ -167,5 +167,5 @@ def _true(each: SimRound, *, has_ended: bool) -> dict[str, Any]:
 
 
 def simulated(seed: int) -> Kalshi:
-    """Return the venue as the simulator serves it."""
+    """Return the simulated venue; `seed` determines its world. The simulator finds it by this name."""
     return Kalshi(seed)

@@ -43,7 +43,7 @@ class SimCandle:
     open_interest: float
 
     def row(self, *, is_historical: bool) -> dict[str, Any]:
-        """Return it as its tier writes it."""
+        """Return the candle in the form of its tier, live or historical."""
         name, count = ("", "") if is_historical else ("_dollars", "_fp")
         price = {**_ohlc(self.trades, name), f"mean{name}": _dollars(sum(self.trades) / len(self.trades))}
         if self.previous is not None:
@@ -111,7 +111,7 @@ class CandleSource:
 
 
 def span(start: int, end: int, minutes: int) -> float:
-    """Return how many candles a range could have."""
+    """Return the number of candles that a range could have."""
     return (end - start) / (minutes * 60)
 
 

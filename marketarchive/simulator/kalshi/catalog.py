@@ -49,7 +49,7 @@ class Listing:
 
     @property
     def end(self) -> int:
-        """Return when it closes, as it is known now."""
+        """Return the closing time (Unix s) as the venue states it at present."""
         return self.now.end if self.now.closed_at is None else self.now.closed_at
 
     @property
@@ -112,11 +112,11 @@ class Listings:
         return self._newest[1]
 
     def listed(self, second: int) -> Iterator[Listing]:
-        """Yield those of the live tier."""
+        """Yield the markets of the live tier."""
         return (each for each in self.every(second) if each.is_listed(second))
 
     def historical(self, second: int) -> Iterator[Listing]:
-        """Yield those of the historical tier."""
+        """Yield the markets of the historical tier."""
         limit = cutoff(second)
         return (each for each in self.every(second) if each.finalized is not None and each.finalized < limit)
 

@@ -3,9 +3,9 @@
 - kalshi_copies: the answer is a copy of up to `seconds` ago, with the Age that says so, as a cache in
   front of the venue gives it; `age` false leaves the header out
 - kalshi_needs_key: a route says that it has to be signed (401)
-- kalshi_short_pages: a page has at most `rows`, whatever was asked for
+- kalshi_short_pages: a page has at most `rows`, whatever was requested
 - kalshi_empty_page: a page has no rows, its cursor goes on
-- kalshi_first_page_again: the cursor is not understood: the first page comes again
+- kalshi_first_page_again: the cursor is ignored: the first page is answered again
 """
 
 from __future__ import annotations

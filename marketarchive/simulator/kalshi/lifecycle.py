@@ -1,7 +1,7 @@
 """Events in the lives of the simulated venue's markets: pure functions of the second.
 
 A round is made, given its strike, decided and paid; none of the venue's other markets exists here but in this
-channel, which speaks of all of them.
+channel, which reports all of them.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Lifecycle:
         self._of_quarter = lru_cache(maxsize=64)(self._quarter)
 
     def at(self, second: int) -> list[LifeEvent]:
-        """Return what happens in a second, in order."""
+        """Return the events of a second, in order."""
         others = [_other(second)] if second % OTHERS_EVERY_S == 0 else []
         return [*self._of_quarter(second // ROUND_S).get(second, ()), *others]
 

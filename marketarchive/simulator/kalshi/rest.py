@@ -379,7 +379,7 @@ class Rest:
 
 
 def _selected(request: SimRequest, found: Sequence[Traded], second: int) -> list[Traded]:
-    """Return what passes the filters; names that are not known are ignored, as the venue does."""
+    """Return the markets that pass the request's filters; unknown filters are ignored, as by the venue."""
     status = request.first("status")
     if status and status not in STATUSES:
         raise _RefusedError(

@@ -80,7 +80,7 @@ def is_paused(second: int) -> bool:
 
 
 def paused_since(second: int) -> int:
-    """Return when the pause began that a second lies in."""
+    """Return the beginning of the pause that contains a second; None outside of pauses."""
     at = utc(second * SECOND).astimezone(EASTERN)
     begun = at.replace(hour=3, minute=0, second=0, microsecond=0)
     return second - int((at - begun) / timedelta(seconds=1))
@@ -92,7 +92,7 @@ def cutoff(second: int) -> int:
 
 
 class Rounds:
-    """The rounds of a seed."""
+    """All rounds of a simulated world; which exist is a pure function of (seed, second)."""
 
     def __init__(self, seed: int, prices: Prices) -> None:
         self._seed = seed
@@ -108,13 +108,13 @@ class Rounds:
                 yield self.make(series, end)
 
     def listed(self, second: int) -> list[SimRound]:
-        """Return those of the live tier, the newest first."""
+        """Return the rounds of the live tier, the newest first."""
         found = self.between(second - LIVE_S, second + LISTED_AHEAD_S + 2 * ROUND_S)
         there = (each for each in found if each.is_listed(second))
         return sorted(there, key=lambda each: (each.created, each.ticker), reverse=True)
 
     def historical(self, second: int) -> list[SimRound]:
-        """Return those of the historical tier: settled before the cutoff, the newest first."""
+        """Return the rounds of the historical tier, settled before its cutoff, the newest first."""
         limit = cutoff(second)
         found = self.between(second - LIVE_S - HISTORICAL_S, limit)
         settled = (each for each in found if each.finalized is not None and each.finalized < limit)

@@ -214,7 +214,7 @@ def _other(price: str) -> str:
 
 
 def title_of(each: SimRound) -> str:
-    """Return what YES stands for once the strike is there."""
+    """Return the title of the YES side, which names the strike once it is set."""
     return f"Target Price: ${each.strike:,}"
 
 

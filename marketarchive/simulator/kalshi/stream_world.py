@@ -53,7 +53,7 @@ class IndexPrice:
 
 
 class StreamWorld:
-    """The stream of a seed's rounds and indices."""
+    """Content of the simulated socket: books, tickers, trades and indices of a seed's rounds."""
 
     def __init__(self, books: Books, prices: Prices) -> None:
         self._books = books
@@ -76,7 +76,7 @@ class StreamWorld:
         )
 
     def book(self, market: SimRound, ns: int) -> SimBook:
-        """Return the book of a round at a moment."""
+        """Return the book of a round at `ns` (simulated wall ns)."""
         second = ns // SECOND
         held = self._books.at(market, second)
         sides = {"yes": dict(held.yes), "no": dict(held.no)}
@@ -103,7 +103,7 @@ class StreamWorld:
         return None if _said(before) == _said(now) else now
 
     def state(self, market: SimRound, ns: int) -> SimTicker:
-        """Return what a ticker says at a moment."""
+        """Return the fields of a ticker at `ns`."""
         trades = self._books.trades_until(market, ns // 1000)
         volume = sum((Decimal(trade.size) for trade in trades), Decimal())
         return SimTicker(ns, self.book(market, ns), trades[-1] if trades else None, f"{volume:.2f}")

@@ -1,6 +1,6 @@
 """Kraken as the simulator serves it: WebSocket API v2 with right checksums.
 
-Books are cut to the subscribed depth: a level that falls out of it is not told, one that comes in is.
+Books are cut to the subscribed depth: a level that falls out of it is not reported, one that comes in is.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ TRADES = 50
 
 
 class Kraken:
-    """The venue as the server sees it."""
+    """Simulated venue: answers requests and opens the sessions of its sockets, by (seed, request, time)."""
 
     hosts = frozenset({HOST})
 
@@ -52,7 +52,7 @@ class Kraken:
 
 
 class KrakenSession(SpotSession):
-    """The venue's side of a connection."""
+    """Venue's side of one connection: replies to what a client sends, and yields the frames that are due."""
 
     def __init__(self, world: SpotWorld, now_ns: int) -> None:
         super().__init__(world, now_ns)
@@ -131,7 +131,7 @@ class KrakenSession(SpotSession):
 
 
 def _seen(before: Levels, after: Levels, depth: int) -> Levels:
-    """Return what is told of a side: levels that are new in the depth or changed, and those that are gone."""
+    """Return the delta of a side: levels that are new in the depth or changed, and those that are gone."""
     if before == after:
         return ()
     had, has = dict(before[:depth]), dict(after[:depth])
@@ -195,5 +195,5 @@ def _refusal(ns: int, method: str, why: str) -> Frame:
 
 
 def simulated(seed: int) -> Kraken:
-    """Return the venue as the simulator serves it."""
+    """Return the simulated venue; `seed` determines its world. The simulator finds it by this name."""
     return Kraken(seed)

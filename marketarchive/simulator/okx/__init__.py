@@ -56,7 +56,7 @@ _BY_INDEX = {contract.index: contract for contract in CONTRACTS.values()}
 
 
 class Okx(SimRestVenue):
-    """The venue as the server sees it."""
+    """Simulated venue: answers requests and opens the sessions of its sockets, by (seed, request, time)."""
 
     hosts = frozenset({HOST, ARCHIVE_HOST})
 
@@ -299,5 +299,5 @@ def _size(request: SimRequest, largest: int) -> int:
 
 
 def simulated(seed: int) -> Okx:
-    """Return the venue as the simulator serves it."""
+    """Return the simulated venue; `seed` determines its world. The simulator finds it by this name."""
     return Okx(seed)

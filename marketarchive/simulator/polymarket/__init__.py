@@ -148,5 +148,5 @@ class Polymarket:
 
 
 def simulated(seed: int) -> Polymarket:
-    """Return the venue as the simulator serves it."""
+    """Return the simulated venue; `seed` determines its world. The simulator finds it by this name."""
     return Polymarket(seed)

@@ -142,7 +142,7 @@ class SimBooks:
             ladder.reset(target)
             yield _whole(ladder, last_ms, "retick", before, None)
             return
-        # a book that is stamped anew and the same by chance is told of by a level that is the same
+        # a book that is stamped anew and the same by chance is shown by a level that is the same
         changes = ladder.differences(target) or [_same(target)]
         draws = digest(64, self.world.seed, "order", market.number, second)
         removals = sum(not size for _, _, size in changes)

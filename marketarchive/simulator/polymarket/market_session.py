@@ -83,7 +83,7 @@ class SimMarketSession:
     def end(self, now_ns: int) -> tuple[int, str] | None:
         if now_ns - self._pinged_ns > PING_WITHIN_NS:
             return ABNORMAL, "no PING"
-        second = now_ns // SECOND - 1  # the last market's resolution is told within a second of its close
+        second = now_ns // SECOND - 1  # the last market's resolution is sent within a second of its close
         if self._tokens and all(market.is_closed(second) for market in self._tokens.values()):
             return ALL_RESOLVED
         return None

@@ -26,7 +26,7 @@ class Group:
 
 @dataclass(frozen=True)
 class SimMarket:
-    """One market. Times are Unix seconds."""
+    """One simulated market: its ids, slug and window. Times are Unix seconds."""
 
     kind: Kind
     number: int  # Gamma's id; rises with the time of listing

@@ -46,7 +46,7 @@ _QUESTIONS = (
 
 
 def others(seed: int) -> list[SimMarket]:
-    """Return all of them, by rising number."""
+    """Return all long-running markets, by ascending number."""
     return [_make(seed, index, **given) for index, given in enumerate(_given())]
 
 

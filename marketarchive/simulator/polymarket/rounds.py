@@ -101,7 +101,7 @@ class Ids:
         return self.seal(packed)
 
     def read(self, raw: bytes) -> tuple[Role, Key] | None:
-        """Return what an id of a round stands for; None when it is none of ours."""
+        """Decode the id of a round; None when it is no id of the simulator."""
         packed = self.unseal(raw)
         if packed is None or packed[3]:
             return None

@@ -83,7 +83,7 @@ class Rtds:
         return ms, payload["symbol"], msgspec.json.encode(whole)[1:]
 
     def backfill(self, topic: SimTopic, now_ns: int) -> Iterator[Frame]:
-        """Yield one frame per symbol with recent points, as a subscription is answered."""
+        """Yield the answer to a subscription: one frame per symbol with its recent points."""
         ms = now_ns // _MS
         for asset in ASSETS:
             seconds = range(ms // 1000 - topic.backfill_s + 1, ms // 1000 + 1)
@@ -126,7 +126,7 @@ class Rtds:
 
 
 class SimRtdsSession:
-    """The venue's side of a connection."""
+    """Venue's side of one connection: replies to what a client sends, and yields the frames that are due."""
 
     def __init__(self, rtds: Rtds, number: int, now_ns: int) -> None:
         self._rtds = rtds
@@ -190,7 +190,7 @@ class SimRtdsSession:
 
 
 def connection_id(seed: int, number: int) -> str:
-    """Return the venue's name of the n-th connection, from 1."""
+    """Return the venue's id of the `number`-th connection, counted from 1."""
     return base64.b64encode(digest(13, seed, "connection", number)).decode()
 
 

@@ -30,7 +30,7 @@ _V1_NAMES = {
 
 
 class Trades:
-    """Rows of a world's trades."""
+    """Rows of a simulated world's trades, as the Data API lists them."""
 
     def __init__(self, world: World, tape: Tape) -> None:
         self._world = world

@@ -1,4 +1,4 @@
-"""The route of the venue's own web pages that tells a window's opening and closing price."""
+"""The route of the venue's own web pages that states a window's opening and closing price."""
 
 from __future__ import annotations
 

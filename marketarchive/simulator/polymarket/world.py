@@ -154,7 +154,7 @@ class World:
         return None if market.asset is None else self.boundary(market, market.end)
 
     def payouts(self, market: SimMarket) -> tuple[str, ...] | None:
-        """Return what a share of each outcome pays in the end; a tie is Up."""
+        """Return the payout of a share of each outcome; a tie is Up."""
         strike, settlement = self.strike(market), self.settlement(market)
         if strike is None or settlement is None:
             return market.payouts

@@ -42,7 +42,7 @@ class Story(NamedTuple):
 
 
 class Searxng(SimRestVenue):
-    """The server as its clients see it."""
+    """Simulated search server: answers requests by (seed, request, time)."""
 
     hosts = frozenset({HOST})
 
@@ -74,7 +74,7 @@ class Searxng(SimRestVenue):
         return json_reply(_page(text, rows, [[silent, "Suspended: too many requests"]]))
 
     def results(self, text: str, now: int) -> list[dict[str, Any]]:
-        """Return what engines list about a query at a moment (Unix s), the newest title of each page."""
+        """Return the results of a query at `now` (Unix s), each page with its newest title."""
         newest = {story.url: story for story in self.stories(text, now - REACH_S, now) if story.listed <= now}
         return [
             _result(story, place)
@@ -82,7 +82,7 @@ class Searxng(SimRestVenue):
         ]
 
     def stories(self, text: str, start: int, end: int) -> Iterator[Story]:
-        """Yield what was published about a query from `start` to `end` (Unix s), listed by then or not."""
+        """Yield the stories about a query published from `start` to `end` (Unix s), listed by then or not."""
         for slot in range(start // SLOT_S, end // SLOT_S + 1):
             key = (self._seed, "story", text.casefold(), slot)
             published = slot * SLOT_S + bits(*key, "at") % SLOT_S
@@ -99,7 +99,7 @@ class Searxng(SimRestVenue):
                 yield Story(url, other, published, listed + 1800, engines)
 
     def limit(self, request: SimRequest) -> Bucket:
-        """Return more than a reader needs: a server of one's own has no limiter unless one switches it on."""
+        """Return a limit that no client reaches: a private server has no limiter unless it is switched on."""
         del request
         return Bucket("searxng", 10.0, 200.0, 1, _TOO_MANY)
 
@@ -137,5 +137,5 @@ def _result(story: Story, place: int) -> dict[str, Any]:
 
 
 def simulated(seed: int) -> Searxng:
-    """Return the server as the simulator serves it."""
+    """Return the simulated server; `seed` determines its world. The simulator finds it by this name."""
     return Searxng(seed)

@@ -23,7 +23,7 @@ _FLOOR = Decimal("0.0000125")
 
 @dataclass(frozen=True)
 class Settled:
-    """A settlement: quote per base unit for the hour."""
+    """A funding settlement of one hour, in quote units per base unit."""
 
     at: int  # Unix seconds, some after the hour
     long: Decimal
@@ -42,7 +42,7 @@ class Funding:
         self.assets = {row["symbol"]: asset for asset, row in symbols(venue).items()}
 
     def settled(self, asset: str, hour: int) -> Settled | None:
-        """Return the settlement of an hour (Unix seconds); None where nobody has sent it."""
+        """Return the settlement of an hour (Unix seconds); None where no one triggered it on chain."""
         chance = bits(self._seed, self._venue, asset, hour, "settled")
         if chance % 40 == 0:
             return None
@@ -85,7 +85,7 @@ def record(symbol: str, settled: Settled) -> dict[str, Any]:
 
 
 def not_found(request: SimRequest) -> Reply:
-    """Return what the server says of a route that it does not have."""
+    """Return the server's answer to an unknown route."""
     text = f"Route {request.method}:{request.path} not found"
     return json_reply({"message": text, "error": "Not Found", "statusCode": 404}, 404)
 
@@ -100,7 +100,7 @@ def day_page(funding: Funding, symbol: str, day: str, request: SimRequest, until
 
 
 def paged(found: list[dict[str, Any]], request: SimRequest) -> Reply:
-    """Return a page of records, numbered from 1."""
+    """Return the page of `found` that the request names, numbered from 1."""
     pages, number = max(-(-len(found) // _PAGE), 1), int(request.first("page", "1"))
     records = found[(number - 1) * _PAGE : number * _PAGE]
     meta = {
@@ -114,7 +114,7 @@ def paged(found: list[dict[str, Any]], request: SimRequest) -> Reply:
 
 
 class Velocity(SimRestVenue):
-    """The venue as the server sees it."""
+    """Simulated venue: answers requests and opens the sessions of its sockets, by (seed, request, time)."""
 
     hosts = frozenset({HOST})
 
@@ -209,5 +209,5 @@ def _sums(candle: Candle) -> dict[str, float]:
 
 
 def simulated(seed: int) -> Velocity:
-    """Return the venue as the simulator serves it."""
+    """Return the simulated venue; `seed` determines its world. The simulator finds it by this name."""
     return Velocity(seed)

@@ -28,10 +28,10 @@ class SentRefusal(msgspec.Struct):
 
 
 def judge(answered: Answered) -> Failure | None:
-    """Return what is wrong with an answer, with the venue's words; None when it is one to parse.
+    """Return the failure that an answer states, with the venue's message; None when it can be parsed.
 
-    Of a file that is not in the archive the store says it in XML; one that is not that of its checksum may
-    have been issued again, or spoiled on the way.
+    For a file that is not in the archive the store answers with XML; a file that differs from its checksum
+    may have been republished, or damaged in transit.
 
     429 and 418 both carry Retry-After, seconds; a 418 may say in its body until when the ban lasts
     (`IP banned until 1787546698129`, seen 2026-08-23). 451 is a place that is not served, 403 a firewall.
@@ -67,7 +67,7 @@ def _judge_file(answered: Answered) -> Failure | None:
 
 
 def refusal(payload: bytes) -> SentRefusal | None:
-    """Return what the body of an error says, None where it is not the venue's own."""
+    """Decode the body of an error, None where it is not the venue's own."""
     try:
         return msgspec.json.decode(payload, type=SentRefusal)
     except (msgspec.DecodeError, UnicodeDecodeError):

@@ -53,7 +53,7 @@ _PLACE = re.compile(r"/(?:daily|monthly)/(\w+)/([^/]+)/(?:(\w+)/)?[^/]+\.zip$")
 
 
 def parse(received: Received) -> Parsed:
-    """Return the rows of a file as `statements`, of a checksum the digest as `next_cursor`.
+    """Parse an answer of the archive: a file's rows are `statements`, a checksum's digest is `next_cursor`.
 
     Raises ParseError.
     """
@@ -80,7 +80,10 @@ class FileRows(PerpRows):
         self._digests: dict[str, str] = {}  # by the address of the file
 
     def rows(self, received: Received) -> Iterator[TableRow]:
-        """Yield the rows of an answer. Raises ParseError, also of a file that is not the one published."""
+        """Yield the table rows of an answer.
+
+        Raises ParseError, also where a file does not have the published checksum.
+        """
         url = received.canonical_url
         if not url.startswith(endpoints.ARCHIVE):
             yield from super().rows(received)

@@ -27,7 +27,7 @@ INTERVALS = {
     60: "1m", 180: "3m", 300: "5m", 900: "15m", 1800: "30m", 3600: "1h", 7200: "2h", 14_400: "4h",
     21_600: "6h", 28_800: "8h", 43_200: "12h", DAY_S: "1d",
 }  # fmt: skip
-"""Seconds -> how a candle of that length is asked for."""
+"""Length of a candle in seconds -> `interval` of the request (SDK, 2026-08-21)."""
 STEPS = {name: seconds for seconds, name in INTERVALS.items()}
 CANDLE_STEPS_S = tuple(INTERVALS)
 PERIODS_S = tuple(each for each in INTERVALS if each >= 300 and each != 28_800)
@@ -52,7 +52,7 @@ def funding_rates(series: Series, requested: Range) -> Query:
 def candles(series: Series, requested: Range) -> Query:
     """Return the request for candles of trades, of the mark price or of the index, oldest first.
 
-    Those of the index are asked for by pair, which of a perpetual is written like its symbol.
+    Index candles are requested by pair, which is written like the symbol for a perpetual.
     """
     endpoint, name = {
         "trade": (endpoints.CANDLES, "symbol"),
@@ -100,7 +100,7 @@ def next_page(query: Query, parsed: Parsed) -> Query | None:
 
 
 def live(contracts: Collection[Series]) -> Sequence[Query]:
-    """Return what tells of prices, expected funding and open interest now, a contract a request."""
+    """Return requests for present prices, expected funding and open interest, one for each contract."""
     return [
         Query(endpoint, {"symbol": each.market})
         for each in contracts

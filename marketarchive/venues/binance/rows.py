@@ -110,7 +110,7 @@ class SentInterval(msgspec.Struct, rename="camel"):
 
 
 def parse(received: Received) -> Parsed:
-    """Return the rows of an answer as `statements`. Raises ParseError."""
+    """Parse an answer: its rows are the `statements` of the result. Raises ParseError."""
     if received.canonical_url.startswith(endpoints.ARCHIVE):
         return files.parse(received)
     return read_by(_READERS, received)

@@ -1,4 +1,4 @@
-"""Bitstamp's WebSocket API v2 and its REST order book: how they are asked, and what they say.
+"""Bitstamp's WebSocket API v2 and its REST order book: subscriptions, requests and messages.
 
 https://www.bitstamp.net/websocket/v2/ and https://www.bitstamp.net/api/ (November 2026). A book comes whole
 in every frame, the 100 best levels a side, named by its time in microseconds: the REST book of the same
@@ -29,12 +29,12 @@ from marketarchive.venues.messages import Parsed, Received
 SOCKET = Endpoint(
     "socket",
     "wss://ws.bitstamp.net",
-    Limit("bitstamp/socket", 20, unit="connections"),  # not documented; the figure is ours
+    Limit("bitstamp/socket", 20, unit="connections"),  # not documented (November 2026); the figure is ours
 )
 ORDER_BOOK = Endpoint(
     "order_book",
     "https://www.bitstamp.net/api/v2/order_book/{market}/",
-    Limit("bitstamp/rest", 10_000, window_s=600.0),  # and 400 a second
+    Limit("bitstamp/rest", 10_000, window_s=600.0),  # and 400 a second (clients' reports of 2026)
 )
 CHANNEL = Channel(
     SOCKET,
@@ -45,7 +45,7 @@ CHANNEL = Channel(
     heartbeat_s=10.0,
     conflates=True,
     has_statements=True,
-    renew_s=30 * 86_400.0,  # the venue ends a connection after 90 days
+    renew_s=30 * 86_400.0,  # the venue ends one after 90 days (dydxprotocol/slinky v1.3.51, quoting its docs)
 )
 
 _BOOK, _TRADES = "order_book_", "live_trades_"
@@ -80,7 +80,7 @@ _TRADE = msgspec.json.Decoder(_Trade)
 
 
 def decode(payload: bytes, received_at: int) -> Decoded:  # noqa: ARG001  (every frame has the venue's time)
-    """Return what a frame says. Raises ParseError, also for a request that the venue refused."""
+    """Decode a frame; received_at: ns. Raises ParseError, also where it refuses a subscription."""
     try:
         frame = _FRAME.decode(payload)
         match frame.event:
@@ -128,17 +128,17 @@ def _ns(micros: str) -> int:
 
 
 def subscribe(markets: Sequence[str]) -> list[str]:
-    """Return a text for each market and channel."""
+    """Return the texts to send, one for each market and channel."""
     return _texts("bts:subscribe", markets)
 
 
 def unsubscribe(markets: Sequence[str]) -> list[str]:
-    """Return a text for each market and channel."""
+    """Return the texts to send, one for each market and channel."""
     return _texts("bts:unsubscribe", markets)
 
 
 def order_book(market: str) -> Query:
-    """Return the request of a market's whole book, orders of one price together."""
+    """Return the request for a market's snapshot, orders of one price aggregated."""
     return Query(ORDER_BOOK, {"group": 1}, {"market": market})
 
 

@@ -27,7 +27,7 @@ class BybitEnvelope(msgspec.Struct, rename="camel"):
 
 
 def judge(answered: Answered) -> Failure | None:
-    """Return what is wrong with an answer, with the venue's words; None when it is one to parse.
+    """Return the failure that an answer states, with the venue's message; None when it can be parsed.
 
     Codes: docs/v5/error.mdx, 2026-07-24. A 403 is either a throttle or a refusal of the place, as HTML of the
     network in front of the venue.
@@ -53,7 +53,7 @@ def judge(answered: Answered) -> Failure | None:
 
 
 def envelope_of(payload: bytes) -> BybitEnvelope | None:
-    """Return what an answer says of itself, None where it is not the venue's own."""
+    """Decode code and message of an answer, None where it is not the venue's own."""
     try:
         return msgspec.json.decode(payload, type=BybitEnvelope)
     except (msgspec.DecodeError, UnicodeDecodeError):

@@ -11,7 +11,9 @@ from marketarchive.venues.endpoint import Endpoint, Limit
 BASE = "https://api.bybit.com"
 
 HTTP = Limit("bybit/http", 600, window_s=5.0)
-"""Requests per address, to all routes together. Above it the address is refused for ten minutes (403)."""
+"""Requests per address, to all routes together (documents, 2026-07-24).
+
+Above it the address is refused for ten minutes (403)."""
 
 
 def _endpoint(name: str, path: str) -> Endpoint:

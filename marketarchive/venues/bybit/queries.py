@@ -21,22 +21,25 @@ INTERVALS = {
     60: "1", 180: "3", 300: "5", 900: "15", 1800: "30", 3600: "60", 7200: "120", 14_400: "240",
     21_600: "360", 43_200: "720", DAY_S: "D",
 }  # fmt: skip
-"""Seconds -> how a candle of that length is asked for."""
+"""Length of a candle in seconds -> `interval` of the request (documents, 2026-07-24)."""
 STEPS = {name: seconds for seconds, name in INTERVALS.items()}
 PERIODS = {
     300: "5min", 900: "15min", 1800: "30min", 3600: "1h", 14_400: "4h", DAY_S: "1d",
 }  # fmt: skip
-"""Seconds -> how open interest of that step is asked for."""
+"""Step of open interest in seconds -> `intervalTime` of the request (documents, 2026-07-24)."""
 
 
 def instruments(status: str | None = None) -> Query:
-    """Return the request for contracts; without a status it is of those that are traded."""
+    """Return the request for contracts of a status; None: those that are traded."""
     chosen = {} if status is None else {"status": status}
     return Query(endpoints.INSTRUMENTS, {**LINEAR, **chosen, "limit": str(INSTRUMENTS_PAGE)})
 
 
 def funding_rates(series: Series, requested: Range) -> Query:
-    """Return the request for settled rates, newest first; `startTime` alone is refused."""
+    """Return the request for settled rates, newest first.
+
+    `startTime` alone is refused (documents, 2026-07-24).
+    """
     times = {"startTime": str(requested.first), "endTime": str(requested.last)}
     chosen = {**LINEAR, "symbol": series.market, **times, "limit": str(FUNDING_PAGE)}
     return Query(endpoints.FUNDING_RATES, chosen)
@@ -67,7 +70,7 @@ def borrow_rates() -> Query:
 
 
 def live(contracts: Collection[Series]) -> Sequence[Query]:
-    """Return what tells of prices, expected funding and open interest now, a contract a request."""
+    """Return requests for present prices, expected funding and open interest, one for each contract."""
     return [Query(endpoints.TICKERS, {**LINEAR, "symbol": each.market}) for each in contracts]
 
 

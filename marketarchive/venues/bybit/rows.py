@@ -130,12 +130,12 @@ class SentLevels(msgspec.Struct, rename="camel"):
 
 
 def parse(received: Received) -> Parsed:
-    """Return the rows of an answer as `statements`. Raises ParseError."""
+    """Parse an answer: its rows are the `statements` of the result. Raises ParseError."""
     return read_by(_READERS, received)
 
 
 def one_side(contract: Contract, both: str, single: str) -> tuple[Decimal, str]:
-    """Return open interest in base units, each long counted once, and by which rule."""
+    """Return (open interest in base units, each long counted once; name of the rule that chose the field)."""
     if single:
         return contract.amount(single), ONE_SIDE
     return divided(contract.amount(both), 2), BOTH_SIDES
@@ -269,7 +269,7 @@ def _borrow_rates(received: Received) -> Parsed:
 
 
 def _at(time_ms: int | None, received: Received) -> int:
-    """Return when an answer was made by the venue's clock, or received where it does not say it."""
+    """Return the venue's time of an answer (ns), its receipt where it states none."""
     return received.received_at if time_ms is None else from_ms(time_ms)
 
 

@@ -1,7 +1,7 @@
 """Pages of Chainlink's data streams, and how often they may be opened.
 
 A page fetches its own data from `/api/...` on the same host; without a browser that host answers every
-request with a checkpoint (429). No limit is documented: the figure is ours.
+request with a checkpoint (429; several recorders' reports, 2026). No limit is documented: the figure is ours.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class StreamPage:
 
     @property
     def feed_id(self) -> str | None:
-        """Return the feed that the page must show, None where it is not known.
+        """Return the id of the feed that the page must show, None where it is not known.
 
         The ids of the averages are not documented; the page's own document names them.
         """

@@ -1,4 +1,4 @@
-"""Rows of `reference_prices` from Chainlink's pages: each report once a run and UTC day, as first told.
+"""Rows of `reference_prices` from Chainlink's pages: each report once a run and UTC day, as first received.
 
 An answer repeats the last minute; of what is repeated, only parts that were missing make another row.
 """
@@ -30,7 +30,7 @@ _TABLE = "reference_prices"
 class PageRows(RowMaker):
     """Maker of rows from the responses that pages received."""
 
-    reads_ahead = True  # which page a feed belongs to is told after the first answer, once an hour
+    reads_ahead = True  # which page a feed belongs to is recorded after the first answer, once an hour
 
     def __init__(self) -> None:
         self._pages = {feed_id: StreamPage(asset, "spot") for asset, feed_id in SPOT_FEED_IDS.items()}
@@ -44,7 +44,7 @@ class PageRows(RowMaker):
             self._pages.update((text, page) for text in line.texts if isinstance(text, str) and text)
 
     def rows(self, received: Received) -> list[TableRow]:
-        """Return what an answer tells that no earlier one of the day did."""
+        """Return the rows of an answer's reports that no earlier answer of the day had."""
         if received.canonical_url not in (LIVE, TIMESCALE) or received.connection is not None:
             return []
         if received.received_at // DAY != self._day:
@@ -54,7 +54,7 @@ class PageRows(RowMaker):
         page = next((page for feed_id, page in self._pages.items() if feed_id in requested), None)
         if page is None:
             return [
-                _unreadable(ParseError("Report", f"no page is known that asks for {requested}", ("feedId",)))
+                _unreadable(ParseError("Report", f"no page is known that requests {requested}", ("feedId",)))
             ]
         try:
             answer = parse_answer(received.canonical_url, received.payload)

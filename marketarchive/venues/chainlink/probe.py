@@ -23,7 +23,7 @@ _BROWSER = "the spider chainlink_streams looks in a browser"
 
 
 def _checks(page: StreamPage) -> tuple[Check, Check]:
-    """Return those of a page and of what it fetches."""
+    """Return the checks of a page and of the responses that it fetches."""
     short = page.asset.lower()
     return (
         Check(
@@ -37,12 +37,12 @@ def _checks(page: StreamPage) -> tuple[Check, Check]:
 
 
 def _document(page: StreamPage, findings: Findings) -> Query:
-    _leave_alone(findings)
+    _require_not_refused(findings)
     return Query(_PAGE, path={"slug": page.slug})
 
 
 def _live(page: StreamPage, findings: Findings) -> Query:
-    _leave_alone(findings)
+    _require_not_refused(findings)
     name = f"page_{page.asset.lower()}"
     reported = next((one for one in findings.results if one.name == name and one.passed), None)
     feed_id = page.feed_id if reported is None else parse_document(reported.exchange.payload).feed_id
@@ -51,10 +51,10 @@ def _live(page: StreamPage, findings: Findings) -> Query:
     return Query(_LIVE, {"feedId": feed_id, "abiIndex": "0", "queryWindow": "1m"})
 
 
-def _leave_alone(findings: Findings) -> None:
+def _require_not_refused(findings: Findings) -> None:
     """Raise NotRequestedError once the host does not want a client like this."""
     if any(map(_is_blocked, findings.exchanges.values())):
-        raise NotRequestedError(f"blocked, so left alone; {_BROWSER}")
+        raise NotRequestedError(f"blocked, so not requested again; {_BROWSER}")
 
 
 def _is_blocked(exchange: Exchange) -> bool:

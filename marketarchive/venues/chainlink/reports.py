@@ -1,4 +1,4 @@
-"""The JSON that a stream's page fetches, and what its document says of the feed it shows. Pure functions.
+"""The JSON that a stream's page fetches, and the feed that the page's document names. Pure functions.
 
 The live answer holds about the last minute, three rows (benchmark, bid, ask) a report, in no promised order:
 rows are grouped by the time from which they are valid, and a reader takes every report that is new to it.
@@ -62,7 +62,7 @@ class ReportAnswer:
 
 
 class KnownReports:
-    """The reports of one page that were told before: answers repeat the last minute."""
+    """The reports of one page that were received before: answers repeat the last minute."""
 
     def __init__(self) -> None:
         self._known: dict[int, PriceReport] = {}  # by observation
@@ -127,7 +127,7 @@ _NEXT_DATA = re.compile(rb"<script\b[^>]*__NEXT_DATA__[^>]*>\s*(\{.*?)\s*</scrip
 
 
 def parse_answer(url: str, payload: bytes) -> ReportAnswer:
-    """Return the reports in a response of `url` (the venue's, without query); none for other ones.
+    """Return the reports in a response of `url` (the venue's, without query); empty for other endpoints.
 
     Raises ParseError when the answer is not the document that its endpoint promises.
     """
@@ -252,7 +252,7 @@ CHECKPOINT = b"Security Checkpoint"
 def parse_document(html: bytes) -> Document:
     """Parse a page's HTML; never raises.
 
-    A page that says nothing of itself may still show prices.
+    A page without a readable document may still show prices.
     """
     is_checkpoint = CHECKPOINT in html
     match = _NEXT_DATA.search(html)

@@ -28,7 +28,7 @@ from marketarchive.venues.market_messages import (
 SOCKET = Endpoint(
     "exchange",
     "wss://ws-feed.exchange.coinbase.com",
-    # docs.cdp.coinbase.com/exchange/websocket-feed/rate-limits (2026): 8 requests a second and address
+    # docs.cdp.coinbase.com/exchange/websocket-feed/rate-limits (November 2026): 8 a second and address
     Limit("coinbase/exchange", 8, window_s=1.0, unit="connections"),
 )
 CHANNEL = Channel(
@@ -95,7 +95,7 @@ _DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
 
 
 def decode(payload: bytes, received_at: int) -> Decoded:
-    """Return what a frame says. Raises ParseError, also for a request that the venue refused."""
+    """Decode a frame; received_at: ns. Raises ParseError, also where it refuses a subscription."""
     try:
         kind = _KIND.decode(payload).type
         if kind not in _DECODERS:

@@ -1,4 +1,4 @@
-"""Coinbase's Advanced Trade market data: how its socket is spoken to, and what its frames say.
+"""Coinbase's Advanced Trade market data: subscriptions, and the decoding of its frames.
 
 https://docs.cdp.coinbase.com/coinbase-app/advanced-trade-apis/websocket/websocket-channels and the schemas of
 https://docs.cdp.coinbase.com/api-reference/advanced-trade-api/advanced-trade-asyncapi.json (as cited on
@@ -102,7 +102,7 @@ _TICKERS = msgspec.json.Decoder(list[_TickersEvent])
 
 
 def decode(payload: bytes, received_at: int) -> Decoded:
-    """Return what a frame says. Raises ParseError, also for a request that the venue refused."""
+    """Decode a frame; received_at: ns. Raises ParseError, also where it refuses a subscription."""
     try:
         frame = _FRAME.decode(payload)
         if frame.type == "error":
@@ -173,7 +173,7 @@ def _trade(sent: _Trade, is_backfill: bool) -> TradeMessage:
 
 
 def subscribe(markets: Sequence[str]) -> list[str]:
-    """Return a text for each channel: a message names one only."""
+    """Return the texts to send, one for each channel: a message may name only one."""
     return [
         *(_text("subscribe", channel, markets) for channel in _SUBSCRIBED),
         _text("subscribe", _HEARTBEATS),
@@ -181,7 +181,7 @@ def subscribe(markets: Sequence[str]) -> list[str]:
 
 
 def unsubscribe(markets: Sequence[str]) -> list[str]:
-    """Return a text for each channel; none where there is no market, which would end all of them."""
+    """Return the texts to send, one for each channel; none without markets, which would end all of them."""
     return [_text("unsubscribe", channel, markets) for channel in _SUBSCRIBED if markets]
 
 

@@ -21,7 +21,7 @@ SOCKETS = {
 
 
 def decode(payload: bytes, received_at: int) -> Decoded:
-    """Return what a frame of either socket says: only those of Advanced Trade name a channel.
+    """Decode a frame of either socket: only those of Advanced Trade name a channel. received_at: ns.
 
     Raises ParseError.
     """

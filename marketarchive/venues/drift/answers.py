@@ -12,9 +12,10 @@ _NO_SUCH_FILE = b"<Code>NoSuchKey</Code>"
 
 
 def judge(answered: Answered) -> Failure | None:
-    """Return what is wrong with an answer; None when it is one to parse.
+    """Return the failure that an answer states; None when it can be parsed.
 
-    The server says it as Velocity's; the bucket in XML. A day that neither has is 404.
+    Errors of the API have the form of Velocity's; the file bucket answers in XML. A day that neither has is
+    404.
     """
     failure = judge_server(answered)
     is_file = answered.query.endpoint is endpoints.FUNDING_FILE

@@ -12,7 +12,7 @@ SERVER = "https://data.drift.trade"
 BUCKET = "https://drift-historical-data-v2.s3.eu-west-1.amazonaws.com"
 _PROGRAM = "dRiftyHA39MWEi3m9aunc5MzRF1JYuBsbn6VPcn33UH"
 
-OF_SERVER = Limit("drift/server", 10, window_s=10.0)
+OF_SERVER = Limit("drift/server", 10, window_s=10.0)  # no limit is documented; both figures are ours
 OF_BUCKET = Limit("drift/bucket", 50, window_s=10.0)
 
 FUNDING_DAY = Endpoint(

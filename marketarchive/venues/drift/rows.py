@@ -33,7 +33,7 @@ _GZIP = b"\x1f\x8b"
 
 
 def parse(received: Received) -> Parsed:
-    """Return the rows of an answer as `statements`. Raises ParseError."""
+    """Parse an answer: its rows are the `statements` of the result. Raises ParseError."""
     if received.canonical_url.startswith(endpoints.BUCKET):
         symbol = received.canonical_url.split("/market/")[-1].split("/")[0]
         return _fundings(_of_file(received.payload, symbol))

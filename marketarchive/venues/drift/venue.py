@@ -18,7 +18,7 @@ _COLUMNS = {
     "funding_rate": Column(
         "source", "`fundingRateLong` / `oraclePriceTwap` of the hourly settlements; of shorts beside it"
     ),
-    "funding_interval_h": Column("source", "1: every hour, one that nobody sent is skipped"),
+    "funding_interval_h": Column("source", "1: every hour; an hour that no one settled is skipped"),
     "mark": Column("substitute", "`markPriceTwap` of each settlement", taken_as="samples"),
     "index": Column("substitute", "`oraclePriceTwap` of each settlement", taken_as="samples"),
     "open_interest": Column("null", "not archived"),

@@ -22,7 +22,7 @@ class SentRefusal(msgspec.Struct):
 
 
 def judge(answered: Answered) -> Failure | None:
-    """Return what is wrong with an answer, with the venue's words; None when it is one to parse.
+    """Return the failure that an answer states, with the venue's message; None when it can be parsed.
 
     Retry-After of a 429 is in milliseconds (comlink's rate-limit.ts, 2026-03). A contract that is not listed
     is a 400, a 404 where only the indexer does not know it.

@@ -12,7 +12,7 @@ from marketarchive.venues.endpoint import Endpoint, Limit
 BASE = "https://indexer.dydx.trade/v4"
 
 REQUESTS = Limit("dydx/requests", 100, window_s=10.0)
-"""Per address."""
+"""Per address (comlink's source, 2026-03)."""
 
 MARKETS = Endpoint("dydx_markets", f"{BASE}/perpetualMarkets", REQUESTS)
 FUNDING_RATES = Endpoint("dydx_funding_rates", f"{BASE}/historicalFunding/{{ticker}}", REQUESTS)

@@ -28,8 +28,8 @@ def markets() -> Query:
 def funding_rates(series: Series, requested: Range) -> Query:
     """Return the request for settled rates, newest first, up to the end of the range.
 
-    The route knows no beginning. A row or two more are asked for than there are hours: what lies before the
-    range shows that nothing of it is left.
+    The route knows no beginning. A row or two more are requested than there are hours: a row before the
+    range shows that the range is complete.
     """
     rows = (requested.last - requested.first) // HOUR_MS + 2
     chosen = {"limit": _size(rows), "effectiveBeforeOrAt": _written(requested.last)}
@@ -45,7 +45,7 @@ def candles(series: Series, requested: Range) -> Query:
 
 
 def live(contracts: Collection[Series]) -> Sequence[Query]:
-    """Return what tells of the present: one request, whatever is chosen."""
+    """Return the request for present prices, funding and open interest: one for all contracts."""
     del contracts
     return [markets()]
 

@@ -94,7 +94,7 @@ class SentMarket(msgspec.Struct, rename="camel"):
 
 
 def parse(received: Received) -> Parsed:
-    """Return the rows of an answer as `statements`. Raises ParseError."""
+    """Parse an answer: its rows are the `statements` of the result. Raises ParseError."""
     for url, read in _READERS.items():
         if received.canonical_url.startswith(url):
             return read(received)

@@ -1,4 +1,4 @@
-"""Gemini's WebSocket API (wss://ws.gemini.com): how it is spoken to, and what its frames say.
+"""Gemini's WebSocket API (wss://ws.gemini.com): subscriptions, and the decoding of its frames.
 
 https://developer.gemini.com/websocket/introduction.md, streams.md, message-format.md and its AsyncAPI
 specification, version 0.10.7 (read September 2026). Depth is unproven: no recording of spot stands behind it,
@@ -98,7 +98,7 @@ _TICKERS = msgspec.json.Decoder(_Ticker)
 
 
 def decode(payload: bytes, received_at: int) -> Decoded:  # noqa: ARG001  (every frame has the venue's time)
-    """Return what a frame says. Raises ParseError, also for a request that the venue refused."""
+    """Decode a frame; received_at: ns. Raises ParseError, also where it refuses a subscription."""
     try:
         frame = _FRAME.decode(payload)
         if frame.status not in (None, _OK):
@@ -137,12 +137,12 @@ def _quote(sent: _Ticker) -> QuoteMessage:
 
 
 def subscribe(markets: Sequence[str]) -> list[str]:
-    """Return a text for each market: one unknown name has the venue refuse all of a text."""
+    """Return the texts to send, one for each market: the venue refuses a text with any unknown name."""
     return [_text("subscribe", market, (_DEPTH, _TRADE, _TICKER)) for market in markets]
 
 
 def unsubscribe(markets: Sequence[str]) -> list[str]:
-    """Return a text for each market."""
+    """Return the texts to send, one for each market."""
     return [_text("unsubscribe", market, (_DEPTH, _TRADE, _TICKER)) for market in markets]
 
 

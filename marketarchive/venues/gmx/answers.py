@@ -27,10 +27,10 @@ class Complaints(msgspec.Struct):
 
 
 def judge(answered: Answered) -> Failure | None:
-    """Return what is wrong with an answer, with the venue's words; None when it is one to parse.
+    """Return the failure that an answer states, with the venue's message; None when it can be parsed.
 
     GraphQL says with status 200 and `errors` that it failed. The API fails now and then with 500 at a
-    request that is right, so it is asked again.
+    request that is right, so it is retried.
     """
     failure = judge_status(answered)
     if failure is None and not (answered.query.url == SQUID and answered.status == 200):

@@ -52,7 +52,7 @@ def rates(series: Series, requested: Range) -> Query:
 
 
 def candles(series: Series, requested: Range) -> Query:
-    """Return the request for as many candles of the oracle's price as reach back to the range."""
+    """Return the request for candles of the oracle's price that reach back to the range's beginning."""
     count = (series.now - requested.first) // (series.step_s * 1000) + 2
     return Query(
         endpoints.CANDLES,
@@ -76,5 +76,5 @@ def interest(series: Series, requested: Range) -> Query:
 
 
 def live(contracts: Collection[Series]) -> Sequence[Query]:  # noqa: ARG001  (the same of all)
-    """Return what tells of rates and open interest of all pools now."""
+    """Return the requests for present rates and open interest of all pools."""
     return [Query(endpoints.MARKETS_NOW), Query(endpoints.INTEREST_NOW)]

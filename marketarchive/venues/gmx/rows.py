@@ -1,8 +1,8 @@
 """Rows of tables from answers of GMX.
 
 Shapes: GMX's front end and SDK (gmx-interface, 2026-08-20); markets and tickers: recorded answers of
-2026-07-06. The others nobody has recorded, so each is held against an identity, and is not taken where that
-fails: net rate = funding and borrowing, which also tells who pays; open interest in tokens against that in
+2026-07-06. Of the others no recording exists, so each is checked against an identity, and left out where that
+fails: net rate = funding and borrowing, which also shows who pays; open interest in tokens against that in
 dollars; the newest candle against the ticker.
 
 Whole numbers are fixed point: factors and dollars of 10**30, amounts of 10**decimals of the token, prices
@@ -89,7 +89,7 @@ class SentMarkets(msgspec.Struct):
 
 
 class SentRates(msgspec.Struct, rename="camel"):
-    """Rates of both sides."""
+    """Rates of both sides as the API sends them, fixed point of 10**30."""
 
     funding_rate_long: Whole
     funding_rate_short: Whole
@@ -158,12 +158,12 @@ class SentInterestNow(msgspec.Struct, rename="camel"):
 
 
 def parse(received: Received) -> Parsed:
-    """Return the rows of an answer as `statements`. Raises ParseError."""
+    """Parse an answer: its rows are the `statements` of the result. Raises ParseError."""
     return read_by(_READERS, received)
 
 
 class GmxRows(PerpRows):
-    """Makes rows of all answers; those of candles only where the tickers of the run show their unit."""
+    """Maker of rows from all answers; from candles only where the tickers of the run show their unit."""
 
     def __init__(self) -> None:
         super().__init__(parse)
@@ -205,7 +205,7 @@ def prices(received: Received) -> dict[str, Decimal]:
 
 
 def dollars(price: Decimal, decimals: int) -> Decimal:
-    """Return what a token costs, of a price of 10**(30 - decimals)."""
+    """Return a token's price in dollars, from fixed point of 10**(30 - decimals)."""
     return times(price, Decimal(1).scaleb(decimals - 30))
 
 
@@ -213,10 +213,10 @@ def dollars(price: Decimal, decimals: int) -> Decimal:
 
 
 def frame_of(sent: Iterable[SentRates]) -> Frame | None:
-    """Return which sign means what.
+    """Return the meaning of the rates' sign, derived from the identity of net, funding and borrowing.
 
     Net = funding + borrowing where positive is paid, else funding - borrowing. None where nothing is
-    borrowed, so that nothing shows it, or where neither is always so.
+    borrowed, so that no row shows it, or where neither identity holds throughout.
     """
     is_cost = is_receipt = True
     for each in sent:

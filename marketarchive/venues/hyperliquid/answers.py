@@ -11,10 +11,10 @@ WAIT_S = 10.0
 
 
 def judge(answered: Answered) -> Failure | None:
-    """Return what is wrong with an answer, with the venue's words; None when it is one to parse.
+    """Return the failure that an answer states, with the venue's message; None when it can be parsed.
 
-    422 is a body that it cannot read. 500 with the body `null` is what a coin gets that it does not know
-    (issue 32 of the official SDK), but faults of the server may look so too: it is tried again.
+    422 is a body that the venue cannot parse. 500 with the body `null` answers a request for an unknown coin
+    (issue 32 of the official SDK), but failures of the server may look so too: it is retried.
     """
     failure = judge_status(answered)
     if failure is None:

@@ -1,6 +1,6 @@
 """Public endpoint of Hyperliquid's perpetuals, which needs no key, and its limit.
 
-One route for everything: POST /info, and `type` in the body says what is asked for. Weights: its documents,
+One route for everything: POST /info, and `type` in the body names the request. Weights: its documents,
 page of 2026-04-28; shapes: recordings of the official SDK (2023-07) and live answers of 2026-09.
 """
 
@@ -11,7 +11,7 @@ from marketarchive.venues.endpoint import Endpoint, Limit
 INFO = "https://api.hyperliquid.xyz/info"
 
 WEIGHT = Limit("hyperliquid/weight", 1200, window_s=60.0, unit="weights")
-"""Per address, of all that is asked for over REST."""
+"""Per address, for all REST requests together (documents, 2026-04-28)."""
 
 
 def _endpoint(name: str) -> Endpoint:

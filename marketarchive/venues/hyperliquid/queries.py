@@ -48,7 +48,7 @@ def funding_rates(series: Series, wanted: Range) -> Query:
 def candles(series: Series, wanted: Range) -> Query:
     """Return the request for candles of trades, oldest first.
 
-    One that holds `startTime` is served although it opens before, so whole steps are asked for: else each
+    One that holds `startTime` is served although it opens before, so whole steps are requested: else each
     page would begin with the last candle of the page before.
     """
     step = series.step_s * 1000
@@ -62,13 +62,13 @@ def candles(series: Series, wanted: Range) -> Query:
 
 
 def live(contracts: Collection[Series]) -> Sequence[Query]:
-    """Return what tells of the present: one request, whatever is chosen."""
+    """Return the request for present prices, funding and open interest: one for all contracts."""
     del contracts
     return [present()]
 
 
 def kept_s(step_s: int) -> float:
-    """Return how many seconds back candles of a step are served."""
+    """Return how many seconds of the past the venue serves candles of `step_s` seconds for."""
     return float(KEPT_CANDLES * step_s)
 
 

@@ -92,7 +92,7 @@ class SentAsset(msgspec.Struct, array_like=True):
 
 
 def parse(received: Received) -> Parsed:
-    """Return the rows of an answer as `statements`. Raises ParseError."""
+    """Parse an answer: its rows are the `statements` of the result. Raises ParseError."""
     try:
         requested = msgspec.json.decode(received.body or b"", type=SentRequest)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

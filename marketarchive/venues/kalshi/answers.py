@@ -16,10 +16,10 @@ def is_needing_key(status: int) -> bool:
 
 
 def judge(answered: Answered) -> Failure | None:
-    """Return what is wrong with an answer, with the venue's words; None when it is one to parse.
+    """Return the failure that an answer states, with the venue's message; None when it can be parsed.
 
     A 401 of a public route says that it needs a key by now, which this program does not have: it is not the
-    refusal of an address, so the other routes are not left alone for it. A 429 never carries Retry-After
+    refusal of an address, so the other routes are still requested. A 429 never carries Retry-After
     (rate_limits, 2026-08-22): the usual backoff holds.
     """
     failure = judge_status(answered)

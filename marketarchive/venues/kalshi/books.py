@@ -39,12 +39,12 @@ class Book:
 
     @property
     def bids(self) -> list[Level]:
-        """Return what is bid for YES, best first."""
+        """Return the bids for YES, best first."""
         return list(reversed(self.yes))
 
     @property
     def asks(self) -> list[Level]:
-        """Return what YES is offered at, best first: 1 - the bids for NO, exactly."""
+        """Return the asks of YES, best first: 1 - the bids for NO, exactly."""
         return [(1 - price, size) for price, size in reversed(self.no)]
 
     @property

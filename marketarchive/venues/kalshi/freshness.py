@@ -1,4 +1,8 @@
-"""Age of the state in an answer, where a cache may stand in between."""
+"""Age of the state in an answer, where a cache may stand in between.
+
+Public answers had `Cache-Control: public, max-age=15` (clients' observations, August 2026): a poll within 15
+s may get the same copy again, whose age the header `Age` states.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +27,7 @@ class Freshness:
         self._since: dict[str, tuple[State, int]] = {}
 
     def age(self, state: State, at_ns: int, headers: Mapping[str, str]) -> tuple[float, AgeSource]:
-        """Return the greatest age that a state may have, in seconds, and what says so.
+        """Return (greatest age that a state may have, in seconds; source of that bound).
 
         at_ns: its receipt, on a clock that no step moves. A cache states the age of its copy. Without a
         statement a state that is as it was may be quiet or a copy: it is as old as its first receipt.

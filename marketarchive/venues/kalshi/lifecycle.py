@@ -1,6 +1,6 @@
 """Events that the channel `market_lifecycle_v2` reports of markets, as items for the market master.
 
-AsyncAPI 2.0.0 (2026-08-22); two frames of production (2026-07-19). No filter is possible: it speaks of every
+AsyncAPI 2.0.0 (2026-08-22); two frames of production (2026-07-19). No filter is possible: it reports every
 market of the exchange but combinations.
 
     {"type":"market_lifecycle_v2","sid":1,"seq":279597,"msg":{"market_ticker","event_type":"determined",
@@ -54,7 +54,7 @@ class SentMetadata(msgspec.Struct, frozen=True, gc=False):
 
 
 class SentLifecycle(msgspec.Struct, frozen=True, gc=False):
-    """`msg` of a frame; which keys are there hangs on `event_type`."""
+    """`msg` of a frame; which keys it has depends on `event_type`."""
 
     market_ticker: str
     event_type: str
@@ -71,10 +71,10 @@ class SentLifecycle(msgspec.Struct, frozen=True, gc=False):
 
 
 def item_of(event: MarketEvent, origin: Mapping[str, Any]) -> Market | Resolution | None:
-    """Return what an event says of its market, None where the master has no word for it.
+    """Return an event as an item of its market, None where the master has no state for it.
 
-    Only of the series of rounds that this project knows: the channel speaks of tens of thousands of other
-    markets a day, which `kalshi_markets` lists for whoever wants them. origin: the fields of every item, as
+    Only of the series of rounds that this project knows: the channel reports tens of thousands of other
+    markets a day, which `kalshi_markets` lists. origin: the fields of every item, as
     `Received.origin` gives them. Raises ParseError, ValidationError.
     """
     if series_of(event.market) not in rounds_series():

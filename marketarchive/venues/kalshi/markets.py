@@ -268,7 +268,7 @@ def _status(row: wire.SentMarket, *, is_decided: bool) -> Status:
 
 
 def _closed_at(status: Status, end_at: datetime | None, received_at: int) -> datetime | None:
-    """Return when trading ended; None of a market settled early whose stated close still lies ahead."""
+    """Return the end of trading (ns); None for a market settled early whose stated close is still ahead."""
     if end_at is None or status not in ("closed", "resolved"):
         return None
     return end_at if from_datetime(end_at) <= received_at else None
@@ -298,7 +298,7 @@ def result_of(
 
 
 def _rule(row: wire.SentMarket) -> str | None:
-    """Return what the market settles on, where its rules name an index and its mean."""
+    """Return the settlement source that the market's rules name, an index and its mean; None for others."""
     found = _MEAN.search(row.rules_primary or "")
     return None if found is None else f"cf benchmarks {found[1].lower()} mean 60s"
 

@@ -31,7 +31,7 @@ _ROUTES: list[tuple[re.Pattern[str], Callable[[Received], Parsed]]] = [
 
 
 def parse(received: Received) -> Parsed:
-    """Return what a message with status 200 says, or a frame of a market's life cycle.
+    """Parse an answer with status 200, or a frame of the lifecycle channel.
 
     One bad row is one entry of `errors`; a document that is not what its route promises, or that no function
     here reads, raises ParseError.
@@ -46,7 +46,10 @@ def parse(received: Received) -> Parsed:
 
 
 def parse_frame(received: Received) -> Parsed:
-    """Return what a frame says for the market master: nothing but of life cycles. Raises ParseError."""
+    """Parse a frame into items for the market master: only the lifecycle channel has any.
+
+    Raises ParseError.
+    """
     parsed = Parsed()
     for message in socket.decode(received.payload, received.received_at).messages:
         if isinstance(message, MarketEvent):

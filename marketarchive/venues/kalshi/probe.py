@@ -140,7 +140,7 @@ def _book(exchange: Exchange, findings: Findings) -> str:
 
 def _batch(exchange: Exchange, findings: Findings) -> str:
     if is_needing_key(exchange.status or 0):
-        return "needs a key by now: books are asked for singly"
+        return "needs a key by now: books are requested one by one"
     return parses(exchange, findings)
 
 
@@ -150,7 +150,7 @@ def _age(exchange: Exchange) -> str:
 
 
 def _socket(findings: Findings) -> Listen:
-    """Return what is asked of the socket with the user's key. Raises NotRequestedError without one."""
+    """Return the check of the socket, signed with the user's key. Raises NotRequestedError without one."""
     if findings.setting(ENVIRONMENT) not in ("", PROD):
         raise NotRequestedError(f"{ENVIRONMENT} is not {PROD}, which is asked here")
     try:

@@ -176,7 +176,8 @@ def ended_lists(since_ns: int) -> list[Query]:
 def next_page(query: Query, parsed: Parsed) -> Query | None:
     """Return the page after an answer to `query`, None after the last.
 
-    The cursor alone tells: a page may be empty and not be the last. It holds no filters, they are sent again.
+    Only the cursor shows it: a page may be empty and not be the last. It holds no filters, they are sent
+    again.
     """
     if parsed.next_cursor is None or query.endpoint not in _PAGED:
         return None

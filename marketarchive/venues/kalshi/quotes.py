@@ -20,7 +20,7 @@ AgeSource = Literal["header", "unchanged", "new"]
 
 
 class KalshiQuote(TickRow):
-    """Best prices of a market at one due tick; values are None when is_observed is 0, and of an empty side.
+    """Best prices of a market at one tick; values are None when is_observed is 0, and of an empty side.
 
     An offer of one side is 1 minus the bid for the other, and has its size. seq is 0 when nothing arrived.
     """

@@ -99,7 +99,7 @@ class KalshiSession(ExchangeSession):
         return updates
 
     def _ordered(self, updates: Sequence[Update], latest: int) -> list[Update]:
-        """Return what good frames of other subscriptions say of the life cycle, once a second."""
+        """Add a proof of the lifecycle channel, once a second, from good frames of other subscriptions."""
         for update in updates:
             is_good = update.integrity == "ok" and update.key != LIFECYCLE
             if is_good and self._ordered_at + SECOND <= update.at <= latest:
@@ -113,7 +113,10 @@ class KalshiSession(ExchangeSession):
         return str(self._sids.get(LIFECYCLE, ""))
 
     def _updates(self, one: Applied, received_at: int, seq: int) -> Iterator[Update]:
-        """Return those of a message; one of a market's life cycle is of that key, whatever its market."""
+        """Return the updates of a message.
+
+        One of the lifecycle channel is of that channel's key, whatever its market.
+        """
         event = one.message
         if isinstance(event, MarketEvent):
             known, group = one.is_known, self._lifecycle
@@ -127,7 +130,7 @@ class KalshiSession(ExchangeSession):
             yield from super()._updates(one, received_at, seq)
 
     def _refused(self, refusal: RefusedError) -> list[Update]:
-        """Return what a refusal means: an index or the life cycle ends, all else may be subscribed later."""
+        """Return the updates of a refusal: an index or the lifecycle channel ends, others may return."""
         damage = Update("", "damage", refusal.at, value=refusal)
         if refusal.code in TERMINAL:
             return [Update("", "renew", refusal.at), damage]
@@ -137,7 +140,7 @@ class KalshiSession(ExchangeSession):
         return [damage]
 
     def concerned(self, payload: bytes) -> Sequence[str] | None:
-        """Return the keys of a command that was refused; those that ask for nothing new concern none."""
+        """Return the keys of a refused command; a command that subscribes nothing new concerns none."""
         try:
             WIRE.decode(payload, 0)
         except RefusedError as refusal:

@@ -46,7 +46,7 @@ class RoundTerms(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def terms_of(row: wire.SentMarket, rule: str | None) -> RoundTerms:
-    """Return what a market's row says of its settlement. Raises ParseError."""
+    """Return the settlement terms that a market's row states. Raises ParseError."""
     end = wire.time(row.close_time, "close_time", "Market")
     if end is None:
         raise ParseError("Market", f"{row.ticker}: close_time={row.close_time!r}", ("close_time",))

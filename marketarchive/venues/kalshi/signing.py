@@ -38,7 +38,7 @@ PrivateKey: TypeAlias = RSAPrivateKey | Ed25519PrivateKey
 
 @dataclass(frozen=True)
 class Signer:
-    """Signs with one key; its repr shows nothing of it."""
+    """Signer of requests with one API key; its repr does not show the key."""
 
     key_id: str = field(repr=False)
     key: PrivateKey = field(repr=False)
@@ -77,7 +77,7 @@ def signed_channel(signer: Signer, environment: str) -> SignedChannel:
 
 
 def load_signer(key_id: str, key_path: str) -> Signer:
-    """Return what signs with the key in a file. Raises ConfigurationError, which names no key and no id."""
+    """Return a signer with the key in a file. Raises ConfigurationError, which names no key and no id."""
     if not key_id or not key_path:
         missing = [name for name, value in ((KEY_ID, key_id), (KEY_PATH, key_path)) if not value]
         verb = "is" if len(missing) == 1 else "are"

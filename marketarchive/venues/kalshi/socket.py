@@ -1,4 +1,4 @@
-"""Kalshi's WebSocket API v2: how it is spoken to, and what its frames say.
+"""Kalshi's WebSocket API v2: commands, and the decoding of its frames.
 
 https://docs.kalshi.com/websockets and its AsyncAPI 2.0.0 (2026-08-22), changelog up to 2026-10-09. Every
 connection is signed, also for public channels. A subscription to a channel has an id on its connection,
@@ -180,7 +180,7 @@ _LISTED = msgspec.json.Decoder(list[Subscribed])
 
 
 def decode(payload: bytes, received_at: int) -> Decoded:
-    """Return what a frame says. Raises ParseError, of an error frame `RefusedError`."""
+    """Decode a frame; received_at: ns. Raises ParseError, `RefusedError` for an error frame."""
     try:
         frame = _FRAME.decode(payload)
         at = 0 if frame.sending_ts_ms is None else from_ms(frame.sending_ts_ms)
@@ -384,7 +384,7 @@ def _command(number: int, name: str, params: dict[str, Any]) -> str:
 
 
 def _needs_sid(keys: Sequence[str]) -> list[str]:  # noqa: ARG001  (a wire format's interface)
-    """Return nothing: what is done about a subscription names its sid, which `KalshiSession` knows."""
+    """Return no texts: commands about a subscription name its sid, which `KalshiSession` knows."""
     return []
 
 

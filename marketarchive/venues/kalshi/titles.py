@@ -1,9 +1,9 @@
 """Questions of Kalshi's markets: the title, completed by what a yes means.
 
 Markets of one event may share their title: each strike of KXBTCD-26AUG1717 is "Bitcoin price on Aug 17,
-2026?", and only `yes_sub_title` ("$72,750 or above") tells them apart (real rows of 2026-08-17). A title that
-names every outcome ("Tampa Bay at Dallas") contains the sub-titles of all its markets, so that a sub-title is
-put behind the title whether or not it occurs there.
+2026?", and only `yes_sub_title` ("$72,750 or above") distinguishes them (real rows of 2026-08-17). A title
+that names every outcome ("Tampa Bay at Dallas") contains the sub-titles of all its markets, so that a
+sub-title is put behind the title whether or not it occurs there.
 """
 
 from __future__ import annotations

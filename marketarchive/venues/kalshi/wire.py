@@ -1,7 +1,7 @@
 """Kalshi's answers as they stand in JSON, of today's form and of the one before 2026-03-12.
 
 Today prices are texts of dollars (`*_dollars`), counts texts with two decimals (`*_fp`); before, whole cents
-and whole contracts stood beside or instead of them. A key that is not known is left alone; enums are open
+and whole contracts stood beside or instead of them. A key that is not known is ignored; enums are open
 texts; one that is absent may be null.
 """
 
@@ -186,7 +186,7 @@ def decode(payload: bytes | msgspec.Raw, kind: type[T], item: str) -> T:
 
 
 def identity_of(row: msgspec.Raw) -> str:
-    """Return what tells a row from others of its page, as far as it can be read."""
+    """Return the identity of a row among those of its page, as far as it can be decoded."""
     try:
         found = msgspec.json.decode(row, type=_Identity)
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -215,7 +215,7 @@ def time(text: str | None, field: str, item: str) -> datetime | None:
 
 
 def dollars(dollars: Decimal | None, cents: Decimal | None) -> Decimal | None:
-    """Return a price in dollars from either form, exactly."""
+    """Return a price in dollars, exactly, from the form that a row has; None where it has neither."""
     return dollars if dollars is not None else None if cents is None else cents / CENTS
 
 
@@ -225,7 +225,7 @@ def plain(value: Decimal) -> str:
 
 
 def error_text(payload: bytes) -> str:
-    """Return what an error body says, in one line; "" where it says nothing that is known.
+    """Return the message of an error body in one line; "" where its form is not known.
 
     Seen on the wire: {"error": {"code", "message", "details"?}}, {"code", "message", "details"},
     {"msg": ...}, {"error": "too many requests"} (June to August 2026).

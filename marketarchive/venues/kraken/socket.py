@@ -1,4 +1,4 @@
-"""Kraken's WebSocket API v2: how it is spoken to, and what its frames say.
+"""Kraken's WebSocket API v2: subscriptions, and the decoding of its frames.
 
 https://docs.kraken.com/api/docs/websocket-v2/book (November 2026). Numbers are sent as JSON numbers whose
 text counts: 0.00200000 keeps its zeros in the checksum.
@@ -30,15 +30,15 @@ from marketarchive.venues.market_messages import (
 )
 
 DEPTH = 100
-"""Levels a side that are subscribed: 10, 25, 100, 500 or 1000 are to be had."""
+"""Levels a side that are subscribed: 10, 25, 100, 500 or 1000 are offered (page "book", November 2026)."""
 CHECKED = 10
-"""Levels a side that the checksum covers, whatever the depth."""
+"""Levels a side that the checksum covers at any depth (guide spot-ws-book-v2, November 2026)."""
 SOCKET = Endpoint(
     "socket",
     "wss://ws.kraken.com/v2",
     Limit(
         "kraken/socket", 150, window_s=600.0, unit="connections"
-    ),  # "about 150 in 10 minutes", support pages
+    ),  # "about 150 in 10 minutes", support pages (2026)
 )
 CHANNEL = Channel(
     SOCKET,
@@ -103,7 +103,7 @@ _TICKERS = msgspec.json.Decoder(list[_Ticker])
 
 
 def decode(payload: bytes, received_at: int) -> Decoded:
-    """Return what a frame says. Raises ParseError, also for a request that the venue refused."""
+    """Decode a frame; received_at: ns. Raises ParseError, also where it refuses a subscription."""
     try:
         frame = _FRAME.decode(payload)
         if not frame.success or frame.error is not None:
@@ -162,12 +162,12 @@ def _quote(sent: _Ticker, received_at: int) -> QuoteMessage:
 
 
 def subscribe(markets: Sequence[str]) -> list[str]:
-    """Return a text for each channel."""
+    """Return the texts to send, one for each channel."""
     return [_text("subscribe", channel, markets) for channel in _SUBSCRIBED]
 
 
 def unsubscribe(markets: Sequence[str]) -> list[str]:
-    """Return a text for each channel; none where there is no market."""
+    """Return the texts to send, one for each channel; none where `markets` is empty."""
     return [_text("unsubscribe", _named(channel), markets) for channel in _SUBSCRIBED if markets]
 
 

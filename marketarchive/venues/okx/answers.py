@@ -26,7 +26,7 @@ class OkxEnvelope(msgspec.Struct):
 
 
 def judge(answered: Answered) -> Failure | None:
-    """Return what is wrong with an answer, with the venue's words; None when it is one to parse.
+    """Return the failure that an answer states, with the venue's message; None when it can be parsed.
 
     A file that is not in the archive is 404.
     """
@@ -52,7 +52,7 @@ def judge(answered: Answered) -> Failure | None:
 
 
 def envelope_of(payload: bytes) -> OkxEnvelope | None:
-    """Return what an answer says of itself, None where it is not the venue's own."""
+    """Decode code and message of an answer, None where it is not the venue's own."""
     try:
         return msgspec.json.decode(payload, type=OkxEnvelope)
     except (msgspec.DecodeError, UnicodeDecodeError):

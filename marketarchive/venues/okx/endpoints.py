@@ -11,7 +11,7 @@ from marketarchive.venues.endpoint import Endpoint, Limit
 BASE = "https://www.okx.com/api/v5"
 ARCHIVE = "https://static.okx.com/cdn/okex/traderecords"
 FILES = Limit("okx/files", 20, window_s=10.0)
-"""Nothing says how often files may be requested."""
+"""No limit of files is documented (2026-07-28): the figure is ours."""
 
 
 def _endpoint(name: str, path: str, requests: int) -> Endpoint:

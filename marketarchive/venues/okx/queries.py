@@ -78,7 +78,7 @@ def candles(series: Series, requested: Range) -> Query:
 
 
 def open_interest_history(series: Series, requested: Range) -> Query:
-    """Return the request for open interest; both bounds exclude themselves."""
+    """Return the request for past open interest; the venue excludes both bounds of the range."""
     times = {"begin": str(requested.first - 1), "end": str(requested.last + 1)}
     chosen = {"instId": series.market, "period": BARS[series.step_s], **times}
     return Query(endpoints.OPEN_INTEREST_HISTORY, {**chosen, "limit": str(OPEN_INTEREST_PAGE)})
@@ -90,7 +90,7 @@ def loans() -> Query:
 
 
 def live(contracts: Collection[Series]) -> Sequence[Query]:
-    """Return what tells of prices, expected funding and open interest now."""
+    """Return the requests for present prices, expected funding and open interest."""
     return [
         query
         for each in contracts

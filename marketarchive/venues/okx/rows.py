@@ -149,7 +149,7 @@ class SentQuota(msgspec.Struct, rename="camel"):
 
 
 def parse(received: Received) -> Parsed:
-    """Return the rows of an answer as `statements`. Raises ParseError."""
+    """Parse an answer: its rows are the `statements` of the result. Raises ParseError."""
     if received.canonical_url.startswith(endpoints.ARCHIVE):
         return _funding_file(received)
     return read_by(_READERS, received)

@@ -23,7 +23,7 @@ from marketarchive.nesting import MAX_NESTING, is_shallow
 from marketarchive.venues.book import price_of
 from marketarchive.venues.polymarket import wire
 
-# what /book says of an unknown, a malformed and a closed token alike (404)
+# what /book answers for an unknown, a malformed and a closed token alike: 404 (study of 2026-08-10)
 NO_ORDERBOOK = "No orderbook exists for the requested token id"
 
 
@@ -114,7 +114,7 @@ def decode_book(payload: Any) -> ClobBook:
 
 
 def book_of(sent: SentBook) -> ClobBook:
-    """Return what was sent as a `ClobBook`, prices and sizes unchecked. Raises ParseError."""
+    """Convert a decoded body to a `ClobBook`, prices and sizes unchecked. Raises ParseError."""
     if not (sent.timestamp.isascii() and sent.timestamp.isdigit() and len(sent.timestamp) <= 18):
         raise ParseError("Book", f"timestamp={sent.timestamp!r} is not milliseconds", ("timestamp",))
     return ClobBook(
@@ -302,7 +302,7 @@ def verify_text(payload: bytes | msgspec.Raw) -> tuple[Verdict, str]:
     """Verify a book as received, whatever its prices; most are settled without decoding.
 
     Where the very bytes, with the hash left empty, give the hash, they are what the venue hashed; the recipe
-    is told by the last key. Everything else is decoded. Raises ParseError.
+    shows in the last key. Everything else is decoded. Raises ParseError.
     """
     text = bytes(payload)
     head, mark, rest = text.partition(_HASH)

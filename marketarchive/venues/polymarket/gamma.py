@@ -28,7 +28,7 @@ PLATFORM = "polymarket"
 RESOLUTION_SOURCE = "polymarket gamma outcomePrices"
 METADATA_SOURCE = "polymarket eventMetadata"
 
-# a condition id has 32 bytes, one of a protocol v2 market 31; v2 is also seen padded with a zero byte
+# a condition id has 32 bytes, one of a protocol v2 market 31 (SDK, 2026-09), or padded with a zero byte
 _CONDITION = re.compile(r"0x(?:[0-9a-fA-F]{64}|[0-9a-fA-F]{62})")
 
 _STATES: dict[str, ResolutionState] = {
@@ -37,7 +37,7 @@ _STATES: dict[str, ResolutionState] = {
     "resolved": "final",
     "settled": "final",
 }
-"""States of the oracle; `requested` is none yet."""
+"""States of the oracle (official TypeScript SDK, 2026-09); `requested` is none yet."""
 
 # tags that are categories; an event carries them among many others, in no order
 _CATEGORIES = (
@@ -135,7 +135,7 @@ def _cursor(document: Any) -> str | None:
 
 
 def _row_id(row: Any) -> str:
-    """Return what distinguishes this row on its page, as far as it can be read."""
+    """Return the identity of a row on its page, as far as it can be decoded."""
     if isinstance(row, dict):
         for field in ("id", "conditionId", "slug"):
             if row.get(field):
@@ -336,7 +336,7 @@ def _state(row: Mapping[str, Any], *, is_decided: bool) -> ResolutionState | Non
 
 
 def _determined_at(row: Mapping[str, Any]) -> datetime | None:
-    """Return when the oracle had settled on the outcome; None of old rows' free text."""
+    """Return the time (ns) at which the oracle settled the outcome; None for the free text of old rows."""
     try:
         return wire.time(row, "umaEndDate")
     except ParseError:

@@ -1,4 +1,4 @@
-"""Books kept up to date from the market channel, each change proven by the hash that comes with it.
+"""Books of the market channel: snapshots and deltas, each delta proven by the hash that comes with it.
 
 The hash of a change is that of the token's whole book after it, at the event's timestamp. It also covers
 values that the socket does not send: the last trade price that the server knows (searched on its grid), the
@@ -33,9 +33,9 @@ from marketarchive.venues.polymarket.market_channel import (
 from marketarchive.venues.resync import DeltaBuffer
 
 TICKS = ("0.01", "0.001", "0.1", "0.005", "0.0025", "0.0001")
-"""Tick sizes that the venue has used, the likelier first."""
+"""Tick sizes of the venue, the likelier first; 0.005 and 0.0025 since 2026-07-02 (docs, changelog)."""
 KEPT_CHANGES = 256
-"""Changes kept per token: to know a resent one, and to replay them on a whole book that was asked for."""
+"""Deltas kept per token: to recognise a resent one, and to replay them on a REST snapshot."""
 SEARCHES = 4
 """A book that has failed this often in a row is searched for unsent values only at every 32nd check."""
 
@@ -191,7 +191,7 @@ class ProvenBook:
 
     @property
     def is_crossed(self) -> bool:
-        """Return whether it is crossed, which happens only after a missed delta.
+        """Return whether the book is crossed, which happens only after a missed delta.
 
         `parse_book` refuses such a payload.
         """
@@ -236,7 +236,7 @@ class ProvenBook:
         return self.verdict
 
     def replay(self, book: ClobBook) -> Verdict | None:
-        """Start again from a whole book older than the last change, and repeat the changes after it.
+        """Load a snapshot older than the last delta, and replay the deltas after it.
 
         None, and nothing is done, when changes after it may be unknown here.
         """
@@ -248,10 +248,10 @@ class ProvenBook:
         if not is_newer or not kept.covers(book.timestamp_ms):
             return None
         self.load(book)
-        return self.repeat(kept)
+        return self.replay_deltas(kept)
 
-    def repeat(self, kept: DeltaBuffer[PriceChange]) -> Verdict:
-        """Take those changes of `kept`, told before the base came, that are newer than it."""
+    def replay_deltas(self, kept: DeltaBuffer[PriceChange]) -> Verdict:
+        """Replay those deltas of `kept`, received before the base, that are newer than it."""
         deltas = list(kept)
         held = [place for place, (_, change) in enumerate(deltas) if change.hash and change.hash == self.hash]
         start = held[-1] + 1 if held else 0
@@ -454,7 +454,7 @@ class ChannelBooks:
         self._markets: dict[str, _Market] = {}
         self._early: dict[str, DeltaBuffer[PriceChange]] = {}  # by token without a book
 
-    def take(
+    def apply(
         self, payload: bytes, *, verify: bool = True, latest_ms: int | None = None
     ) -> list[AppliedEvent]:
         """Apply one frame. One entry per book, per element of price_changes, per other event, in order.
@@ -484,11 +484,11 @@ class ChannelBooks:
                 )
         return taken
 
-    def rebase(self, book: ClobBook) -> Verdict:
-        """Start a token again from a whole book that came another way, like a REST answer.
+    def load_snapshot(self, book: ClobBook) -> Verdict:
+        """Load a snapshot that was received another way, like a REST snapshot.
 
-        Changes told since it was made are repeated on it. One that is older than the book held is ignored
-        ("not_available") while the held one is proven, and any where not all changes since are known.
+        Newer deltas are replayed on it. It is ignored ("not_available") where it is older than a held book
+        that is proven, or where not all deltas since it are known.
         """
         return self._base(book, verify=True, is_next=False) or "not_available"
 
@@ -515,7 +515,7 @@ class ChannelBooks:
                 return None
             held = self.books[book.token] = ProvenBook(book, self._market(book.market), verify=verify)
             self._early.pop(book.token, None)
-            return held.repeat(early) if early else held.verdict
+            return held.replay_deltas(early) if early else held.verdict
         if book.timestamp_ms > held.timestamp_ms or (
             book.timestamp_ms == held.timestamp_ms and (is_next or book.hash == held.hash)
         ):

@@ -1,9 +1,9 @@
-"""The market channel of the order book's socket: what to say to it, and what its frames mean.
+"""The market channel of the order book's socket: the texts to send, and the decoding of its frames.
 
 wss://ws-subscriptions-clob.polymarket.com/ws/market: a text `PING` every 10 s is answered by `PONG`. A frame
 is one event or an array of events; the first after a subscription is an array with a book per token. All
-numbers are strings, nothing is numbered, nothing can be asked for again.
-https://docs.polymarket.com/api-reference/wss/market
+numbers are strings, nothing is numbered, nothing can be requested again.
+https://docs.polymarket.com/api-reference/wss/market (November 2026)
 """
 
 from __future__ import annotations
@@ -163,7 +163,7 @@ class Unknown:
 
 @dataclass(frozen=True, slots=True)
 class UnreadableEvent:
-    """An event without the shape that its type promises; its neighbours in the frame are not concerned."""
+    """An event without the shape of its type; the other events of the frame are still applied."""
 
     error: ParseError
 
@@ -212,8 +212,8 @@ _BROKEN = (msgspec.DecodeError, UnicodeDecodeError)
 def decode(payload: bytes) -> list[Event]:
     """Return the events of a frame; none for `PONG` and empty frames.
 
-    An event type that nothing here knows is `Unknown`, never an error. A bad event inside an array costs only
-    itself. Raises ParseError for what is no JSON, or a single object that is no event.
+    An unknown event type is `Unknown`, never an error. A bad event inside an array leaves the others intact.
+    Raises ParseError for what is no JSON, or a single object that is no event.
     """
     if payload in (b"PONG", b"", b"[]"):
         return []

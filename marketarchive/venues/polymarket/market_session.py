@@ -61,7 +61,7 @@ class MarketSession:
 
     def apply(self, received_at: int, seq: int, payload: bytes, *, latest: int, verify: bool) -> list[Update]:
         updates: list[Update] = []
-        for one in self.books.take(payload, verify=verify, latest_ms=to_ms(latest)):
+        for one in self.books.apply(payload, verify=verify, latest_ms=to_ms(latest)):
             event, token = one.event, one.token
             if token is None:
                 updates += self._of_none(received_at, event)
@@ -77,7 +77,7 @@ class MarketSession:
         return updates
 
     def _of_none(self, received_at: int, event: Event) -> list[Update]:
-        """Return what an event says that is not about one token."""
+        """Return the updates of an event that is not about one token."""
         if isinstance(event, UnreadableEvent):
             return [Update("", "damage", received_at, value=event.error)]
         if isinstance(event, MarketResolved):  # sent to every connection, whatever it subscribed to
@@ -131,7 +131,7 @@ class MarketSession:
     # ---- books -----------------------------------------------------------------------------------------
 
     def load(self, received_at: int, seq: int, snapshot: ClobBook) -> Update | None:
-        verdict = self.books.rebase(snapshot)
+        verdict = self.books.load_snapshot(snapshot)
         held = self.books.books.get(snapshot.token)
         if held is None or verdict == "not_available":
             return None

@@ -22,7 +22,7 @@ class PriceRows(RowMaker):
         try:
             return [_row(point) for point in rtds.decode(received.payload)]
         except RtdsRefused:
-            return []  # an error that the venue told is no price that was missed
+            return []  # an error that the venue sent is no missed price
         except ParseError as error:
             return [UnreadableRow("reference_prices", error, 0, NO_POINT)]
 
@@ -44,7 +44,7 @@ def _row(point: ReferencePoint) -> ReferencePricesRow:
 
 
 def _instrument(point: ReferencePoint) -> str | None:
-    """Return what the price is of, as every source of it is called: `chainlink:btc-usd-twap-60s`."""
+    """Return the instrument of a price, the same for all its sources: `chainlink:btc-usd-twap-60s`."""
     if point.topic == "crypto_prices":
         return f"binance:{point.symbol.lower()}"
     spot = f"chainlink:{point.asset.lower()}-usd"

@@ -26,7 +26,7 @@ PROBE = Probe(
             "absent on the last."
         ),
         "rounds": (
-            "Slugs of 5m and 15m follow from the time and are asked for as such; rounds of 1h, 4h and 1d are "
+            "Slugs of 5m and 15m follow from the time and are requested by slug; rounds of 1h, 4h and 1d are "
             "listed by series, those that end within one duration from now."
         ),
         "filter": (
@@ -50,7 +50,7 @@ PROBE = Probe(
         "stream": (
             "The market channel, subscribed by both tokens of a market: a book per token first, then each "
             "changed level with the hash of the whole book after it, best prices with it; settlements as "
-            "last_trade_price. Nothing is numbered, nothing can be asked for again; PING every 10 s."
+            "last_trade_price. Nothing is numbered, nothing can be requested again; PING every 10 s."
         ),
         "reference": (
             "RTDS: one point per topic, symbol and second with the times of observation and publication, "

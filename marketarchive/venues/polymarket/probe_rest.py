@@ -153,7 +153,7 @@ def _tokens(findings: Findings) -> list[str]:
 def _many_books(exchange: Exchange, findings: Findings) -> str:
     found, tokens = findings.parse(exchange).books, _tokens(findings)
     if strange := [each.token for each in found if each.token not in tokens]:
-        raise unexpected(f"{len(strange)} books of tokens that were not asked for")
+        raise unexpected(f"{len(strange)} books of tokens that were not requested")
     if not found:
         raise unexpected(f"no book for any of {len(tokens)} tokens")
     right = sum(verify_book(each)[0] == "ok" for each in found)

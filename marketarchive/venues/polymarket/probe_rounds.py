@@ -1,4 +1,4 @@
-"""A probe's look for the rounds under way: one of every asset and duration, under the slug it should have."""
+"""A probe's check of the open rounds: one of every asset and duration, by its computed slug."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ def _is_found(asset: str, duration: str, exchange: Exchange, findings: Findings)
     if slug and exchange.status == 404:
         raise unexpected(f"{slug} is not listed")
     listed = [each for each in findings.parse(exchange).items if isinstance(each, Market)]
-    found = [each for each in listed if _is_under_way(each, to_seconds(findings.now_ns))]
+    found = [each for each in listed if _is_open(each, to_seconds(findings.now_ns))]
     if slug and (not found or [each.slug for each in listed] != [slug]):
-        raise unexpected(f"what is listed as {slug} is not that round, or not under way")
+        raise unexpected(f"the market listed as {slug} is not that round, or not open")
     if not found:
-        raise unexpected(f"none of the {len(listed)} rounds listed is under way")
+        raise unexpected(f"none of the {len(listed)} rounds listed is open")
     if of_slug(found[0].slug or "") != (asset, duration):
         raise unexpected(f"{found[0].slug} is not what slugs of {asset} {duration} were like")
     return f"{found[0].slug}, {found[0].status}, ends {found[0].end_at:%Y-%m-%dT%H:%M:%SZ}"
@@ -57,7 +57,7 @@ def _slug(asset: str, duration: str, now_ns: int) -> str:
     return slug_of(asset, duration, second - second % SECONDS[duration])
 
 
-def _is_under_way(market: Market, now_s: float) -> bool:
+def _is_open(market: Market, now_s: float) -> bool:
     if market.start_at is None or market.end_at is None:
         return False
     return market.start_at.timestamp() <= now_s < market.end_at.timestamp()

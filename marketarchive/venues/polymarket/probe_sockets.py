@@ -33,7 +33,7 @@ UPDATE_S = 5
 
 
 def _tokens(findings: Findings) -> tuple[str, ...]:
-    """Return those of the market that ends first and of the liveliest."""
+    """Return the tokens of the market that ends first and of the one with the most trading."""
     markets, token = [each.tokens or {} for each in active(findings)], liveliest(findings)
     chosen = markets[:1] + [each for each in markets[1:] if token in each.values()][:1]
     return tuple(dict.fromkeys(token for each in chosen for token in each.values()))
@@ -60,10 +60,10 @@ def _replay(capture: Exchange, findings: Findings) -> _Replay:
     replay, channel, tokens = _Replay(), ChannelBooks(), _tokens(findings)
     for base, _ in books(findings):  # they bring what the socket does not send, and the hash covers
         if base.token in tokens:
-            channel.rebase(base)
+            channel.load_snapshot(base)
     for message in capture.messages:
         try:
-            applied = channel.take(message[2])
+            applied = channel.apply(message[2])
         except ParseError as error:
             replay.unreadable.append(error)
             continue

@@ -35,7 +35,7 @@ class Quote(TickRow):
 
     asset: str | None
     market_id: str  # slug
-    condition_id: str | None  # null while the venue has not told it
+    condition_id: str | None  # null while the venue has not stated it
     up_bid: Number | None = None
     up_ask: Number | None = None
     down_bid: Number | None = None

@@ -1,8 +1,10 @@
 """The real-time data socket (RTDS): reference prices as the venue relays them.
 
-wss://ws-live-data.polymarket.com, a text `PING` every 5 s. An update brings one point, the answer to a
-subscription ("subscribe") the last minute or two of one symbol. The price topics are deprecated in favour of
-a socket that needs keys. https://docs.polymarket.com/developers/RTDS/RTDS-overview
+wss://ws-live-data.polymarket.com, a text `PING` every 5 s, which is answered by an empty text or not at all.
+Without it a stream fell silent after 228 s (observed 2026-08-23) or 360 s (2026-09-25), its socket still
+open. An update brings one point, the answer to a subscription ("subscribe") the last minute or two of one
+symbol. The price topics are deprecated in favour of a socket that needs keys (SDK changelog 0.11.0,
+2026-09-23). https://docs.polymarket.com/developers/RTDS/RTDS-overview (November 2026)
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ class Topic:
 
     @property
     def name(self) -> str:
-        """Return it in short: `binance`, `chainlink`, `chainlink twap30`."""
+        """Return the topic's short name: `binance`, `chainlink`, `chainlink twap30`."""
         return self.source if self.window_s is None else f"{self.source}{self.window_s}"
 
 

@@ -20,7 +20,7 @@ def key_of(point: ReferencePoint) -> str:
 
 
 def is_topic(key: str) -> bool:
-    """Return whether a key is subscribed by a text of its own."""
+    """Return whether a key is a topic, which is subscribed by a text of its own."""
     return ":" not in key
 
 
@@ -56,7 +56,7 @@ class RtdsSession:
         return updates
 
     def concerned(self, payload: bytes) -> Sequence[str] | None:  # noqa: ARG002
-        """Return nothing: seconds that a damaged message had are missing between its neighbours."""
+        """Return no keys: the seconds of a damaged message are missing between its neighbours anyway."""
         return ()
 
     def load(self, received_at: int, seq: int, snapshot: Any) -> Update | None:  # noqa: ARG002

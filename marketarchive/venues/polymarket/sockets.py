@@ -1,6 +1,6 @@
 """Polymarket's sockets as endpoints and channels.
 
-How often one may connect is not documented; the figure is ours.
+How often one may connect is not documented (docs.polymarket.com, November 2026); the figure is ours.
 """
 
 from __future__ import annotations

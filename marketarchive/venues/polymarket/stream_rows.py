@@ -76,7 +76,7 @@ class PolymarketStreamRows(RowMaker):
         frame = _FrameRows(received, rows, self._quotes)
         try:
             if self.verify:
-                frame.add_taken(self._books_of(received.connection).take(received.payload))
+                frame.add_applied(self._books_of(received.connection).apply(received.payload))
             else:
                 for index, event in enumerate(decode(received.payload), 1):
                     frame.add(event, index)
@@ -92,7 +92,7 @@ class PolymarketStreamRows(RowMaker):
         return [sent_row(received.payload, "state", 1, verify=self.verify)]
 
     def connect(self, line: ConnectionLine) -> None:
-        """Note since when each token was subscribed, and forget what no frame can follow any more."""
+        """Record the subscriptions of a connection line, and drop books that no frame can follow any more."""
         name = line.connection
         if line.event == "closed":
             self._closed.add(name)
@@ -137,10 +137,10 @@ class PolymarketStreamRows(RowMaker):
             except ParseError:
                 continue  # no changes can be applied to it
             for channel in channels:
-                if requested_at is None or self._has_listened(channel, book.token, requested_at):
-                    channel.rebase(book)
+                if requested_at is None or self._was_subscribed(channel, book.token, requested_at):
+                    channel.load_snapshot(book)
 
-    def _has_listened(self, channel: ChannelBooks, token: str, requested_at: int) -> bool:
+    def _was_subscribed(self, channel: ChannelBooks, token: str, requested_at: int) -> bool:
         if token in channel.books:
             return True
         name = next(name for name, each in self._books.items() if each is channel)
@@ -156,7 +156,7 @@ class _Quotes:
         self._texts: dict[tuple[str | None, str], _Top] = {}
 
     def begin(self, received_at: int) -> None:
-        """Note when a message came (wall ns)."""
+        """Begin a message received at `received_at` (wall ns)."""
         if received_at // DAY != self._day:
             self._day = received_at // DAY
             self._texts.clear()
@@ -182,8 +182,8 @@ class _FrameRows:
         self._connection = received.connection
         quotes.begin(received.received_at)
 
-    def add_taken(self, taken: Sequence[AppliedEvent]) -> None:
-        """Add what became of the frame's events."""
+    def add_applied(self, taken: Sequence[AppliedEvent]) -> None:
+        """Add the results of the frame's events."""
         place, count = 0, len(taken)
         while place < count:
             one = taken[place]
@@ -304,7 +304,7 @@ class _FrameRows:
     # ---- what is not quite an event --------------------------------------------------------------------
 
     def add_loose(self, error: ParseError, index: int) -> None:
-        """Add what can be read of an event that is not as its type promises."""
+        """Add the readable fields of an event that does not have its type's shape."""
         try:
             event = _element(self._received.payload, index)
         except ParseError:

@@ -1,4 +1,4 @@
-"""Rows of `trades` in answers of the Data API, as often as they were told."""
+"""Rows of `trades` in answers of the Data API, repeated as often as they were received."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class AnsweredTrades(RowMaker):
     """Maker of rows from the trades in responses of /trades and /v2/trades."""
 
     def rows(self, received: Received) -> list[TableRow]:
-        """Return a row for each trade, those that cannot be read among them."""
+        """Return a row for each trade; one that cannot be parsed is an `UnreadableRow`."""
         if received.canonical_url not in _ROUTES:
             return []
         source, key, names = _ROUTES[received.canonical_url]

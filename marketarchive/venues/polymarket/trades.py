@@ -3,7 +3,7 @@
     GET /v2/trades?condition=ID,...    {"data": [row, ...], "pagination": {"has_more", "next_cursor", ...}}
     GET /trades?market=ID&offset=0     [row, ...]; the offset is at most 10,000
 
-A row tells one settlement as its taker saw it, 5 to 10 s after it; its time is in whole seconds. No row has
+A row is one settlement from its taker's side, 5 to 10 s after it; its time is in whole seconds. No row has
 an id, and one transaction can settle several trades of a token: a trade is (transaction, token, running
 number).
 """

@@ -1,7 +1,7 @@
 """The crypto up/down series: which slugs belong to which asset and duration.
 
-Slugs as the venue wrote them in 2025 and 2026. Windows of 4h, 1h and 1d lie on a US Eastern grid:
-ask the venue for them by series, never compute them from UTC.
+Slugs as the venue wrote them from November 2025 to October 2026 (recorded rows of Gamma). Windows of 4h, 1h
+and 1d lie on a US Eastern grid: request them from the venue by series, never compute them from UTC.
 """
 
 from __future__ import annotations

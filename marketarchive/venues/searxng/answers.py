@@ -35,7 +35,7 @@ class ResultPage(msgspec.Struct, frozen=True):
 
 
 class PageResult(msgspec.Struct, frozen=True):
-    """One result, as far as it is read."""
+    """One search result: the fields that this project uses."""
 
     title: str | None = None
     url: str | None = None
@@ -43,7 +43,7 @@ class PageResult(msgspec.Struct, frozen=True):
 
 
 def judge(answered: Answered) -> Failure | None:
-    """Return what is wrong with an answer: without any result, because no engine answered, it is none."""
+    """Return the failure of an answer; one without results because no engine answered is a failure too."""
     if answered.status == 403:
         return Failure("blocked", "venue", REMEDY, retryable=False)
     failure = judge_status(answered)

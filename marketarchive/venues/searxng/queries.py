@@ -1,6 +1,6 @@
 """Requests to SearXNG: https://docs.searxng.org/dev/search_api (read 2026-11-29).
 
-There is no public server to ask: the documents say that most refuse JSON, and it would not be ours to load.
+No public server is requested: the documents say that most refuse JSON, and their load is not ours to add.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ def endpoint(per_minute: float) -> Endpoint:
 def search(route: Endpoint, text: str, platform: str, market_id: str) -> Query:
     """Return the request for headlines about a market.
 
-    `platform` and `market` are no parameters of SearXNG, which ignores what it does not know; they say in raw
-    what was asked for.
+    `platform` and `market` are no parameters of SearXNG, which ignores what it does not know; they record in
+    raw whose search it was.
     """
     query = {"q": text, "format": "json", "categories": "news"}
     return Query(route, {**query, "platform": platform, "market": market_id})
 
 
 def query_text(title: str, subtitle: str | None = None) -> str:
-    """Return what is searched for: a market's title without the form of a question, and what it is one of.
+    """Return the search text: a market's title without the form of a question, and its subtitle or event.
 
     Words keep their order; what SearXNG would take for an operator is left out. "" where nothing is left.
     """

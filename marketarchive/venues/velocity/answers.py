@@ -10,7 +10,7 @@ import msgspec
 from marketarchive.venues.answers import Answered, Failure, judge_status
 
 
-class Said(msgspec.Struct):
+class SentStatus(msgspec.Struct):
     """The members by which a body says whether it succeeded. 404: `message`; else `error`."""
 
     success: bool | None = None
@@ -19,7 +19,7 @@ class Said(msgspec.Struct):
 
 
 def judge(answered: Answered) -> Failure | None:
-    """Return what is wrong with an answer, with the venue's words; None when it is one to parse.
+    """Return the failure that an answer states, with the venue's message; None when it can be parsed.
 
     A day or a market that the server does not have is 404; `success` may be false with any status.
     """
@@ -35,8 +35,8 @@ def judge(answered: Answered) -> Failure | None:
     return replace(failure, detail=f"{failure.detail}: {words}"[:300]) if words else failure
 
 
-def _said(payload: bytes) -> Said | None:
+def _said(payload: bytes) -> SentStatus | None:
     try:
-        return msgspec.json.decode(payload, type=Said)
+        return msgspec.json.decode(payload, type=SentStatus)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None

@@ -69,5 +69,5 @@ def candles(series: Series, requested: Range) -> Query:
 
 
 def live(contracts: Collection[Series]) -> Sequence[Query]:  # noqa: ARG001  (the same of all)
-    """Return what tells of prices, expected funding and open interest of all now."""
+    """Return the requests for present prices, expected funding and open interest of all contracts."""
     return [markets()]

@@ -100,7 +100,7 @@ class SentCandle(msgspec.Struct, rename="camel"):
 
 
 def parse(received: Received) -> Parsed:
-    """Return the rows of an answer as `statements`. Raises ParseError."""
+    """Parse an answer: its rows are the `statements` of the result. Raises ParseError."""
     if received.canonical_url == endpoints.MARKETS.url:
         return _markets(received)
     match received.canonical_url.removeprefix(endpoints.BASE).strip("/").split("/"):
@@ -144,7 +144,10 @@ class VelocityRows(PerpRows):
 
 
 def fundings(received: Received, contracts: Contracts) -> Parsed:
-    """Return the settlements of an answer. Its cursor is left alone: as many are asked for as are needed."""
+    """Return the settlements of an answer.
+
+    Its cursor is ignored: as many rows are requested as are needed.
+    """
     sent = decode(received, SentRecords)
     return page(
         "fundings", sent.records, SentFunding, lambda row: row.ts, lambda row: funding_rows(row, contracts)

@@ -15,7 +15,7 @@ _COLUMNS = {
     "funding_rate": Column(
         "source", "`fundingRateLong` / `oraclePriceTwap` of the hourly settlements; of shorts beside it"
     ),
-    "funding_interval_h": Column("source", "1: every hour, one that nobody sends is skipped"),
+    "funding_interval_h": Column("source", "1: every hour; an hour that no one settles is skipped"),
     "mark": Column(
         "substitute",
         "`markPriceTwap` of each settlement, `markPrice` at each tick",
@@ -25,12 +25,12 @@ _COLUMNS = {
     "open_interest": Column(
         "source", "`openInterest` of /stats/markets at each tick, no past: the larger side, both kept"
     ),
-    "open_interest_usd": Column("substitute", "`open_interest` x `mark_c`; not told"),
+    "open_interest_usd": Column("substitute", "`open_interest` x `mark_c`; not stated"),
     "volume": Column("source", "`baseVolume` of the candles"),
     "volume_quote": Column("source", "`quoteVolume` of the candles, USDT"),
     "fees": Column("source", "the lowest tier of its documents; what is in force is in `instruments`"),
     "borrow_bps_per_day": Column("source", "0: nothing is charged beside funding"),
-    "listed": Column("null", "not told"),
+    "listed": Column("null", "not stated"),
 }
 
 PERPS = Perps(

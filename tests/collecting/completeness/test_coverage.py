@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from marketarchive.collecting.streams.axis import Outage, StreamLimits
 from marketarchive.collecting.streams.coverage import Coverage, CoverageChange
-from marketarchive.collecting.streams.track import Mark, Track
+from marketarchive.collecting.streams.track import Track, Watermark
 from marketarchive.times import SECOND
 from marketarchive.venues.channel import Channel, Update
 from tests.collecting.completeness.venue_model import ENDPOINT
@@ -24,7 +24,7 @@ class Key:
         self.gaps: dict[str, tuple[int, int | None, str]] = {}
 
     def track(self, from_s: int, to_s: int) -> Track:
-        track = Track(LIMITS, "k", "c", 0, Mark())
+        track = Track(LIMITS, "k", "c", 0, Watermark())
         self.coverage.tracks.append(track)
         for at in (from_s, to_s):
             track.apply(Update("k", "snapshot", at * SECOND), at * SECOND, 0, None)

@@ -79,7 +79,7 @@ async def test_an_index_that_is_refused_is_let_go(
     spider.subscribe([MARKET, BRTI])
     spider.applied(START_NS, 1, [Update(BRTI, "end", START_NS, detail="the venue says error 9: no")])
     assert list(spider.subscribed) == [MARKET]
-    assert "cfbenchmarks_value:BRTI is not to be had: the venue says error 9: no" in caplog.text
+    assert "cfbenchmarks_value:BRTI cannot be subscribed: the venue says error 9: no" in caplog.text
 
 
 async def test_gaps_name_markets_and_indices_each_in_their_words(spider: KalshiStream) -> None:

@@ -49,7 +49,7 @@ def test_frames_lead_to_the_books_of_rest_at_each_second() -> None:
     for second in range(FIRST // SECOND, FIRST // SECOND + 120):
         start = max(FIRST, second * SECOND)
         for frame in [*frames, *made.due(start, (second + 1) * SECOND)]:
-            for one in books.take(frame.payload, frame.ns):
+            for one in books.apply(frame.payload, frame.ns):
                 assert one.verdict in ("ok", "not_available"), one
         frames = []
         for market, each in rounds.items():

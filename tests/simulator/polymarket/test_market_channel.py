@@ -61,7 +61,7 @@ def test_the_venue_code_proves_every_frame_of_a_round_whose_tick_turns() -> None
     verdicts: Counter[tuple[str, str]] = Counter()
     told = [payload for _, payload in all_frames(market, market.start, market.closed_at)]
     for payload in (first(market, market.start * 1000), *told):
-        for taken in books.take(payload):
+        for taken in books.apply(payload):
             assert not taken.is_stale
             verdicts[type(taken.event).__name__, taken.verdict] += 1
     assert verdicts.pop(("PriceChanges", "ok")) > 3000

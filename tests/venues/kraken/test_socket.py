@@ -64,7 +64,7 @@ def test_each_delta_proves_the_book_after_it(
 ) -> None:
     books = ExchangeBooks(WIRE)
     sides = dict(bids), dict(asks)
-    [taken] = books.take(book(bids, asks, crc(bids, asks)), NOW)
+    [taken] = books.apply(book(bids, asks, crc(bids, asks)), NOW)
     assert taken.verdict == "ok"
     for is_bid, price, size in changes:
         side = sides[0 if is_bid else 1]
@@ -74,24 +74,24 @@ def test_each_delta_proves_the_book_after_it(
         level = [(price, size)]
         whole = crc(*(list(each.items()) for each in sides))
         frame = book(level if is_bid else [], [] if is_bid else level, whole, kind="update")
-        assert [one.verdict for one in books.take(frame, NOW)] == ["ok"]
+        assert [one.verdict for one in books.apply(frame, NOW)] == ["ok"]
     wrong = crc(*(list(each.items()) for each in sides)) ^ 1
-    [taken] = books.take(book([], [], wrong, kind="update"), NOW)
+    [taken] = books.apply(book([], [], wrong, kind="update"), NOW)
     assert taken.verdict == "failed"
 
 
 def test_digits_have_no_point_and_no_leading_zeros() -> None:
     bids, asks = [("0.05000", "0.00000500")], [("0.05005", "0.10000000")]
     assert crc(bids, asks) == zlib.crc32(b"500510000000" + b"5000500")
-    [taken] = ExchangeBooks(WIRE).take(book(bids, asks, zlib.crc32(b"5005100000005000500")), NOW)
+    [taken] = ExchangeBooks(WIRE).apply(book(bids, asks, zlib.crc32(b"5005100000005000500")), NOW)
     assert taken.verdict == "ok"
 
 
 def test_levels_beyond_the_tenth_do_not_count_and_those_beyond_the_depth_go() -> None:
     bids = [(f"{1000 - place}.0", "1.00000000") for place in range(100)]
     books = ExchangeBooks(WIRE)
-    books.take(book(bids, [], crc(bids, [])), NOW)
-    [taken] = books.take(book([("901.5", "1.00000000")], [], crc(bids, []), kind="update"), NOW)
+    books.apply(book(bids, [], crc(bids, [])), NOW)
+    [taken] = books.apply(book([("901.5", "1.00000000")], [], crc(bids, []), kind="update"), NOW)
     assert taken.verdict == "ok"
     held = books.books["BTC/USD"].bids
     assert len(held.levels) == 100
@@ -99,7 +99,7 @@ def test_levels_beyond_the_tenth_do_not_count_and_those_beyond_the_depth_go() ->
 
 
 def test_a_book_without_a_checksum_proves_nothing() -> None:
-    [taken] = ExchangeBooks(WIRE).take(book([], [], None), NOW)
+    [taken] = ExchangeBooks(WIRE).apply(book([], [], None), NOW)
     assert taken.verdict == "not_available"
 
 

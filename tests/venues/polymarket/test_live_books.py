@@ -31,7 +31,7 @@ APART = st.builds(Tape, st.integers(0, 10**6), steps_ms=st.just((1, 2, 30)))
 
 
 def taken(books: ChannelBooks, payloads: Iterable[bytes], **options: Any) -> list[AppliedEvent]:
-    return [each for payload in payloads for each in books.take(payload, **options)]
+    return [each for payload in payloads for each in books.apply(payload, **options)]
 
 
 def payloads(tape: Tape, count: int) -> list[bytes]:
@@ -92,7 +92,7 @@ def test_it_goes_on_from_a_whole_book_at_any_point(tape: Tape, before: int, afte
     payloads(tape, before)
     books = ChannelBooks()
     for token in tape.tokens:
-        assert books.rebase(parse_book(tape.book(token))) == "ok"
+        assert books.load_snapshot(parse_book(tape.book(token))) == "ok"
     rest = payloads(tape, after)[1:]
     assert verdicts(taken(books, rest)) <= {"ok"}
     for token in tape.tokens:
@@ -108,7 +108,7 @@ class Plain:
     def __init__(self) -> None:
         self.sides: dict[tuple[str, str], dict[str, str]] = {}
 
-    def take(self, payload: bytes, without: Collection[str | None] = ()) -> None:
+    def apply(self, payload: bytes, without: Collection[str | None] = ()) -> None:
         frame = json.loads(payload)
         for event in frame if isinstance(frame, list) else [frame]:
             if event["event_type"] == "book":
@@ -143,12 +143,12 @@ def check(sent: Sequence[bytes], received: Sequence[int]) -> None:
     truth: list[dict[str, Any]] = []
     plain = Plain()
     for payload in sent:
-        plain.take(payload)
+        plain.apply(payload)
         truth.append({token: plain.of(token) for token, _ in plain.sides})
     books, mine, failures = ChannelBooks(), Plain(), Counter[str | None]()
     for place in received:
-        found = books.take(sent[place])
-        mine.take(sent[place], without={each.token for each in found if each.is_stale})
+        found = books.apply(sent[place])
+        mine.apply(sent[place], without={each.token for each in found if each.is_stale})
         for token in dict.fromkeys(tokens_of(sent[place])):
             is_right = mine.of(token) == truth[place][token]
             of_token = [each for each in found if each.token == token]
@@ -216,7 +216,7 @@ def test_a_failed_book_is_mended_by_a_rest_answer_though_changes_came_after_it(
     for book in answers:
         held = books.books[book.token]
         was_failed = held.verdict == "failed"
-        assert books.rebase(book) in (("ok",) if was_failed else ("ok", "not_available"))
+        assert books.load_snapshot(book) in (("ok",) if was_failed else ("ok", "not_available"))
         if was_failed:
             assert mine(books, book.token) == right(tape, book.token)
     assert verdicts(taken(books, payloads(tape, 5)[1:])) == {"ok"}
@@ -233,7 +233,7 @@ def test_a_first_book_may_be_older_than_changes_that_came_before_it(
     taken(books, payloads(tape, after)[1:])
     for book in answers:
         had_none = book.token not in books.books  # a trade brings whole books
-        assert books.rebase(book) in (("ok",) if had_none else ("ok", "not_available"))
+        assert books.load_snapshot(book) in (("ok",) if had_none else ("ok", "not_available"))
         assert mine(books, book.token) == right(tape, book.token)
     assert verdicts(taken(books, payloads(tape, later)[1:])) <= {"ok"}
     for token in tape.tokens:
@@ -244,7 +244,7 @@ def test_a_first_book_may_be_older_than_changes_that_came_before_it(
 def test_changes_may_come_before_the_socket_s_own_first_book(tape: Tape, before: int, later: int) -> None:
     books, first = ChannelBooks(), tape.dump()
     taken(books, payloads(tape, before)[1:])
-    assert verdicts(books.take(first)) <= {"ok"}
+    assert verdicts(books.apply(first)) <= {"ok"}
     assert verdicts(taken(books, payloads(tape, later)[1:])) <= {"ok"}
     for token in tape.tokens:
         assert mine(books, token) == right(tape, token)
@@ -257,7 +257,7 @@ def test_a_rest_answer_proves_what_was_not_checked(tape: Tape, before: int, afte
     answers = [parse_book(tape.book(token)) for token in tape.tokens]
     taken(books, payloads(tape, after)[1:], verify=False)
     for book in answers:
-        assert books.rebase(book) in ("ok", "not_available")
+        assert books.load_snapshot(book) in ("ok", "not_available")
         assert mine(books, book.token)["bids"] == tape.book(book.token)["bids"]
 
 
@@ -268,7 +268,7 @@ T0 = 1_790_000_000_000
 
 def held(tape: Tape) -> ChannelBooks:
     books = ChannelBooks()
-    books.take(tape.dump())
+    books.apply(tape.dump())
     return books
 
 
@@ -296,7 +296,7 @@ def changed(tape: Tape) -> bytes:
 
 def test_without_a_base_nothing_is_checked_or_applied() -> None:
     tape, books = Tape(1), ChannelBooks()
-    first, second = books.take(tape.change(tape.markets[0]))[:2]
+    first, second = books.apply(tape.change(tape.markets[0]))[:2]
     assert (first.verdict, first.is_stale, first.position) == ("unchecked", False, 1)
     assert (second.token, second.position) == (tape.tokens[1], 2)
     assert books.books == {}
@@ -307,18 +307,18 @@ def test_a_change_lost_before_there_was_a_book_is_found_with_the_book() -> None:
     answer = parse_book(tape.book(tape.tokens[0]))
     sent = [changed(tape) for _ in range(3)]
     taken(books, [sent[0], sent[2]])
-    assert books.rebase(answer) == "failed"
-    assert books.rebase(parse_book(tape.book(tape.tokens[0]))) == "ok"
+    assert books.load_snapshot(answer) == "failed"
+    assert books.load_snapshot(parse_book(tape.book(tape.tokens[0]))) == "ok"
 
 
 def test_a_book_of_the_socket_holds_what_came_before_it_in_its_millisecond() -> None:
     tape, books = Tape(1, orders=0), ChannelBooks()
     market = tape.markets[0]
     tape.set(market, 500, "7", is_bid=True)
-    books.take(told(tape, T0, *tape.elements(market, 500, "7", is_bid=True)))
+    books.apply(told(tape, T0, *tape.elements(market, 500, "7", is_bid=True)))
     tape.set(market, 500, "0", is_bid=True)
     for token in market.tokens:
-        assert verdicts(books.take(tape.refresh(market, token))) == {"ok"}
+        assert verdicts(books.apply(tape.refresh(market, token))) == {"ok"}
         assert mine(books, token)["bids"] == mine(books, token)["asks"] == []
 
 
@@ -327,10 +327,10 @@ def test_a_first_book_too_old_for_the_changes_that_are_kept_is_not_taken() -> No
     answers = []
     for _ in range(KEPT_CHANGES + 20):
         answers.append(parse_book(tape.book(tape.tokens[0])))
-        books.take(changed(tape))
-    assert books.rebase(answers[0]) == "not_available"
+        books.apply(changed(tape))
+    assert books.load_snapshot(answers[0]) == "not_available"
     assert books.books == {}
-    assert books.rebase(answers[-20]) == "ok"
+    assert books.load_snapshot(answers[-20]) == "ok"
     assert mine(books, tape.tokens[0]) == right(tape, tape.tokens[0])
 
 
@@ -339,10 +339,10 @@ def test_changes_wait_for_a_book_of_no_more_tokens_than_a_connection_may_have() 
     tapes = [Tape(seed, orders=1) for seed in range(TOKENS_PER_CONNECTION // 2 + 1)]
     answers = [parse_book(tape.book(tape.tokens[0])) for tape in tapes]
     for tape in tapes:
-        books.take(changed(tape))
-    assert books.rebase(answers[-1]) == "ok"
+        books.apply(changed(tape))
+    assert books.load_snapshot(answers[-1]) == "ok"
     assert mine(books, tapes[-1].tokens[0]) == right(tapes[-1], tapes[-1].tokens[0])
-    assert books.rebase(answers[0]) == "ok"  # of its changes nothing is known any more
+    assert books.load_snapshot(answers[0]) == "ok"  # of its changes nothing is known any more
     assert mine(books, tapes[0].tokens[0])["timestamp"] == str(T0)
 
 
@@ -350,10 +350,10 @@ def test_best_prices_that_differ_show_a_loss_without_hashes() -> None:
     tape = Tape(1)
     right = {"best_bid": tape.book(tape.tokens[0])["bids"][-1]["price"], "best_ask": "0.999"}
     wrong_ask = told(tape, T0 + 1, element(tape, **right))
-    assert [each.verdict for each in held(tape).take(wrong_ask, verify=False)] == ["failed"]
+    assert [each.verdict for each in held(tape).apply(wrong_ask, verify=False)] == ["failed"]
     right["best_ask"] = tape.book(tape.tokens[0])["asks"][-1]["price"]
     assert [
-        each.verdict for each in held(tape).take(told(tape, T0 + 1, element(tape, **right)), verify=False)
+        each.verdict for each in held(tape).apply(told(tape, T0 + 1, element(tape, **right)), verify=False)
     ] == ["unchecked"]
 
 
@@ -361,14 +361,14 @@ def test_an_empty_side_is_told_by_an_empty_text() -> None:
     tape = Tape(1, orders=0)
     books = held(tape)
     ask = {"side": "SELL", "price": "0.7", "best_bid": "", "best_ask": "0.7"}
-    (only,) = books.take(told(tape, T0 + 1, element(tape, **ask)), verify=False)
+    (only,) = books.apply(told(tape, T0 + 1, element(tape, **ask)), verify=False)
     assert only.verdict == "unchecked"
     assert (books.books[tape.tokens[0]].best_bid, books.books[tape.tokens[0]].best_ask) == (
         None,
         Decimal("0.7"),
     )
     gone = {**ask, "size": "0", "best_ask": "0.7"}
-    (only,) = books.take(told(tape, T0 + 2, element(tape, **gone)), verify=False)
+    (only,) = books.apply(told(tape, T0 + 2, element(tape, **gone)), verify=False)
     assert only.verdict == "failed"
 
 
@@ -376,9 +376,9 @@ def test_what_is_older_than_the_base_is_stale() -> None:
     tape = Tape(1)
     books = held(tape)
     before = books.books[tape.tokens[0]].payload()
-    (only,) = books.take(told(tape, T0 - 1, element(tape)))
+    (only,) = books.apply(told(tape, T0 - 1, element(tape)))
     assert (only.verdict, only.is_stale) == ("unchecked", True)
-    (only,) = books.take(told(tape, T0, element(tape)))  # in its millisecond: no proof that it came after
+    (only,) = books.apply(told(tape, T0, element(tape)))  # in its millisecond: no proof that it came after
     assert only.is_stale
     assert books.books[tape.tokens[0]].payload() == before
 
@@ -388,7 +388,7 @@ def test_a_change_in_the_base_s_millisecond_is_applied_when_its_hash_says_so() -
     books = held(tape)
     market = tape.markets[0]
     payload = tape.change(market)
-    assert {(each.verdict, each.is_stale) for each in books.take(payload)} == {("ok", False)}
+    assert {(each.verdict, each.is_stale) for each in books.apply(payload)} == {("ok", False)}
     assert mine(books, market.tokens[0]) == right(tape, market.tokens[0])
 
 
@@ -402,10 +402,10 @@ def test_a_change_of_the_base_s_millisecond_does_not_take_back_later_ones() -> N
         tape.now += 5
         tape.set(market, at, size, is_bid=True)
         sent.append(told(tape, tape.now, *tape.elements(market, at, size, is_bid=True)))
-        books.take(sent[-1])
+        books.apply(sent[-1])
         if size == "7":
             taken(books, [tape.refresh(market, token) for token in market.tokens])
-    assert all(each.is_stale for each in books.take(sent[0]))
+    assert all(each.is_stale for each in books.apply(sent[0]))
     assert mine(books, market.tokens[0]) == right(tape, market.tokens[0])
 
 
@@ -415,7 +415,7 @@ def test_an_older_whole_book_is_ignored_while_the_held_one_is_right() -> None:
     answer = parse_book(tape.book(tape.tokens[0]))
     taken(books, payloads(tape, 5)[1:])
     before = books.books[tape.tokens[0]].payload()
-    assert books.rebase(answer) == "not_available"
+    assert books.load_snapshot(answer) == "not_available"
     assert books.books[tape.tokens[0]].payload() == before
 
 
@@ -424,14 +424,14 @@ def test_what_a_rest_book_says_of_the_market_is_kept() -> None:
     books = held(tape)
     book = {**tape.book(tape.tokens[0]), "timestamp": str(T0 + 1), "min_order_size": "15", "hash": ""}
     book["hash"] = hashlib.sha1(compact(book)).hexdigest()
-    assert books.rebase(parse_book(book)) == "ok"
+    assert books.load_snapshot(parse_book(book)) == "ok"
     assert json.loads(books.books[tape.tokens[0]].payload()) == book
 
 
 def test_a_book_that_was_changed_on_its_way_fails_and_is_taken_all_the_same() -> None:
     tape, books = Tape(1), ChannelBooks()
     frame = tape.dump().replace(b'"size":"', b'"size":"1', 1)
-    first, second = books.take(frame)
+    first, second = books.apply(frame)
     assert (first.verdict, second.verdict) == ("failed", "ok")
     assert verify_book(parse_book(books.books[tape.tokens[0]].payload())) == ("failed", "")
 
@@ -441,7 +441,7 @@ def test_dropped_books_are_forgotten() -> None:
     books = held(tape)
     books.drop([*tape.markets[0].tokens, "unknown"])
     assert list(books.books) == list(tape.markets[1].tokens)
-    assert verdicts(books.take(tape.change(tape.markets[0]))) == {"unchecked"}
+    assert verdicts(books.apply(tape.change(tape.markets[0]))) == {"unchecked"}
     books.drop(tape.markets[1].tokens)
     assert books.books == {}
 
@@ -451,7 +451,7 @@ def test_a_frame_that_is_refused_changes_nothing() -> None:
     books = held(tape)
     before = {token: book.payload() for token, book in books.books.items()}
     with pytest.raises(ParseError):
-        books.take(told(tape, T0 + 1, element(tape), element(tape, price="2")))
+        books.apply(told(tape, T0 + 1, element(tape), element(tape, price="2")))
     assert {token: book.payload() for token, book in books.books.items()} == before
 
 
@@ -459,7 +459,7 @@ def test_a_crossed_book_says_so() -> None:
     tape = Tape(1)
     books = held(tape)
     assert not books.books[tape.tokens[0]].is_crossed
-    books.take(told(tape, T0 + 1, element(tape, price="0.99")))
+    books.apply(told(tape, T0 + 1, element(tape, price="0.99")))
     assert books.books[tape.tokens[0]].is_crossed
     with pytest.raises(ParseError, match="crossed"):
         parse_book(books.books[tape.tokens[0]].payload())

@@ -216,10 +216,10 @@ def bent(draw: st.DrawFn) -> bytes:
 @given(st.lists(bent() | st.binary(max_size=30), max_size=4), st.booleans())
 def test_no_frame_does_more_than_raise_a_parse_error(frames: list[bytes], verify: bool) -> None:
     books = ChannelBooks()
-    books.take(compact([book()]))
+    books.apply(compact([book()]))
     for frame in frames:
         try:
-            taken = books.take(frame, verify=verify)
+            taken = books.apply(frame, verify=verify)
         except ParseError:
             continue
         assert all(each.index >= 1 and each.position >= 1 for each in taken)

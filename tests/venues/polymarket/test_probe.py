@@ -281,7 +281,7 @@ def test_without_markets_nothing_depends_on_them_is_asked() -> None:
             "clob_books",
             edited(lambda books: [book.update(asset_id="7") for book in books]),
             "clob_books",
-            "books of tokens that were not asked for",
+            "books of tokens that were not requested",
         ),
         ("clob_books", lambda _: b"[]", "clob_books", "no book for any of 20 tokens"),
         ("clob_book", edited(lambda book: book.update(timestamp="1")), "clob_book", "is before"),

@@ -94,7 +94,7 @@ def upgrade() -> None:
 
 
 def forms(sqlite: bool) -> tuple[Callable[[str, str], str], Callable[[str], str]]:
-    """Return what writes a time as ISO 8601 text to the microsecond, and a number that one can sort."""
+    """Return SQL templates: a time as ISO 8601 text to the microsecond, and a sortable number."""
 
     def iso(column: str, name: str) -> str:
         micros = f"((({column} % 1000000) + 1000000) % 1000000)"  # of times before 1970 too

@@ -53,7 +53,7 @@ def books_each_second(
 def _streams(
     root: Path, venues: Collection[str], since: int, until: int
 ) -> list[Iterator[tuple[int, Message]]]:
-    """Return what each run received of each venue, by time of receipt."""
+    """Return the messages of each run and venue, by time of receipt."""
     runs: dict[tuple[str, str], list[Entry]] = defaultdict(list)
     for venue in sorted(venues):
         declared = feed_of(venue, SPOT)

@@ -91,7 +91,10 @@ class IndexErrorRow:
 
 @dataclass
 class BrtiErrors:
-    """The result of a call. Without any error `nothing` says why, and what to do."""
+    """The result of `brti_errors`.
+
+    Where it has no error at all, `nothing` states the reason and the remedy.
+    """
 
     rows: list[ErrorRow] = field(default_factory=list)
     windows: list[MeanWindow] = field(default_factory=list)
@@ -99,7 +102,7 @@ class BrtiErrors:
     nothing: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it for JSON: numbers of the rows, digits of the windows."""
+        """Return the result for JSON: numbers of the rows, decimal texts of the windows."""
         return {
             "rows": [asdict(row) for row in self.rows],
             "windows": [
@@ -119,9 +122,9 @@ def brti_errors(
     assets: Collection[str] | None = None,
     progress: Progress | None = None,
 ) -> BrtiErrors:
-    """Return the proxy's errors at the ends of rounds that touch `since` <= time < `until` (ns).
+    """Return the BRTI proxy's errors (dollars) at the ends of rounds in `since` <= time < `until` (ns).
 
-    assets: all that there is a proxy of, where not given. Only sealed segments are read. Raises
+    assets: default all that have a proxy. Only sealed segments are read. Raises
     ArgumentError, ArchiveError, CorruptError, DiskError, OSError.
     """
     if unknown := sorted(set(assets or ()) - PARAMETERS.keys()):
@@ -155,7 +158,7 @@ def _archived(
 ) -> dict[Boundary, dict[int, Decimal]]:
     """Return the archived values of the index by boundary, then by the second that they round up to.
 
-    Of the minutes of rounds that touch the time asked for.
+    Only of the minutes of rounds that touch the requested time.
     """
     found: dict[Boundary, dict[int, Decimal]] = {}
     for (index, close), minute in index_minutes(root).items():
@@ -260,13 +263,13 @@ def _figures(dollars: Sequence[float], bps: Sequence[float]) -> dict[str, float]
 
 
 def _nothing(chosen: Sequence[KalshiRound], windows: Sequence[MeanWindow]) -> str | None:
-    """Return why there is no error to show, and what to do; None where there is one."""
+    """Return the reason and the remedy where there is no error to show; None where there is one."""
     if any(each.dollars is not None and not each.is_implausible for each in windows):
         return None
     if not chosen:
         return (
             "no archived answer speaks of a round of an asset that there is a proxy of: "
-            f"run `{command('crawl')} kalshi_resolutions`, or ask for another time"
+            f"run `{command('crawl')} kalshi_resolutions`, or choose another time"
         )
     if not windows:
         return (

@@ -35,7 +35,7 @@ class RecordedGaps:
         self._of_run[row["venue"], row["run"]].append(gap)
 
     def touching(self, since: int, until: int) -> list[str]:
-        """Return what tells the gaps that touch `since` <= time < `until` (ns) from others, in order."""
+        """Return the facts of the gaps that touch `since` <= time < `until` (ns), as a fingerprint."""
         return sorted(
             f"{venue} {run} {begin} {end} {scope}"
             for (venue, run), found in self._of_run.items()

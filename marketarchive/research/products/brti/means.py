@@ -38,7 +38,10 @@ class ProxyMinute:
     values: Mapping[int, Decimal | None]  # by Unix second; None: no value
 
     def count(self, *, with_close: bool) -> int:
-        """Return how many of the 60 seconds have a value."""
+        """Return the number of the 60 seconds that have a value.
+
+        with_close: of (close - 60 s, close], else of [close - 60 s, close).
+        """
         return len(self._there(with_close=with_close))
 
     def mean(self, *, with_close: bool) -> Decimal | None:
@@ -46,7 +49,7 @@ class ProxyMinute:
         return mean_before(self.values, self.close, with_close=with_close)
 
     def rough_mean(self) -> Decimal | None:
-        """Return the mean of the seconds that are there: enough to tell a strike that cannot be meant."""
+        """Return the mean of the seconds that have a value: enough to rule out another boundary."""
         there = self._there(with_close=True)
         return sum(there, Decimal(0)) / len(there) if there else None
 
@@ -64,7 +67,7 @@ class _Kept(msgspec.Struct):
 
 
 def segments(root: Path) -> list[Entry]:
-    """Return the segments that the proxy of any asset is made from, without labelled ones."""
+    """Return the segments that the proxy of any asset is made from, without files labelled unusable."""
     reader = ArchiveReader(root)
     venues = frozenset[str]().union(*CONSTITUENTS.values())
     return [entry for venue in sorted(venues) for entry in reader.segments(venue, SPOT)]
@@ -73,9 +76,9 @@ def segments(root: Path) -> list[Entry]:
 def proxy_minutes(
     root: Path, wanted: Collection[Boundary], progress: Progress | None = None
 ) -> dict[Boundary, ProxyMinute]:
-    """Return the minutes of `wanted` that spot frames were archived of, of assets that have an index.
+    """Return those minutes of `wanted` for which spot frames are archived, of assets that have an index.
 
-    Minutes that are kept and whose messages and gaps are still the same are not made again. Raises
+    Stored minutes whose messages and gaps did not change are not computed again. Raises
     ArchiveError, CorruptError, OSError.
     """
     entries = segments(root)
@@ -147,7 +150,7 @@ class _Minutes:
         self._changed: set[str] = set()
 
     def of(self, close: int, key: str) -> list[Decimal | None] | None:
-        """Return the values of a minute; None when it is not kept, or was made from something else."""
+        """Return the stored values of a minute; None when it is not stored, or was made from other inputs."""
         found = self._of_day(close).get(str(close))
         if found is None or found.key != key:
             return None

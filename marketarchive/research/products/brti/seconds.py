@@ -80,11 +80,12 @@ def brti(
     *,
     needed: int = VENUES_NEEDED,
 ) -> pd.DataFrame:
-    """Return a row for each whole second in `start` <= second < `end` of an archive.
+    """Return the index proxy for each whole second in `start` <= second < `end` of an archive.
 
-    second: UTC; value: dollars, Decimal as it would be published, None where fewer than `needed` books count;
-    unrounded: float; venues: those that count; dropped: venue -> why it does not, but for those that nothing
-    was received of; utilized_depth and size_cap: of the asset. Raises ArgumentError, ArchiveError.
+    Columns: `second` (UTC); `value` (dollars, Decimal as it published, None where fewer than
+    `needed` books count); `unrounded` (float); `venues` (those that count); `dropped` (venue -> why it does
+    not count, without those that sent nothing); `utilized_depth` and `size_cap` (in the asset). Raises
+    ArgumentError, ArchiveError.
     """
     require()
     import pandas as pd

@@ -44,7 +44,7 @@ class MarketHistory:
     first_end: int | None = None
 
     def stated(self, name: str, cut: int) -> str | None:
-        """Return what was stated last of a field of TEXTS before a cut."""
+        """Return the value of a field of TEXTS that was stated last before `cut`."""
         before = [value for at, value in self.revisions.get(name, ()) if at < cut]
         return before[-1] if before else None
 

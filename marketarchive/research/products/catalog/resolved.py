@@ -39,7 +39,7 @@ _PENDING = ("proposed", "disputed")
 
 @dataclass(frozen=True)
 class ResolvedMarket:
-    """A market with its result: the row of `Archive.catalog()`, whale columns, and what was received of it.
+    """A market with its result: the row of `Archive.catalog()`, whale columns, prices and headlines received.
 
     `ended_at` (microseconds UTC) is the first of its close, determination, resolution by the venue's clock
     and of our receipt of the result: nothing at or after it is in its prices or headlines.
@@ -72,9 +72,10 @@ def resolved_markets(
 ) -> Iterator[ResolvedMarkets]:
     """Yield the wanted markets that have a result, some at a time.
 
-    remarks: lines are added; with_revisions: `history` has the revisions of texts, and the first end.
+    remarks: lines about rows left out are added; with_revisions: `history` has texts' revisions and the first
+    end.
 
-    A result that is only proposed, or disputed, is none yet. Raises ArgumentError, ConfigurationError,
+    A result that is only proposed, or disputed, does not count. Raises ArgumentError, ConfigurationError,
     MasterError.
     """
     catalogue = _catalogue(request, remarks)
@@ -108,12 +109,15 @@ def plain(value: Any) -> Any:
 
 
 def microseconds(at: pd.Timestamp | None) -> int | None:
-    """Return a time in microseconds UTC."""
+    """Return a time as microseconds since the epoch; None stays None."""
     return None if at is None else from_datetime(at) // MICROSECOND
 
 
 def _catalogue(request: ExportRequest, remarks: list[str]) -> pd.DataFrame:
-    """Return all markets with their ends and whale columns; siblings that are open tell titles apart."""
+    """Return all markets with their ends and whale columns.
+
+    Open ones too, since they make titles ambiguous.
+    """
     as_of = request.options.get("as_of")
     found = frame(request.root, request.master_url, None if as_of is None else iso(as_of))
     found["ended_at"] = found[[*ENDS, "resolution_seen_at"]].min(axis=1)

@@ -1,4 +1,4 @@
-"""Splits of resolved markets for training: by event and time, so that no row tells the answer of another."""
+"""Splits of resolved markets for training, by event and time: no row reveals the answer of another."""
 
 from __future__ import annotations
 
@@ -25,11 +25,13 @@ def shares_of(given: str) -> tuple[float, ...]:
 
 
 def splits(rows: Sequence[Row], shares: Sequence[float]) -> list[str | None]:
-    """Return the split of each row, None of one that would join two.
+    """Return the split of each row, one of NAMES, None for a row that would leak between two.
+
+    shares: fraction of the rows by split, in the order of NAMES.
 
     Events are whole: all markets of one have one split. A split ends before the next begins, by time of
     resolution; an event that straddles the border is in none. Neither is the first event of a series after a
-    border: the next round's strike tells how the round before it ended.
+    border: the next round's strike reveals how the round before it ended.
     """
     events: dict[tuple[str, str], list[int]] = defaultdict(list)
     for place, row in enumerate(rows):

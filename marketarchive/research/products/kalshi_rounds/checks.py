@@ -27,7 +27,7 @@ RESULT_RULE = (
 
 
 def chain(labels: Sequence[Label]) -> CheckResult:
-    """Return the check of each round's strike against the final value of the round before."""
+    """Check each round's strike against the final value of the round before."""
     finals = {(each.asset, each.end_ns): each for each in labels if each.stated_settlement is not None}
     pairs = [
         (before, each)

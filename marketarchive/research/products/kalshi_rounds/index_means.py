@@ -68,7 +68,7 @@ class IndexMinute:
 
 
 def segments(root: Path) -> list[Entry]:
-    """Return those with frames, without labelled ones."""
+    """Return the segments with frames of the index, without files labelled deprecated or invalid."""
     return [entry for entry in ArchiveReader(root).segments(VENUE.name) if entry["counts"].get("frame")]
 
 

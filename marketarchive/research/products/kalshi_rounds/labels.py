@@ -41,7 +41,10 @@ Flag = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Means of a round's index in an archive. Each function returns None where it has none."""
+    """Access to the means of a round's index in an archive.
+
+    Each function returns None where there is none.
+    """
 
     index: Callable[[str, int], IndexMinute | None]  # (index, close)
     proxy: Callable[[str, int], ProxyMinute | None]  # (asset, close)
@@ -50,7 +53,10 @@ class Evidence:
 
 
 def label(each: KalshiRound, evidence: Evidence, newest_ns: int, *, estimate: bool) -> Label:
-    """Return the label of a round; newest_ns: time of the archive's newest line."""
+    """Return the label of a round.
+
+    newest_ns: time of the archive's newest line; estimate: estimate prices that nothing states.
+    """
     index = index_of(each.asset) or ""
     rule = each.rule or rule_of_index(index)
     is_known = index_named(rule) == index

@@ -32,7 +32,7 @@ def prepare(root: Path, since: int, until: int, master_url: str | None, progress
 
 
 def part(found: Found) -> ReportPart:
-    """Return what a report shows of these rounds."""
+    """Return the part of a report about Kalshi's 15-minute rounds."""
     about = found.scope
     labels = [
         each

@@ -36,7 +36,7 @@ def published_means(chosen: Iterable[KalshiRound]) -> dict[Boundary, Decimal]:
 
 
 def boundaries(chosen: Iterable[KalshiRound]) -> set[Boundary]:
-    """Return where the means of rounds end."""
+    """Return the boundaries at which the settlement means of the rounds end."""
     return {(each.asset, at // SECOND) for each in chosen for at in (each.start_ns, each.end_ns)}
 
 

@@ -25,7 +25,7 @@ VERSION = 1
 
 
 class Stated(msgspec.Struct, frozen=True):
-    """Terms that the answers between `first` and `last` (wall ns) all gave of a round."""
+    """Terms of a round that all answers received between `first` and `last` (wall ns) state alike."""
 
     terms: RoundTerms
     first: int
@@ -53,20 +53,20 @@ class KalshiRound:
 
 
 def segments(root: Path) -> list[Entry]:
-    """Return those that speak of markets, without labelled ones."""
+    """Return the segments of feeds about markets, without files labelled deprecated or invalid."""
     reader = ArchiveReader(root)
     feeds = [name for name, feed in VENUE.feeds.items() if feed.has_markets]
     return [entry for feed in feeds for entry in reader.segments(VENUE.name, feed)]
 
 
 def stated(root: Path, entries: Iterable[Entry], progress: Progress) -> list[Stated]:
-    """Return what all `entries` say. Raises ArchiveError, CorruptError, OSError."""
+    """Return the terms of rounds in all segments of `entries`. Raises ArchiveError, CorruptError, OSError."""
     folder = root / "research" / ".kalshi_terms" / f"v{VERSION}"
     return list(kept_facts(root, folder, entries, Stated, _read, progress))
 
 
 def rounds(found: Iterable[Stated]) -> tuple[list[KalshiRound], int]:
-    """Return every round by start, and how many there are whose window is not that of a round."""
+    """Return (rounds by start, number of markets whose window is not that of a round)."""
     by_ticker: dict[str, list[Stated]] = {}
     for each in found:
         by_ticker.setdefault(each.terms.ticker, []).append(each)

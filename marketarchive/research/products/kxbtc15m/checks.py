@@ -36,7 +36,7 @@ RULE = (
     "A market has a tick for each second from its open up to its close, none twice, and of no more than "
     f"{LONGEST_S} in a row is it unknown why they are not observed. Recorded: a gap of prices, of the stream "
     "or of an exchange concerns the market. Copy: the tick says that the state may have been one of up to "
-    f"{COPY_S} s ago. Untracked: nobody collected, or a run had no data of any market yet. Recorded holes "
+    f"{COPY_S} s ago. Untracked: nobody collected, or a run had no data of any market yet. Recorded gaps "
     "and copies warn, untracked seconds are counted. The record is that in OUTPUT_DIR."
 )
 
@@ -80,7 +80,7 @@ class _Gaps:
                 self._gaps.append((from_datetime(row["from"]), end, of_row(row, row["venue"], row["feed"])))
 
     def of(self, label: Label) -> list[tuple[int, int]]:
-        """Return (from, to) in ns of those that concern a market."""
+        """Return the spans (from, to) in ns of the gaps that concern a label's market."""
         return [
             (begin - SLACK_NS, end + SLACK_NS)
             for begin, end, scope in self._gaps
@@ -128,7 +128,7 @@ def _note(found: Mapping[str, _Market], line: bytes, where: str) -> None:
 
 
 def _kinds(market: _Market, gaps: _Gaps, begun: set[str]) -> list[Kind]:
-    """Return what is known of each second. begun: runs that had any data by then, of which it notes more."""
+    """Return the state of each second. begun: runs that had any data by then; more are added to it."""
     recorded = gaps.of(market.label)
     found: list[Kind] = []
     before = next((tick for second, tick in sorted(market.ticks.items()) if second < 0), None)
@@ -177,7 +177,7 @@ def _longest(kinds: Sequence[Kind], kind: Kind) -> tuple[int, int]:
 
 
 def ticks(root: Path, labels: Sequence[Label]) -> CheckResult | None:
-    """Return the check of the record's ticks, None where there is no record of any of the rounds.
+    """Check that each second of the rounds has its tick; None where no record has any of the rounds.
 
     Raises ArchiveError, CorruptError, OSError.
     """

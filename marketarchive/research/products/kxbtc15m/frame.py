@@ -57,14 +57,20 @@ def table(
 
 
 def day_files(place: Path, series: str, day: str) -> list[Path]:
-    """Return a day's own file and those of later runs; the gzip only where the plain file is gone."""
+    """Return the files of a day, its first run's and those of later runs.
+
+    The gzip only without its plain file.
+    """
     named = re.compile(rf"{re.escape(series)}-{re.escape(day)}(-[0-9TZa-f-]+)?\.jsonl(\.gz)?")
     there = sorted(path for path in place.glob(f"{series}-*.jsonl*") if named.fullmatch(path.name))
     return [path for path in there if path.suffix != ".gz" or path.with_suffix("") not in there]
 
 
 def lines_of(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Yield (number, line) of the whole lines of a file, plain or gzip; the last may be being written."""
+    """Yield (number, line) of the complete lines of a file, plain or gzip.
+
+    A last line still being written is left out.
+    """
     with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
         for number, line in enumerate(file, 1):
             if line.endswith(b"\n"):

@@ -45,7 +45,7 @@ def pair_seconds(
     assets: Collection[str] | None = None,
     master_url: str | None = None,
 ) -> Iterator[pa.Table]:
-    """Yield rows for each second of each pair, as a live reader knew it: tables of some pairs, at least one.
+    """Yield the rows of each pair, one a second on the received clock: tables of some pairs, at least one.
 
     Raises ArchiveError, ConfigurationError, DiskError.
     """
@@ -65,7 +65,7 @@ def pair_windows(
     assets: Collection[str] | None = None,
     master_url: str | None = None,
 ) -> pa.Table:
-    """Return a row for each pair: rules, strikes, outcomes, relation. Prices are exact.
+    """Return a row for each pair of rounds: rules, strikes, outcomes, relation; prices are exact dollars.
 
     Raises ArchiveError, ConfigurationError, DiskError.
     """

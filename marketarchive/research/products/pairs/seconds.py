@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from marketarchive.exceptions import ArchiveError
 from marketarchive.research import views
 from marketarchive.research.engine import connect, run, text
 from marketarchive.research.names import known, tokens_by_market
 from marketarchive.research.products.pairs.windows import SIDES, Pair
+from marketarchive.research.tables.closed_gaps import stands
 from marketarchive.research.tables.extract import table
 from marketarchive.research.tables.gap_scope import concerns
-from marketarchive.research.tables.normalize import normalize
-from marketarchive.research.tables.partitions import feeds, feeds_with
+from marketarchive.research.tables.normalize import bring_gaps_up_to_date, bring_up_to_date
+from marketarchive.research.tables.partitions import feeds_with
 from marketarchive.research.tables.soundness import SOUND
 from marketarchive.times import SECOND
 
@@ -32,9 +32,9 @@ TOGETHER = 96
 
 
 def seconds(root: Path, found: Sequence[Pair], master_url: str | None = None) -> Iterator[pa.Table]:
-    """Yield the rows of all pairs of which any price came, by window and second, of some pairs at a time.
+    """Yield the rows of all pairs that have any price, by window and second, some pairs a table.
 
-    The first table is empty. Tables are brought up to date first.
+    The first table is empty: it has the schema. Derived tables are brought up to date first.
 
     Raises ArchiveError, DiskError, duckdb.Error.
     """
@@ -43,24 +43,15 @@ def seconds(root: Path, found: Sequence[Pair], master_url: str | None = None) ->
         return
     first = min(each.first.start_ns for each in found) - CARRY_S * SECOND
     last = max(each.first.end_ns for each in found) + SECOND
-    _bring_up_to_date(root, first, last, master_url)
+    wanted = {feed for name in TABLES for feed in feeds_with(name) if feed[0] in SIDES}
+    bring_up_to_date(root, wanted, TABLES, first, last, master_url=master_url)
+    shared = bring_gaps_up_to_date(root, wanted, first, last, master_url=master_url)
     tokens = tokens_by_market(known(root, master_url).tokens)
     for begin in range(0, len(found), TOGETHER):
         some = found[begin : begin + TOGETHER]
         with closing(connect(root / "tables" / ".spill")) as connection:
-            made = _joined(connection, root, some, tokens, master_url)
+            made = _joined(connection, root, some, tokens, shared, master_url)
         yield made
-
-
-def _bring_up_to_date(root: Path, first: int, last: int, master_url: str | None) -> None:
-    wanted = {feed for name in TABLES for feed in feeds_with(name) if feed[0] in SIDES}
-    present = [f"{venue}/{feed}" for venue, feed in feeds(root) if (venue, feed) in wanted]
-    if not present:
-        return
-    for tables, until in ((TABLES, last), (("gaps",), None)):  # a crash is noticed long after it
-        done = normalize(root, present, first, until, tables=tables, upgrade=False, master_url=master_url)
-        for path, why in done.failed.items():
-            raise ArchiveError(f"{path} cannot be brought up to date: {why}")
 
 
 def _joined(
@@ -68,6 +59,7 @@ def _joined(
     root: Path,
     found: Sequence[Pair],
     tokens: Mapping[str, Mapping[str, str]],
+    shared: Collection[tuple[str, str]],
     master_url: str | None,
 ) -> pa.Table:
     first = min(each.first.start_ns for each in found) - CARRY_S * SECOND
@@ -78,6 +70,7 @@ def _joined(
     for name in TABLES:
         views.view_rows(connection, root, name, first, last)
     views.view_gaps(connection, root, first, last)
+    views.close_gaps(connection, root, shared, first, last)
     for name, query in (("states", _STATES), ("seen", _SEEN), ("broken", _BROKEN)):
         run(connection, f"CREATE TEMP TABLE {name} AS {query}")
     return connection.sql(_ROWS).to_arrow_table().cast(_schema())
@@ -96,9 +89,9 @@ def _pairs(found: Sequence[Pair]) -> pa.Table:
 
 
 def _sides(found: Sequence[Pair], tokens: Mapping[str, Mapping[str, str]]) -> pa.Table:
-    """Return what the side goes by, in each round of each pair, that wins when the price rises.
+    """Return the name of the side that wins when the price rises, for each round of each pair.
 
-    Its token; of a venue without tokens the market.
+    The name is its token; at a venue without tokens the market.
     """
     listed = [
         (number, each.platform, tokens.get(each.market_id, {}).get(SIDES[each.platform], each.market_id))
@@ -172,6 +165,7 @@ _SEEN = f"""
 _BROKEN = f"""
     SELECT DISTINCT pair, platform, t FROM seen JOIN gaps
         ON {concerns("seen.venue", "seen.feed", "seen.names", "seen.connection")}
+        AND {stands("seen.names")}
         AND gaps.run = seen.run AND epoch_us(gaps."from") <= seen.second * 1000000
         AND coalesce(epoch_us(gaps."to"), seen.second * 1000000 + 1) > seen.received_us"""
 

@@ -33,14 +33,14 @@ COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two rounds of the same asset and window."""
+    """Two rounds of the same asset and window at two venues, with their labels."""
 
     first: Label
     second: Label
 
     @property
     def agree(self) -> bool | None:
-        """Return whether both ended alike, None as long as not both ended one way or the other."""
+        """Return whether both rounds have the same outcome; None while either has no outcome of two."""
         ends = self.first.resolved_outcome, self.second.resolved_outcome
         if not all(each in ("Up", "Down", "yes", "no") for each in ends):
             return None
@@ -66,7 +66,7 @@ class Pair:
 
 
 def pairs(labels: Iterable[Label]) -> list[Pair]:
-    """Return the pairs among labels, by start and asset."""
+    """Return the pairs of rounds of the same asset and window at two venues, by start and asset."""
     by_window: dict[str, dict[tuple[str, int, int], Label]] = {venue: {} for venue in SIDES}
     for each in labels:
         if each.platform in by_window:

@@ -32,7 +32,7 @@ def _venue(domain: Sequence[str], there: set[str]) -> Chart:
 
 
 def collected(rows: Sequence[dict[str, Any]], scope: ReportScope) -> Chart:
-    """Return a strip a venue: days on which all that is expected is there, some of it, or nothing."""
+    """Return a chart with a strip per venue: days with all expected rows, some of them, or none."""
     names = ("venue", "from", "to", "rows", "expected")
     return {
         "data": {"values": list(rows)},

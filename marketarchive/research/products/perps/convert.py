@@ -222,7 +222,7 @@ def rows_of(
 
 
 def _unified(found: pa.Table, venue: str, perps: Perps) -> pa.Table:
-    """Return what the query found in the columns of the unified data."""
+    """Return the query's result in the columns of the unified data."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -273,7 +273,7 @@ def _unified(found: pa.Table, venue: str, perps: Perps) -> pa.Table:
 
 
 def _borrowed(found: pa.Table, perps: Perps) -> pa.Array:
-    """Return what it costs to borrow: what the venue declares of all, else what its table says."""
+    """Return the cost of borrowing: the venue's declared one, else that of its table."""
     import pyarrow as pa
 
     if perps.borrow_bps_per_day is None:
@@ -282,7 +282,7 @@ def _borrowed(found: pa.Table, perps: Perps) -> pa.Array:
 
 
 def _worth(found: pa.Table) -> pa.Array:
-    """Return what the venue says open interest is worth, else by the mark price at the end of the period."""
+    """Return open interest in dollars: the venue's own, else by the mark price at the end of the period."""
     import pyarrow as pa
 
     named = (found[name].to_pylist() for name in ("amount_quote", "amount", "mark_c"))
@@ -299,7 +299,10 @@ def _fee(reported: str | None) -> float | None:
 
 
 def _source(found: pa.Table, source: str, taken_as: str) -> pa.Array:
-    """Return where a price is from: what candles are of, or how many samples; null where there is none."""
+    """Return the source of a price: the kind of candles, or the number of samples.
+
+    Null where there is none.
+    """
     import pyarrow as pa
 
     pairs = zip(

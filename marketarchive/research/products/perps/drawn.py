@@ -80,8 +80,8 @@ def distributions(connection: duckdb.DuckDBPyConnection, assets: Collection[str]
     ]
 
 
-def stretches(by_day: Sequence[Mapping[str, Any]]) -> Rows:
-    """Return how much of what is expected is there, a row a venue and days in a row that are alike."""
+def alike_spans(by_day: Sequence[Mapping[str, Any]]) -> Rows:
+    """Return the completeness of the data: a row per venue and span of consecutive days that are alike."""
     made: Rows = []
     for row in by_day:
         at = from_iso(row["day"]) // 10**6
@@ -128,5 +128,5 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 
 def _short(value: float | None) -> float | None:
-    """Return what can be told apart in a chart."""
+    """Return the value rounded to what a chart can show."""
     return None if value is None else float(f"{value:.5g}")

@@ -9,10 +9,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from marketarchive.exceptions import ArchiveError
 from marketarchive.research.engine import connect, require, stored, text
 from marketarchive.research.tables import schemas
-from marketarchive.research.tables.normalize import normalize
+from marketarchive.research.tables.normalize import bring_up_to_date
 from marketarchive.research.tables.partitions import feeds, files
 from marketarchive.venues import venues
 from marketarchive.venues.perps import FEED
@@ -38,7 +37,7 @@ class Difference(NamedTuple):
 
 
 def listed(root: Path, chosen: Collection[str]) -> dict[str, dict[str, dict[str, Any]]]:
-    """Return venue -> contract -> what the newest archived list of the venue says; not of other venues.
+    """Return venue -> contract -> its row in the newest archived list of the venue.
 
     chosen: venues. The tables are brought up to date first. Raises ArgumentError, ArchiveError, DiskError,
     ConfigurationError.
@@ -47,9 +46,7 @@ def listed(root: Path, chosen: Collection[str]) -> dict[str, dict[str, dict[str,
     there = [venue for venue in chosen if (venue, FEED) in set(feeds(root))]
     if not there:
         return {}
-    done = normalize(root, [f"{venue}/{FEED}" for venue in there], tables=(TABLE,))
-    for path, why in done.failed.items():
-        raise ArchiveError(f"{path} cannot be brought up to date: {why}")
+    bring_up_to_date(root, {(venue, FEED) for venue in there}, (TABLE,))
     relation = schemas.relation(TABLE, stored(*paths, hive=True) if (paths := files(root, TABLE)) else None)
     with closing(connect()) as connection:
         found = {}
@@ -62,10 +59,10 @@ def listed(root: Path, chosen: Collection[str]) -> dict[str, dict[str, dict[str,
 
 
 def differences(venue: str, contracts: Mapping[str, Mapping[str, Any]]) -> Iterator[Difference]:
-    """Yield what a venue's contracts are otherwise; nothing of what its `symbols.csv` leaves open.
+    """Yield the differences of a venue's contracts from its `symbols.csv`, whose empty cells match all.
 
-    contracts: by market, as `listed` returns them. How many base units a unit of a symbol stands for no
-    venue says in a field of its own.
+    contracts: by market, as `listed` returns them. No venue has a field for the number of base units in
+    a unit of a symbol.
     """
     perps = venues()[venue].perps
     statuses = {} if perps is None else perps.statuses

@@ -40,15 +40,15 @@ GROUP BY ALL"""
 
 
 def due(first_s: int, last_s: int, period_s: int) -> int:
-    """Return how many ends of a period lie in first <= time <= last, Unix seconds."""
+    """Return the number of period ends in first <= time <= last, Unix seconds."""
     return max(0, last_s // period_s - -(-first_s // period_s) + 1)
 
 
 def make_spreads(connection: duckdb.DuckDBPyConnection) -> None:
     """Make the table `spreads`: how far the venues of an asset lie apart at each time, basis points.
 
-    funding: of rates of 8 hours; mark: of prices, the highest above the lowest. Null where one venue alone
-    has a value.
+    Columns: `funding` (8-hour rates), `mark` (of prices): the highest above the lowest. Null where
+    only one venue has a value.
     """
     run(connection, _SPREADS)
 
@@ -72,7 +72,7 @@ def records_by_day(
     period_s: int,
     contracts: Mapping[tuple[str, str], tuple[int, int]],
 ) -> list[dict[str, Any]]:
-    """Return how many rows each venue has, and how many are expected, of the periods that end in each day.
+    """Return the numbers of rows present and expected, by venue, of the periods that end in each day.
 
     contracts: venue and symbol -> when its first and its last row are due, Unix seconds. A row stands at the
     end of its period: that of midnight belongs to the day that ends there.
@@ -103,7 +103,7 @@ def records_by_day(
 def staleness(
     connection: duckdb.DuckDBPyConnection, last_due: Mapping[tuple[str, str], int]
 ) -> dict[tuple[str, str], dict[str, Any]]:
-    """Return, by venue and symbol, how old the newest values are, and how long a price stood still.
+    """Return the age of the newest values, and the longest time without a price change, by venue and symbol.
 
     last_due: when a contract's last row is due, Unix seconds; hours are counted back from it, None where
     there is no value at all. `unmoved`: the longest run of rows with the same mark price at their end.

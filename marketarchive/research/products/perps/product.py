@@ -52,7 +52,7 @@ def prepare(root: Path, since: int, until: int, master_url: str | None, progress
 
 
 def part(found: Found) -> ReportPart:
-    """Return what a report shows of perpetuals."""
+    """Return the part of a report about perpetuals."""
     root = found.scope.root / FOLDER
     document = read_quality(root)
     if document is None or not document["rows"]:
@@ -128,7 +128,7 @@ def _collected(document: Mapping[str, Any], time: ReportScope) -> Section:
     if odd:
         extra += table([(name, name) for name in ("finding", "rows", "which")], odd)
     extra += paragraph(f"All of it, contract by contract, is in {FOLDER}/{STEM}.md.", soft=True)
-    chart = charts.collected(drawn.stretches(document["records_by_day"]), time)
+    chart = charts.collected(drawn.alike_spans(document["records_by_day"]), time)
     return Section("perps", _titled(9, "what was collected"), paragraph(shown), chart, extra)
 
 

@@ -127,7 +127,7 @@ def quality(path: Path, window: Window, failed: Mapping[str, str], now_ns: int) 
 def _span(
     window: Window, first: datetime | None, last: datetime | None, now_s: int
 ) -> tuple[int, int] | None:
-    """Return where the first and the last row may stand, Unix seconds: as asked for, else as they are."""
+    """Return the expected times of the first and last row, Unix s: as requested, else as in the data."""
     if first is None or last is None:
         return None
     begin = window.first or int(first.timestamp())

@@ -26,8 +26,8 @@ STEM = "data_collection_report"
 STATISTICS = ("rates", "median", "mean", "std", "lowest", "highest")
 SHORTEST_DAYS = 10
 """Days with the most missing rows that are listed."""
-STRETCHES = 31
-"""Days, or stretches of several days, of which spreads are listed at most."""
+SPANS = 31
+"""Days, or spans of several days, of which spreads are listed at most."""
 
 Table = tuple[Sequence[str], list[list[str]]]
 
@@ -49,7 +49,7 @@ def report_quality(
 
 
 def read_quality(folder: Path) -> dict[str, Any] | None:
-    """Return the report as it was written, None where its three files are not there or cannot be read."""
+    """Return the stored report as a document; None where one of its three files is missing or unreadable."""
     try:
         document: dict[str, Any] = msgspec.json.decode((folder / f"{STEM}.json").read_bytes(), type=dict)
     except (FileNotFoundError, msgspec.DecodeError, UnicodeDecodeError):
@@ -59,7 +59,7 @@ def read_quality(folder: Path) -> dict[str, Any] | None:
 
 
 def _key(path: Path, window: Window, failed: Mapping[str, str], now_ns: int) -> str:
-    """Return what a report is named by: the same means the same words."""
+    """Return the fingerprint of a report's inputs: equal inputs give the same text."""
     with path.open("rb") as file:
         rows = hashlib.file_digest(file, "sha256").hexdigest()
     ends_s = min(window.last, now_ns // SECOND) // window.period_s * window.period_s  # rows due until then
@@ -198,10 +198,10 @@ def _ages(contracts: Sequence[Mapping[str, Any]]) -> list[list[str]]:
 
 
 def _spreads(rows: Sequence[Mapping[str, Any]], name: str) -> tuple[list[str], list[list[str]]]:
-    """Return the assets, and a line a stretch of days with the mean of each asset's days."""
+    """Return the assets, and a row per span of days with the mean of each asset's days."""
     values: dict[str, dict[str, list[float]]] = {}
     there = [row for row in rows if row[name] is not None]
-    begins = dict(_stretches([row["day"] for row in there]))
+    begins = dict(_spans_of_days([row["day"] for row in there]))
     for row in there:
         values.setdefault(begins[row["day"]], {}).setdefault(row["asset"], []).append(row[name])
     assets = sorted({row["asset"] for row in there})
@@ -211,12 +211,12 @@ def _spreads(rows: Sequence[Mapping[str, Any]], name: str) -> tuple[list[str], l
     ]
 
 
-def _stretches(days: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yield each day, and the first day of its stretch: so long that there are STRETCHES at most."""
+def _spans_of_days(days: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield each day with the first day of its span; spans are so long that there are SPANS at most."""
     if not days:
         return
     first, last = (date.fromisoformat(each) for each in (min(days), max(days)))
-    length = -(-((last - first).days + 1) // STRETCHES)
+    length = -(-((last - first).days + 1) // SPANS)
     for day in sorted(set(days)):
         number = (date.fromisoformat(day) - first).days // length
         yield day, str(first + timedelta(days=number * length))

@@ -66,7 +66,7 @@ def unify(
 ) -> Unified:
     """Bring the tables and then the files up to date, of venues where something changed.
 
-    period: 30m, 1h, 8h or 1d; start, end: of the first and the last row, all that is known without them.
+    period: 30m, 1h, 8h or 1d; start, end: of the first and the last row (default: all archived data).
     Raises ArgumentError, ArchiveError, DiskError, ConfigurationError.
     """
     require()
@@ -146,7 +146,7 @@ def _unify(
 
 
 def write_symbols(path: Path) -> None:
-    """Write what each venue calls the assets, a line a contract. Raises OSError."""
+    """Write the venues' names of the assets as CSV, a line a contract. Raises OSError."""
     columns = ("multiplier", "contract_size", "quote", "listed_from", "listed_to")
     names = sorted(name for name, venue in venues().items() if venue.perps is not None)
     part = path.with_suffix(".part")
@@ -175,7 +175,7 @@ def _inputs(root: Path, venue: str) -> dict[str, str]:
 
 
 def _key(root: Path, venue: str, perps: Perps, window: Window) -> str:
-    """Return what a venue's files are named by: the same means the same rows."""
+    """Return the fingerprint of a venue's inputs: equal inputs give the same rows."""
     stamps = [stamp_of(path) for paths in _files(root, venue).values() for path in paths]
     parts = [
         VERSION, venue, window.period_s, window.first, window.last,

@@ -32,7 +32,7 @@ def prepare(root: Path, since: int, until: int, master_url: str | None, progress
 
 
 def part(found: Found) -> ReportPart:
-    """Return what a report shows of rounds."""
+    """Return the part of a report about up/down rounds: sections, charts and findings."""
     about, labels = found.scope, _labels(found.scope)
     shown = rounds.rounds(found.connection, about, labels, found.known.tokens)
     levels = depth.spread_and_depth(found.connection, about, labels)

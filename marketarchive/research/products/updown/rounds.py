@@ -10,47 +10,46 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from marketarchive.archive.ledger import Entry, Ledger
-from marketarchive.archive.reader import SEGMENT_KINDS
-from marketarchive.exceptions import ArchiveError
 from marketarchive.research.derived import Progress
 from marketarchive.research.labels.label import Label
 from marketarchive.research.labels.label_files import read_labels
 from marketarchive.research.labels.source import RoundSource
 from marketarchive.research.products.updown.labels import boundary_prices, estimates, market_facts
 from marketarchive.research.products.updown.labels.labels import PLATFORM, MarketWindow, label, wanted
-from marketarchive.research.tables.normalize import normalize
-from marketarchive.research.tables.partitions import feeds, feeds_with, stamp_of
-from marketarchive.times import DAY, from_iso
+from marketarchive.research.tables.normalize import bring_up_to_date
+from marketarchive.research.tables.partitions import feeds_with, stamp_of
+from marketarchive.times import DAY
 
 VENUES = frozenset({"polymarket", "chainlink"})
 """Whose feeds are joined to rounds."""
 
 
 def labels_of(root: Path) -> list[Label]:
-    """Return the labels of these rounds alone, as they were made last."""
+    """Return the stored labels of Polymarket's up/down rounds."""
     return [each for each in read_labels(root) if is_mine(each)]
 
 
 def recorded(root: Path, labels: Sequence[Label]) -> list[Label]:
     """Return the labels of rounds of the recording: those that ended after its first book or price.
 
-    The catalogue names many that ended long before, of which nothing can be known. Without a recording it is
-    all of them. Raises ArchiveError.
+    The catalogue names many that ended long before the recording and have no data. Without a recording all
+    labels are returned. Raises ArchiveError.
     """
     feeds_of = feeds_with("books") | feeds_with("reference_prices")
     begins = [
-        from_iso(each["first"])
-        for each in Ledger(root).entries()
-        if each.kind in SEGMENT_KINDS
-        and each["venue"] in VENUES
-        and (each["venue"], each["feed"]) in feeds_of
+        each.first
+        for each in Ledger(root).summary().feeds
+        if each.venue in VENUES and (each.venue, each.feed) in feeds_of and each.first is not None
     ]
     first = min(begins, default=None)
     return [each for each in labels if first is None or each.end_ns > first]
 
 
 def is_mine(label: Label) -> bool:
-    """Return whether a label is of one of these rounds; once they were the only ones, and did not say it."""
+    """Return whether a label is of an up/down round of Polymarket.
+
+    A label without a platform is older than the field.
+    """
     return label.platform in (PLATFORM, "")
 
 
@@ -60,18 +59,10 @@ def _windows(root: Path, entries: Sequence[Entry], progress: Progress) -> tuple[
 
 def _prepare(root: Path, chosen: Sequence[MarketWindow], progress: Progress) -> None:
     """Bring the reference prices around the windows up to date. Raises ArchiveError."""
-    requested = feeds_with("reference_prices")
-    present = [f"{venue}/{feed}" for venue, feed in feeds(root) if (venue, feed) in requested]
-    if not present:
-        return
     first = min(each.start_ns for each in chosen)
     last = max(each.end_ns for each in chosen) + DAY + 1
-    done = normalize(
-        root, present, first, last, tables=("reference_prices",), upgrade=False, progress=progress
-    )
-    if done.failed:
-        path, why = next(iter(done.failed.items()))
-        raise ArchiveError(f"{path} cannot be brought up to date: {why}")
+    of_prices = feeds_with("reference_prices")
+    bring_up_to_date(root, of_prices, ("reference_prices",), first, last, progress=progress)
 
 
 def _inputs(root: Path) -> Mapping[str, str]:

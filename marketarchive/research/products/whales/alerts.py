@@ -106,7 +106,7 @@ def number(value: Any) -> float | None:
 def time(value: Any) -> int | None:
     """Return ns of an ISO 8601 text, or of a number of seconds, ms, µs or ns; None where it is neither.
 
-    The unit of a number is what makes it a time between FIRST and LAST.
+    The unit of a number is the one by which it is a time between FIRST and LAST.
     """
     if isinstance(value, str) and not _NUMBER.fullmatch(value.strip()):
         try:
@@ -125,9 +125,9 @@ def time(value: Any) -> int | None:
 
 
 def _win_rate(values: Mapping[str, Any], extra: Mapping[str, Any]) -> float | None:
-    """Return what the row states of its wallet, 0 to 1: of its own column, else in one of JSON.
+    """Return the wallet's rate of wins that the row states, 0 to 1: its own column's, else the JSON's.
 
-    What is above 1 is percent.
+    A value above 1 is percent.
     """
     stated = number(values.get("win_rate"))
     for name in _JSON:

@@ -51,7 +51,7 @@ class WhaleFile:
 
     @property
     def rubbish_counts(self) -> dict[str, int]:
-        """Return how many rows are no alert, by reason."""
+        """Return the counts of rows that are no alert, by reason."""
         return dict(Counter(each.reason for each in self.rubbish))
 
 

@@ -68,7 +68,7 @@ class WhaleJoin:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Return how many alerts were matched, by kind, and were not, by reason."""
+        """Return the counts of matched alerts by kind, and of unmatched ones by reason."""
         kinds: list[str] = [each.kind for each in self.matches]
         return dict(Counter(kinds + [each.reason for each in self.unmatched]))
 
@@ -76,10 +76,10 @@ class WhaleJoin:
 def join_alerts(
     alerts: Iterable[WhaleAlert], markets: Iterable[TradedMarket], threshold: float = THRESHOLD
 ) -> WhaleJoin:
-    """Return each alert with its market, or apart without one.
+    """Return the alerts with their markets, and apart from them the alerts without one.
 
-    threshold: least score of titles that are not equal, 0 to 100. What becomes of an alert depends on no
-    other. Raises ConfigurationError where rapidfuzz is not installed.
+    threshold: least similarity of titles that are not equal, 0 to 100. The match of an alert depends on no
+    other alert. Raises ConfigurationError where rapidfuzz is not installed.
     """
     if importlib.util.find_spec("rapidfuzz") is None:
         raise ConfigurationError('rapidfuzz is not installed: pip install "marketarchive[training]"')
@@ -102,7 +102,7 @@ def join_alerts(
 
 
 class _Titles:
-    """Markets of one platform by their ids and by what their titles ask."""
+    """Markets of one platform, indexed by id and by the question of their titles."""
 
     def __init__(self, markets: Sequence[TradedMarket], threshold: float) -> None:
         import numpy as np
@@ -155,7 +155,7 @@ class _Titles:
                 yield UnmatchedAlert(alert, "not_open" if wanted in self._by_key else "unknown", 0.0)
 
     def _near(self, wanted: Sequence[str], keys: Sequence[str]) -> dict[str, list[_Near]]:
-        """Return for each key those that may ask the same."""
+        """Return for each key of `wanted` those of `keys` that may be the same question."""
         from rapidfuzz.fuzz import ratio
         from rapidfuzz.process import cdist
 
@@ -193,7 +193,7 @@ def _share_numbers(
 
 
 class _Near(NamedTuple):
-    """A key that may ask the same as another."""
+    """A key (words of a title) that may be the same question as another."""
 
     misspellings: int
     score: float

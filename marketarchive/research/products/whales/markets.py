@@ -26,7 +26,7 @@ TIMES = (
 
 @dataclass(frozen=True, slots=True)
 class TradedMarket:
-    """A market with the time in which it was traded: from `start` to before `end`, ns; None: not known."""
+    """A market with the span in which it was traded, `start` <= time < `end` (ns); None: not known."""
 
     platform: str
     market_id: str

@@ -13,10 +13,10 @@ LEAST = 5
 
 
 def known_rates(matches: Iterable[WhaleMatch], least: int = LEAST) -> dict[int, float]:
-    """Return row of an alert -> share of its wallet's earlier alerts that were right, 0 to 1.
+    """Return (number of an alert's row) -> share of its wallet's earlier alerts that won, 0 to 1.
 
-    An earlier alert counts where its side is known, and its market was decided, and it was written, by the
-    time of this one's trade. Alerts of wallets with fewer than `least` such have no rate.
+    An earlier alert counts where its side is known and, by the time of this alert's trade, it was written and
+    its market decided. Alerts of wallets with fewer than `least` such alerts have no rate.
     """
     wallets: dict[str, list[WhaleMatch]] = defaultdict(list)
     for match in matches:

@@ -1,4 +1,4 @@
-"""Titles of markets as what they ask: their words in one form, and whether two of them ask the same."""
+"""Titles of markets as questions: their words normalised, and whether two titles are the same question."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ def words(title: str) -> tuple[str, ...]:
 
 
 def key(title: str | None) -> str:
-    """Return the words of a title as one text: titles of the same key ask the same."""
+    """Return the words of a title as one text; titles of the same key are the same question."""
     return " ".join(words(title)) if title else ""
 
 
 def numbers(found: tuple[str, ...]) -> frozenset[str]:
-    """Return those words that are numbers."""
+    """Return those of the words `found` that are numbers."""
     return frozenset(word for word in found if word[-1].isdigit())
 
 
 def misspellings(one: str, other: str) -> int | None:
-    """Return how many words of two keys are misspelt if both are of one market; None: they are not.
+    """Return the number of misspelt words if two keys are of one market; None where they are not.
 
     One may say more than the other. No word or number is replaced by another, which is how siblings differ
     ("65 or above" and "70 or above", "Adams" and "Baker"), but by one that is misspelt by a letter; none that

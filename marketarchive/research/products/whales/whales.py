@@ -106,10 +106,10 @@ def whale_columns(
 def summary(
     matches: Sequence[WhaleMatch], cut: int | None, rates: Mapping[int, float] | None = None
 ) -> WhaleSummary:
-    """Return what the alerts of one market say as of a cut (ns; None: its end).
+    """Return the summary columns of one market's alerts as of a cut (ns; None: its end).
 
-    rates: by the row of an alert, of `known_rates`; where the file states rates of a market's alerts, these
-    alone count. An alert without a side is in the count, and in no direction.
+    rates: of `known_rates`, by the row of an alert; where the file states rates itself, only those count. An
+    alert without a side is counted, but has no direction.
     """
     before = [each for each in matches if _counts(each, cut)]
     before.sort(key=lambda each: (each.alert.at, each.alert.row))

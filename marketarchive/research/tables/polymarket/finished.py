@@ -6,10 +6,10 @@ _ALIKE = "transaction_hash, token, wallet, side, price, size, event_time"
 
 
 def trades(made: str) -> str:
-    """Return a query of trades as they were first told.
+    """Return a query of trades as they were first reported.
 
-    The same trade is told again by each poll and by each of two overlapping connections. What tells two
-    fills apart that look alike is `number`: the place among its equals in one answer or frame.
+    Each poll and each of two overlapping connections reports the same trade again. Two fills that look alike
+    differ in `number`: the place among their equals in one answer or frame. made: name of the table of rows.
     """
     return f"""
     SELECT * FROM (
@@ -21,5 +21,8 @@ def trades(made: str) -> str:
 
 
 def quotes(made: str) -> str:
-    """Return a query of quotes by source and token: who wants one of them reads little else."""
+    """Return a query of quotes sorted by source and token, so that reading one of them skips the others.
+
+    made: name of the table of rows.
+    """
     return f"SELECT * FROM {made} ORDER BY source, token, received_at, run, seq, index, position"

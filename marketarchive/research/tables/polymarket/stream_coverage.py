@@ -44,7 +44,7 @@ class _TrackedMarket:
 
 
 def watched(read: Reading) -> Iterator[Watched]:
-    """Return every market of every run of the day."""
+    """Yield every market of every run of the day, with the spans of its subscriptions and its evidence."""
     connection, day = read.connection, read.day
     reported, ends = connection_lines(read)
     _read_others(connection, read.paths)

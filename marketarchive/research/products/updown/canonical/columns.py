@@ -70,7 +70,7 @@ TEXTS = ("market_id", "asset", "cl_source", "ref_source", "pm_source", "pm_verif
 def schema() -> pa.Schema:
     """Return the dataset's schema.
 
-    Prices are in dollars, those of pm per share; lags in seconds.
+    Prices are in dollars, those of pm (Polymarket) per share; lags in seconds.
     """
     import pyarrow as pa
 

@@ -36,11 +36,10 @@ from marketarchive.research.products.updown.canonical.columns import (
 )
 from marketarchive.research.products.updown.canonical.grid import Grid, Inputs
 from marketarchive.research.products.updown.rounds import labels_of, recorded
-from marketarchive.research.tables.normalize import normalize
+from marketarchive.research.tables.normalize import bring_up_to_date
 from marketarchive.research.tables.partitions import (
     METADATA,
     day_of,
-    feeds,
     feeds_with,
     files,
     stamp_of,
@@ -65,7 +64,7 @@ PARTS_WAITING = 8
 
 
 class PartMetadata(msgspec.Struct):
-    """Metadata of one part in the file."""
+    """Metadata of one part of the file: `key` is the fingerprint of the inputs its rows were made from."""
 
     key: str
     rows: int
@@ -74,7 +73,7 @@ class PartMetadata(msgspec.Struct):
 
 
 class Contents(msgspec.Struct):
-    """Metadata of the whole file."""
+    """Metadata of a dataset's file: its parts by name, and the options it was made with."""
 
     parts: dict[str, PartMetadata]
     clock: str
@@ -400,7 +399,7 @@ class _Writer:
                 self._file.add_key_value_metadata({METADATA: self.metadata})
                 self._file.close()
         finally:
-            with suppress(OSError, ValueError):  # what failed has been told
+            with suppress(OSError, ValueError):  # the failure was reported
                 self._file.close()
 
 
@@ -446,16 +445,8 @@ def _normalize(root: Path, labels: Sequence[Label], master_url: str | None, prog
     if not labels:
         return
     wanted = set().union(*(feeds_with(table) for table in TABLES))
-    present = [f"{venue}/{feed}" for venue, feed in feeds(root) if (venue, feed) in wanted]
-    if not present:
-        return
     first, last = canonical_inputs.span(labels, 0)
-    done = normalize(
-        root, present, first, last, tables=TABLES, upgrade=False, master_url=master_url, progress=progress
-    )
-    if done.failed:
-        path, why = next(iter(done.failed.items()))
-        raise ArchiveError(f"{path} cannot be brought up to date: {why}")
+    bring_up_to_date(root, wanted, TABLES, first, last, master_url=master_url, progress=progress)
 
 
 def _settle(temporary: Path, path: Path) -> None:

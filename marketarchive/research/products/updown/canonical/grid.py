@@ -43,10 +43,10 @@ class Inputs:
     `rounds`  market_id, asset, start_s, duration, strike, settlement, outcome (1 Up, 0 Down),
               strike_received_us, spot_no, twap_no (numbers of instruments), up, down (numbers of tokens)
     `prices`  instrument (a number), event_us, received_us, value, bid, ask, source and, by the clock of
-              receipt, is_first (of all that was told of one observation)
+              receipt, is_first (of all reports of one observation)
     `tops`    token (a number), event_us, received_us, run, seq, index, position, bid, ask, source, is_proof
-              (a whole book that the venue was asked for: it had not changed from event_us until received_us),
-              verified (a place in VERDICTS)
+              (a REST snapshot: the book had not changed from event_us until received_us),
+              verified (an index into VERDICTS)
     `market_gaps`   market_no (a row of `rounds`), stream (pm, cl), from_us, to_us: recorded gaps that concern
               a market
     `covered` market_no, from_s, to_s (both included): instants at which both books were known

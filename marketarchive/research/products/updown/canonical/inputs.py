@@ -22,9 +22,11 @@ from marketarchive.research.products.updown.canonical.columns import Clock
 from marketarchive.research.products.updown.canonical.grid import Inputs
 from marketarchive.research.products.updown.canonical.received import ReceivedColumns
 from marketarchive.research.products.updown.canonical.references import references
+from marketarchive.research.tables.closed_gaps import stands, still_open, untouched
 from marketarchive.research.tables.gap_scope import concerns
 from marketarchive.research.tables.gaps import current
 from marketarchive.research.tables.partitions import files
+from marketarchive.research.tables.simultaneous import simultaneous
 from marketarchive.times import SECOND
 from marketarchive.venues.polymarket.rules import spot
 from marketarchive.venues.polymarket.venue import VENUE
@@ -60,7 +62,9 @@ def read(
     carry_s: int,
     clock: Clock,
 ) -> Inputs:
-    """Read all inputs for the rows of `labels`, as seen by a clock.
+    """Read all inputs for the rows of `labels`.
+
+    carry_s: seconds that a value may be carried forward; clock: observation or received.
 
     Raises ArchiveError, duckdb.Error.
     """
@@ -178,7 +182,8 @@ _NAMED = """
 
 def _about(feeds: Iterable[tuple[str, str]], names: str) -> str:
     """Return the SQL condition that one of `gaps` concerns a round's data of any of `feeds`."""
-    return " OR ".join(concerns(text(venue), text(feed), names, "NULL") for venue, feed in feeds)
+    concerned = " OR ".join(concerns(text(venue), text(feed), names, "NULL") for venue, feed in feeds)
+    return f"(({concerned}) AND {stands(names)})"
 
 
 _PRICE_FEEDS_SQL = ", ".join(f"({text(venue)}, {text(feed)})" for venue, feed in _PRICE_FEEDS)
@@ -206,7 +211,7 @@ def create_gaps(connection: duckdb.DuckDBPyConnection, root: Path, first: int, l
             WITH gaps AS (
                 SELECT *, epoch_us("from") AS from_us,
                        coalesce(epoch_us("to"), epoch_us(noticed_at)) AS to_us
-                FROM {current(stored(*paths, hive=True))}
+                FROM ({_open(root, paths, first, last)})
             ), seen AS (
                 SELECT instrument, received_us,
                        max(max(event_us)) OVER (PARTITION BY instrument ORDER BY received_us) AS event_us
@@ -235,6 +240,16 @@ def create_gaps(connection: duckdb.DuckDBPyConnection, root: Path, first: int, l
     )
 
 
+def _open(root: Path, paths: Sequence[Path], first: int, last: int) -> str:
+    """Return SQL of the gaps that hold, of files of the table, as far as no other recorder closed them."""
+    stated = current(stored(*paths, hive=True))
+    proven = files(root, "coverage", first, last)
+    shared = simultaneous(root, first, last)
+    if not shared or not proven:
+        return untouched(stated)
+    return still_open(stated, stored(*proven, hive=True), "tokens", shared)
+
+
 def nothing_covered() -> pa.Table:
     """Return the columns of `covered`, and no row."""
     import pyarrow as pa
@@ -243,10 +258,10 @@ def nothing_covered() -> pa.Table:
 
 
 def covered(connection: duckdb.DuckDBPyConnection, root: Path, first: int, last: int) -> pa.Table:
-    """Return when the books of `rounds` were observed or quiet, by the table `coverage`.
+    """Return the spans in which the books of `rounds` were observed or quiet, by the table `coverage`.
 
-    market_no, from_s, to_s: the whole seconds since the epoch, both included, at whose instant any recording
-    knew both books. Raises duckdb.Error.
+    Columns: `market_no`, `from_s`, `to_s` (Unix seconds, both included, at whose instant any recording knew
+    both books). Raises duckdb.Error.
     """
     found = files(root, "coverage", first, last)
     paths = [path for path in found if path.parents[2].name == f"venue={VENUE.name}"]
@@ -281,9 +296,9 @@ def _received(
 ) -> ReceivedColumns:
     import numpy as np
 
-    connection.register("told", _table(reported))
+    connection.register("reported_tops", _table(reported))
     found = connection.sql(query).to_arrow_table()
-    connection.unregister("told")
+    connection.unregister("reported_tops")
     nothing = {name: reported.columns[name][-1:] for name in reported.columns} | {
         "is_first": np.zeros(1, "?")
     }
@@ -298,17 +313,17 @@ def _table(reported: ReceivedColumns) -> pa.Table:
 
 
 # an observation counts from its first receipt, and only if it is newer than all that was known; parts of it
-# (bid, ask) can be told later
+# (bid, ask) can be distinguished later
 _PRICES = """
     SELECT *, row_number() OVER (
         PARTITION BY instrument, event_us ORDER BY received_us, value, source, bid, ask) = 1 AS is_first
-    FROM told
+    FROM reported_tops
     QUALIFY event_us >= coalesce(max(event_us) OVER (
         PARTITION BY instrument ORDER BY received_us, event_us DESC, value, source
         ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), -1)"""
 # what was proven later was not known
 _TOPS = """
-    SELECT * REPLACE (false AS is_proof) FROM told
+    SELECT * REPLACE (false AS is_proof) FROM reported_tops
     QUALIFY event_us >= coalesce(max(event_us) OVER (
         PARTITION BY token ORDER BY received_us, run, seq, index, position
         ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), -1)"""

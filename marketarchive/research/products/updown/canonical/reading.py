@@ -68,7 +68,7 @@ class ReadingSpan:
         return files(root, table, *self.received)
 
     def rows(self) -> pc.Expression:
-        """Return a filter of the rows that can matter, in a form by which Arrow skips row groups."""
+        """Return a filter for the rows of the span, in a form by which Arrow skips row groups."""
         import pyarrow.compute as pc
 
         received, event = pc.field("received_at"), pc.field("event_time")

@@ -23,7 +23,7 @@ _AT: Mapping[Clock, str] = {"observation": "event_time", "received": "received_a
 
 
 def nothing() -> pa.Table:
-    """Return the columns of `references`, and no row."""
+    """Return an empty table with the columns of `references`."""
     import pyarrow as pa
 
     kinds = {"asset": pa.string(), "sec": pa.int64(), "mid": pa.float64(), "source": pa.string()}
@@ -35,8 +35,8 @@ def references(
 ) -> pa.Table:
     """Return asset, sec, mid and source (`kraken, coinbase`) of each second in which any exchange is fresh.
 
-    spans: of each asset the first and the last second that are wanted, Unix seconds. Best prices count that a
-    book had, was not found to be wrong, and whose sides do not cross. Raises duckdb.Error.
+    spans: asset -> first and last second, Unix seconds. Best prices count that come from a book which did not
+    fail its check, and which do not cross. Raises duckdb.Error.
     """
     first = min(start for start, _ in spans.values()) - FRESH_S if spans else 0
     last = max(end for _, end in spans.values()) if spans else 0

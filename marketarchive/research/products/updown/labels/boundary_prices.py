@@ -26,7 +26,7 @@ INSTRUMENT = """CASE
 
 
 def paths(root: Path, wanted: Collection[tuple[str, int]]) -> list[Path]:
-    """Return the files in which a tick of `wanted` can be: received within a day of its second."""
+    """Return the files that can hold a tick of `wanted`: received within a day of its second."""
     if not wanted:
         return []
     seconds = [at for _, at in wanted]
@@ -48,7 +48,7 @@ def ticks(root: Path, wanted: Collection[tuple[str, int]]) -> Ticks:
 def near(
     root: Path, wanted: Collection[tuple[str, int]], before_s: int, after_s: int
 ) -> dict[tuple[str, int], list[tuple[int, Tick]]]:
-    """Return ticks at most `before_s` or `after_s` seconds around each of `wanted`, by second.
+    """Return the ticks from `before_s` before to `after_s` after each second of `wanted`, by second.
 
     Each is (second in ns, tick). Raises duckdb.Error.
     """

@@ -19,7 +19,10 @@ ESTIMATED = "estimate: "
 
 @dataclass(frozen=True, slots=True)
 class MarketWindow:
-    """A market as its venue described it; what it stated after the close stands apart."""
+    """A market as its venue described it before the close.
+
+    Statements after the close are fields of their own.
+    """
 
     market_id: str  # slug
     condition_id: str
@@ -47,7 +50,7 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A boundary price out of other prices than the one stamped with that very second."""
+    """A boundary price that is estimated from other prices than the one stamped with that second."""
 
     value_e18: int
     error_e18: int  # how far off it may be, by what the prices around it did

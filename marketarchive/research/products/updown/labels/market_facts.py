@@ -55,7 +55,7 @@ class Fact(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def segments(root: Path) -> list[Entry]:
-    """Return the segments of feeds about markets, without labelled ones."""
+    """Return the segments of feeds about markets, without files labelled deprecated or invalid."""
     reader = ArchiveReader(root)
     return [entry for feed in FEEDS for entry in reader.segments("polymarket", feed)]
 
@@ -169,7 +169,7 @@ def _newest(reported: list[Fact], name: str) -> Any:
 
 
 def _first(reported: list[Fact], name: str, value: Any) -> int | None:
-    """Return when a value was first stated, ns."""
+    """Return the time (ns) at which a value was first stated."""
     return None if value is None else min(each.first for each in reported if getattr(each, name) == value)
 
 

@@ -4,7 +4,7 @@
 resolved, outcome_prices in the order Up, Down, strike_value, and `raw`, the catalogue's own row).
 `<ASSET>USD-prices-*.csv.gz`: Chainlink spot, one tick a line (feed_ts_ms, value, full_accuracy_value as an
 integer of 10**-18, server_ts_ms, recv_ms); `<ASSET>USD-twap60s-prices-*.csv.gz`: its mean of 60 s. Files of
-other names in the manifest are left alone.
+other names in the manifest are ignored.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ _ROW = msgspec.json.Decoder(_RecordedMarket)
 
 @dataclass
 class Recording:
-    """Labels made of a folder's markets and prices."""
+    """Labels made from the markets and prices of a recording's folder, with counts of what was left out."""
 
     labels: list[Label] = field(default_factory=list)
     checked: list[str] = field(default_factory=list)  # files whose bytes are the manifest's

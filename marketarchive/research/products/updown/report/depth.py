@@ -1,4 +1,4 @@
-"""Spread and depth of Up's books of rounds under way: medians, nothing where nothing came."""
+"""Median spread and depth of the books of Up while their rounds are open; no value where no book arrived."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _LOW, _HIGH = 0.1, 0.9
 def spread_and_depth(
     connection: duckdb.DuckDBPyConnection, scope: ReportScope, labels: Sequence[Label]
 ) -> list[dict[str, Any]]:
-    """Return a row for each asset and time bin, also where there is no data.
+    """Return the median spread and depth, a row for each asset and time bin, also where there is no data.
 
     Needs `names`. Raises duckdb.Error.
     """
-    connection.execute("CREATE OR REPLACE TEMP TABLE under_way (slug VARCHAR, start BIGINT, until BIGINT)")
+    connection.execute("CREATE OR REPLACE TEMP TABLE open_rounds (slug VARCHAR, start BIGINT, until BIGINT)")
     if not labels:
         return []
     connection.executemany(
-        "INSERT INTO under_way VALUES (?, ?, ?)",
+        "INSERT INTO open_rounds VALUES (?, ?, ?)",
         [[each.market_id, each.start_ns // 1000, each.end_ns // 1000] for each in labels],
     )
     for table in ("quotes", "books"):
@@ -49,7 +49,7 @@ def spread_and_depth(
             connection,
             f"""SELECT asset, epoch(received_at)::BIGINT // {step} * {step} AS at,
                        quantile_cont(value, {_LOW}), median(value), quantile_cont(value, {_HIGH})
-                FROM ({rows}) AS told JOIN under_way ON under_way.slug = told.slug
+                FROM ({rows}) AS tops JOIN open_rounds ON open_rounds.slug = tops.slug
                     AND epoch_us(received_at) >= start AND epoch_us(received_at) < until
                 WHERE value IS NOT NULL AND received_at >= {literal(scope.since)}
                     AND received_at < {literal(scope.until)} GROUP BY ALL""",

@@ -1,4 +1,4 @@
-"""Outcomes of the rounds: verdicts counted, and the rounds that differ or prove nothing. Pure."""
+"""Outcomes of the rounds: counts of the verdicts, and the rounds that differ or are not provable. Pure."""
 
 from __future__ import annotations
 
@@ -28,7 +28,10 @@ def shown_verdict(label: Label, until_ns: int) -> str:
 
 
 def counted(labels: Sequence[Label], until_ns: int) -> list[dict[str, Any]]:
-    """Count the verdicts, a row for each asset and duration."""
+    """Return the counts of verdicts, a row for each asset and duration.
+
+    until_ns: end of the report's time.
+    """
     groups: dict[tuple[str, str], Counter[str]] = {}
     for each in labels:
         groups.setdefault((each.asset, each.duration), Counter())[shown_verdict(each, until_ns)] += 1

@@ -21,7 +21,7 @@ POINTS = 200_000
 """Points of all rounds together, about: a few MB."""
 _MOST, _LEAST = 300, 60  # of one round
 _STEPS = (1, 2, 3, 5, 6, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1800)
-_SHARE = 10_000  # a price of a share is told in parts of a dollar
+_SHARE = 10_000  # a price of a share is written in parts of a dollar
 _DIGITS = 7  # of a reference price
 
 STATES = "oqcn"
@@ -37,7 +37,7 @@ def rounds(
     labels: Sequence[Label],
     names: Mapping[str, tuple[str, str]],
 ) -> list[dict[str, Any]]:
-    """Return those of `labels` with a price or a book in the dataset. Raises duckdb.Error."""
+    """Return those rounds of `labels` that have a price or a book in the dataset. Raises duckdb.Error."""
     path = scope.root / path_of("observation")
     if not labels or not path.exists():
         return []

@@ -63,7 +63,7 @@ def spread_and_depth(
 ) -> Section:
     title, text = "5. Spread and depth", paragraph(_DEPTH.format(step=length(scope.step_s)))
     if not rows:
-        return Section("depth", title, text + nothing("No book of a round under way came in this time."))
+        return Section("depth", title, text + nothing("No book of an open round was received in this time."))
     shaded = [
         {"asset": asset, "x": start // _MS, "x2": end // _MS}
         for asset in sorted({row["asset"] for row in rows})

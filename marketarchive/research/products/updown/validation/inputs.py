@@ -50,10 +50,10 @@ def register(
     names: Mapping[str, tuple[str, str]],
     dataset: Path,
 ) -> None:
-    """Register the tables that the checks read, in memory of all prices of the rounds: take a day of them.
+    """Register the tables that the checks read. They hold all prices of the rounds in memory: pass a day's.
 
-    They are those of `register_rows`, `market_gaps` as the dataset is made from it, and `seconds` (market_no,
-    t, sec of each second before a round's end).
+    Tables: those of `register_rows`; `market_gaps`, as the dataset uses it; `seconds` (market_no, t, sec of
+    each second before a round's end).
 
     Raises ArchiveError, duckdb.Error.
     """

@@ -17,7 +17,7 @@ _MEANING = """\
 - fail: the archive, or what was made of it, says something that is not so, or hides a hole.
 - nothing to check: there is no data of this kind. That is no pass.
 """
-_CANNOT_TELL = """
+_BLIND_SPOTS = """
 - What happened in seconds that no run was to see (untracked), and whether a second that is missing and
   recorded held anything.
 - Losses that nothing in the messages shows: `docs/METHODOLOGY.md` lists, message by message, what is not
@@ -54,7 +54,7 @@ def markdown(document: Mapping[str, Any], checks: Sequence[CheckResult]) -> str:
             *_table(
                 ["", ""],
                 [
-                    ["asked for", f"{document['since'] or 'the beginning'} to {document['until'] or 'now'}"],
+                    ["time range", f"{document['since'] or 'the beginning'} to {document['until'] or 'now'}"],
                     ["rounds", f"{looked['rounds']:,}: {span}"],
                     *(
                         [["left out", f"{before:,} labelled rounds that ended before the recording"]]
@@ -74,7 +74,7 @@ def markdown(document: Mapping[str, Any], checks: Sequence[CheckResult]) -> str:
             "",
             *(line for each in checks for line in _section(each)),
             "## What this report cannot tell",
-            _CANNOT_TELL,
+            _BLIND_SPOTS,
         ]
     )
 

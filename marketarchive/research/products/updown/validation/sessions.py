@@ -1,4 +1,4 @@
-"""When recordings ran, by the ledger: stretches of successive segments of a run's feed that readers use."""
+"""Recording sessions by the ledger: spans of successive segments of a run's feed that readers use."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class RecordingSession:
 
 
 def sessions(entries: Iterable[Entry]) -> list[RecordingSession]:
-    """Return the sessions of all sealed segments that have no label."""
+    """Return the recording sessions of all sealed segments that are not labelled unusable."""
     known = list(entries)
     left_out = labels(known)
     used = [each for each in known if each.kind in SEGMENT_KINDS and each["path"] not in left_out]

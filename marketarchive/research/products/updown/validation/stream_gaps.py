@@ -34,14 +34,14 @@ _COUNTED = (
     *("unrecorded gaps", "recorded gaps"),
 )
 
-_STRETCHES = f"""
+_SPANS = f"""
     SELECT market_no, stream, min(t) AS t, count(*) AS length, {{is_recorded}} AS is_recorded
     FROM (SELECT *, t - row_number() OVER (PARTITION BY market_no, stream ORDER BY t) AS island
           FROM bare WHERE state IN ({{states}}))
     GROUP BY market_no, stream, island HAVING count(*) > {LONGEST_S}"""
-_UNRECORDED = _STRETCHES.format(states="'unknown'", is_recorded="false")
+_UNRECORDED = _SPANS.format(states="'unknown'", is_recorded="false")
 _RECORDED = f"""SELECT * FROM ({
-    _STRETCHES.format(states="'unknown', 'recorded'", is_recorded="bool_or(state = 'recorded')")
+    _SPANS.format(states="'unknown', 'recorded'", is_recorded="bool_or(state = 'recorded')")
 }) WHERE is_recorded"""
 _OFFENDERS = f"""
     SELECT market_id, stream, t, length AS seconds,
@@ -64,7 +64,11 @@ def check(
     *,
     strict: bool = False,
 ) -> CheckResult:
-    """Check UTC day by UTC day, which bounds memory. Raises duckdb.Error."""
+    """Check that each second without data lies in a recorded gap or is proven quiet.
+
+    names: token -> (market, outcome); dataset: the canonical dataset; strict: recorded gaps fail too. Goes
+    UTC day by UTC day, which bounds memory. Raises duckdb.Error.
+    """
     days: dict[str, list[Label]] = {}
     for each in labels:
         days.setdefault(iso(each.start_ns)[:10], []).append(each)
@@ -76,9 +80,9 @@ def check(
         stream_seconds.register(connection, root, some)
         for stream in STREAMS:
             counts[stream].update(_counts(connection, stream))
-            for name, stretches in (("unrecorded", _UNRECORDED), ("recorded", _RECORDED)):
+            for name, spans in (("unrecorded", _UNRECORDED), ("recorded", _RECORDED)):
                 [[count, most]] = run(
-                    connection, f"SELECT count(*), max(length) FROM ({stretches}) WHERE stream = '{stream}'"
+                    connection, f"SELECT count(*), max(length) FROM ({spans}) WHERE stream = '{stream}'"
                 )
                 counts[stream][f"{name} gaps"] += count
                 longest[stream][name] = max(most or 0, longest[stream].get(name, 0))

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from marketarchive.archive.ledger import Ledger
+from marketarchive.archive.ledger import SEGMENT_KINDS, Ledger
 from marketarchive.research.engine import run, stored
 from marketarchive.research.labels.label import Label
 from marketarchive.research.products.updown.labels.boundary_prices import INSTRUMENT
@@ -44,7 +44,7 @@ def register(connection: duckdb.DuckDBPyConnection, root: Path, labels: Sequence
     """
     first = min(each.start_ns for each in labels) - _AROUND
     last = max(each.end_ns for each in labels) + _AROUND
-    connection.register("sessions", as_table(sessions(Ledger(root).entries())))
+    connection.register("sessions", as_table(sessions(Ledger(root).of_kind(*SEGMENT_KINDS, "label"))))
     _messages(connection, root, first, last)
     _tracked(connection, root, first, last)
     _islands(connection)
@@ -83,7 +83,7 @@ def _silent(side: str) -> str:
                AND bare.sec * 1000000 BETWEEN islands.from_us AND islands.to_us"""
 
 
-_SESSION = """(sessions.run, sessions.venue, sessions.feed) = (told.run, told.venue, told.feed)
+_SESSION = """(sessions.run, sessions.venue, sessions.feed) = (received.run, received.venue, received.feed)
     AND epoch_us(received_at) BETWEEN first_us AND last_us"""
 
 
@@ -111,8 +111,8 @@ def _messages(connection: duckdb.DuckDBPyConnection, root: Path, first: int, las
             SELECT session, last_us AS end_us, connection, seq, index, position, is_sound, is_change,
                    tokens.number, tokens.slug, epoch_us(coalesce(event_time, received_at)) AS event_us,
                    epoch_us(received_at) AS received_us
-            FROM ({" UNION ALL ".join(parts) or empty}) AS told
-            JOIN tokens ON tokens.token = told.token
+            FROM ({" UNION ALL ".join(parts) or empty}) AS received
+            JOIN tokens ON tokens.token = received.token
             JOIN sessions ON {_SESSION}""",
     )
 
@@ -131,7 +131,7 @@ def _tracked(connection: duckdb.DuckDBPyConnection, root: Path, first: int, last
             FROM (SELECT {instrument} AS instrument, session, last_us, min(epoch_us(event_time)) AS from_us,
                          arg_max(epoch_us(received_at) - epoch_us(event_time), epoch_us(received_at))
                              AS delay_us
-                  FROM {stored(*paths, hive=True)} AS told JOIN sessions ON {_SESSION}
+                  FROM {stored(*paths, hive=True)} AS received JOIN sessions ON {_SESSION}
                   WHERE event_time IS NOT NULL GROUP BY ALL)
             JOIN rounds ON rounds.spot = instrument"""
         if paths
@@ -158,11 +158,11 @@ def _islands(connection: duckdb.DuckDBPyConnection) -> None:
         f"""CREATE OR REPLACE TEMP TABLE islands AS
         WITH ordered AS (
             SELECT number, session, connection, seq, index, position, event_us,
-                   coalesce(is_sound AND lag(is_sound) OVER told
-                       AND (is_change OR event_us - lag(event_us) OVER told <= {SILENT_S} * 1000000), false)
+                   coalesce(is_sound AND lag(is_sound) OVER w
+                       AND (is_change OR event_us - lag(event_us) OVER w <= {SILENT_S} * 1000000), false)
                        AS is_linked, is_sound
             FROM messages WHERE connection IS NOT NULL AND is_sound IS NOT NULL
-            WINDOW told AS (PARTITION BY number, session, connection ORDER BY seq, index, position)
+            WINDOW w AS (PARTITION BY number, session, connection ORDER BY seq, index, position)
         ), counted AS (
             SELECT *, sum(CASE WHEN is_linked THEN 0 ELSE 1 END) OVER (
                 PARTITION BY number, session, connection ORDER BY seq, index, position) AS island

@@ -29,7 +29,10 @@ _WIDE = f"coalesce({_BIDS} < {LOW}, false) OR coalesce({_ASKS} > {HIGH}, false)"
 
 
 def check(connection: duckdb.DuckDBPyConnection, *, strict: bool = False) -> CheckResult:
-    """Check the rows of `dataset`. Raises duckdb.Error."""
+    """Check that Up's and Down's prices sum to about a dollar in each row of `dataset`.
+
+    Raises duckdb.Error.
+    """
     [[rows, profit, known, some, wide, carried, low_bids, high_bids, low_asks, high_asks]] = run(
         connection,
         f"""SELECT count(*), count(*) FILTER ({_PROFIT}), count(*) FILTER (gap AND ({_PROFIT})),

@@ -66,7 +66,7 @@ class Validation:
 
     @property
     def not_looked_at(self) -> list[str]:
-        """Return the feeds of the archive that no check but that of sequence numbers is about."""
+        """Return the feeds of the archive that only the check of sequence numbers covers."""
         found: list[str] = self.document["not_looked_at"]
         return found
 

@@ -1,0 +1,121 @@
+"""Files below raw/ that the ledger does not name, without listing again what has not changed.
+
+A folder is settled when all its files are in the ledger and nothing has changed it for a while: its inode
+and times say whether that is still so. What is known of folders is derived (`index/settled.folders`), and
+holds only beside the ledger that it was learnt from.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+import msgspec
+
+from marketarchive.archive.derived_file import load_derived, store_derived
+from marketarchive.archive.ledger import Ledger
+from marketarchive.archive.pages import LineMark
+from marketarchive.archive.paths import SETTLED_FOLDERS
+from marketarchive.archive.tree import subfolders
+
+SETTLED_AFTER_NS = 60_000_000_000
+"""A folder changed less long ago may be changed again without its times showing it: they are coarse."""
+_VERSION = 1
+_RAW = "raw"
+
+FolderStamp = tuple[int, int, int, int]
+"""Device, inode, times of the last change of entries and of the inode, ns."""
+
+
+class _Folder(msgspec.Struct, array_like=True):
+    """A settled folder."""
+
+    stamp: FolderStamp
+    folders: list[str]  # names of those in it
+
+
+class _Settled(msgspec.Struct, array_like=True):
+    mark: LineMark  # of the ledger whose lines name the files
+    folders: dict[str, _Folder]  # by path
+
+
+@dataclass
+class _Listed:
+    """A folder that had to be listed."""
+
+    path: str
+    stamp: FolderStamp
+    folders: list[str]
+    files: list[str]  # paths
+
+
+@dataclass
+class UnsettledFiles:
+    """Files of folders that are not settled: those that the ledger does not name are among them."""
+
+    root: Path
+    known: dict[str, _Folder]
+    listed: list[_Listed] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, root: Path, ledger: Ledger) -> UnsettledFiles:
+        """List what is below raw/ now, but for settled folders."""
+        stored = load_derived(root / SETTLED_FOLDERS, _VERSION, _Settled)
+        is_known = stored is not None and ledger.holds(stored.mark)
+        found = cls(root, stored.folders if stored is not None and is_known else {})
+        found._list(_RAW)
+        return found
+
+    @property
+    def paths(self) -> list[str]:
+        """Return the files, in order of path."""
+        return sorted(path for each in self.listed for path in each.files)
+
+    def settle(self, ledger: Ledger, entered: Collection[str]) -> None:
+        """Keep which folders need not be listed again; entered: paths that the ledger names.
+
+        Raises OSError where it cannot be stored.
+        """
+        oldest = time.time_ns() - SETTLED_AFTER_NS
+        fresh = {
+            each.path: _Folder(each.stamp, each.folders)
+            for each in self.listed
+            if max(each.stamp[2:]) < oldest and all(path in entered for path in each.files)
+        }
+        mark = ledger.mark() if fresh else None
+        if mark is not None:
+            gone = {each.path for each in self.listed}
+            kept = {path: each for path, each in self.known.items() if path not in gone}
+            store_derived(self.root / SETTLED_FOLDERS, _VERSION, _Settled(mark, kept | fresh))
+
+    def _list(self, path: str) -> None:
+        stamp = _stamp(f"{self.root}/{path}")
+        if stamp is None:
+            return
+        known = self.known.get(path)
+        if known is not None and known.stamp == stamp:
+            names = known.folders
+        else:
+            names, files = subfolders(self.root / path)
+            base = PurePosixPath(path)
+            self.listed.append(_Listed(path, stamp, names, [str(base / name) for name in files]))
+        for name in names:
+            self._list(f"{path}/{name}")
+
+
+def unentered(root: Path, ledger: Ledger) -> list[str]:
+    """Return the files below raw/ that the ledger does not name, in order of path; it is read after them."""
+    paths = UnsettledFiles.of(root, ledger).paths
+    entered = {entry["path"] for entry in ledger.naming(paths)}
+    return [path for path in paths if path not in entered]
+
+
+def _stamp(path: str) -> FolderStamp | None:
+    try:
+        found = os.stat(path)  # noqa: PTH116  (a Path for each of many folders takes longer than this)
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_ctime_ns

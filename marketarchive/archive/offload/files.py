@@ -1,0 +1,89 @@
+"""Final files of an archive, as offload sees them: what is due on a remote."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from marketarchive.archive.labels import labels
+from marketarchive.archive.ledger import Entry
+from marketarchive.archive.moved import moved
+from marketarchive.archive.paths import TORN
+from marketarchive.archive.reader import SEGMENT_KINDS
+from marketarchive.times import from_iso
+
+FINAL_KINDS = (*SEGMENT_KINDS, "torn", "joined", "manifest", "day_file")
+"""Kinds of ledger lines that enter a file."""
+PRUNED_KINDS = (*SEGMENT_KINDS, "torn")
+"""Files below raw/: nearly all bytes. The others are small, and every reader needs them."""
+
+_BLOCK = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class FinalFile:
+    """One file that the ledger enters."""
+
+    path: str  # relative to OUTPUT_DIR
+    kind: str
+    bytes: int
+    sha256: str
+    until: int | None  # ns; the newest time in it, None where the ledger tells none
+    is_here: bool
+    is_labelled: bool
+    moved_to: str | None  # by the ledger, also where it was brought back
+
+
+def final_files(root: Path, entries: Sequence[Entry]) -> Iterator[FinalFile]:
+    """Yield the files that the ledger enters, in its order, each once.
+
+    Left out is what is gone for a reason that the ledger names: a day file whose gzip replaces it, a segment
+    that lies in a joined file.
+    """
+    replaced = {entry.get("replaces") for entry in entries} - {None}
+    merged = {entry.get("path") for entry in entries if entry.kind == "merged"}
+    to, labelled = moved(entries), labels(entries)
+    ends = {
+        entry["path"]: from_iso(entry["last"])
+        for entry in entries
+        if entry.kind in SEGMENT_KINDS and entry["last"]
+    }
+    seen: set[str] = set()
+    for entry in entries:
+        if entry.kind not in FINAL_KINDS or (path := entry["path"]) in seen:
+            continue
+        seen.add(path)
+        is_here = (root / path).is_file()
+        if not is_here and (path in merged or entry["sha256"] in replaced):
+            continue
+        yield FinalFile(
+            path,
+            str(entry.kind),
+            entry["bytes"],
+            entry["sha256"],
+            ends.get(path.removesuffix(TORN)),
+            is_here,
+            path in labelled,
+            to.get(path),
+        )
+
+
+def sum_text(files: Iterable[FinalFile]) -> str:
+    """Return how many files these are and their bytes, for a line that is printed."""
+    sizes = [file.bytes for file in files]
+    return f"{len(sizes):,} file{'' if len(sizes) == 1 else 's'}, {sum(sizes):,} bytes"
+
+
+def digests(path: Path, kind: str | None) -> tuple[str, str | None]:
+    """Return the sha256 of a file, and its hash of another kind, of one reading. Raises OSError."""
+    sha256 = hashlib.sha256()
+    other = None if kind in (None, "sha256") else hashlib.new(kind, usedforsecurity=False)
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            sha256.update(block)
+            if other is not None:
+                other.update(block)
+    digest = sha256.hexdigest()
+    return digest, other.hexdigest() if other is not None else digest if kind else None

@@ -1,0 +1,206 @@
+"""`scrapy offload`: copies to a remote that are verified, and what may then go here."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+
+from marketarchive.archive.config import ArchiveConfig, files_from_settings
+from marketarchive.archive.ledger import Ledger
+from marketarchive.archive.offload.files import sum_text
+from marketarchive.archive.offload.offload import Offloaded, OffloadOptions, exclusive, offload, plan
+from marketarchive.archive.offload.rclone import Rclone
+from marketarchive.archive.offload.restore import absent, remote_of, restore
+from marketarchive.archive.store import Store
+from marketarchive.collecting.arguments import seconds
+from marketarchive.collecting.exit_codes import FAILED, FINISHED
+from marketarchive.exceptions import ArgumentError, DiskError
+from marketarchive.offline import OfflineCommand
+from marketarchive.times import from_seconds
+
+
+class Command(OfflineCommand):
+    takes_arguments = True
+
+    def syntax(self) -> str:
+        return "REMOTE:FOLDER [--dry-run] [--prune --older-than 30d] | --restore [PATH ...]"
+
+    def short_desc(self) -> str:
+        return "Copy final files to a remote by rclone, verify the copies, prune or restore files here"
+
+    def long_desc(self) -> str:
+        return (
+            "Copies every file of the ledger, and the ledger itself under a name that tells its head, to a "
+            "remote of rclone's configuration or a folder. A copy is verified by a hash that the service of "
+            "the remote computes and this side too, or by reading it back; what was verified, and how, is in "
+            "manifests/offload-RUN.json. A second run copies nothing that is there; one that was killed, is "
+            "resumed by the next. Nothing is deleted here without --prune. Exit code 1 when a copy is not "
+            "verified."
+        )
+
+    def add_options(self, parser: argparse.ArgumentParser) -> None:
+        super().add_options(parser)
+        parser.add_argument(
+            "--dry-run", action="store_true", help="print what would be done, and touch nothing"
+        )
+        parser.add_argument("--bwlimit", metavar="RATE", help="bandwidth as rclone takes it: 4M is 4 MiB/s")
+        parser.add_argument(
+            "--rclone-config", metavar="FILE", help="rclone's configuration (default: its own)"
+        )
+        parser.add_argument(
+            "--recheck-after",
+            metavar="SPAN",
+            default="30d",
+            help="compare a copy again when it was verified so long ago (default: 30d); where the remote "
+            "lists hashes, each run compares them",
+        )
+        parser.add_argument(
+            "--read-back", action="store_true", help="read copies back also where the remote states a hash"
+        )
+        parser.add_argument(
+            "--replace", action="store_true", help="copy again over a copy that is not the file that is here"
+        )
+        parser.add_argument(
+            "--prune",
+            action="store_true",
+            help="delete segments here whose copies are verified, and compared once more; labelled ones stay",
+        )
+        parser.add_argument(
+            "--older-than", metavar="SPAN", help="with --prune: whose newest line is older, e.g. 30d"
+        )
+        parser.add_argument(
+            "--restore",
+            nargs="*",
+            metavar="PATH",
+            help="bring files back that were moved away: these, or all below these folders, or all",
+        )
+        parser.add_argument(
+            "--since", metavar="TIME", help="with --restore: only with lines at or after (ISO 8601, or 1d)"
+        )
+
+    def work(self, args: list[str], opts: argparse.Namespace) -> int:
+        assert self.settings is not None
+        _check(args, opts)
+        files = files_from_settings(self.settings)
+        config = ArchiveConfig.from_settings(self.settings)
+        store = Store(self.root, self.clock, config, files, Ledger(self.root, files))
+        # Ctrl+C as well as the end of a service stop rclone too
+        before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+        try:
+            return (
+                self._restore(store, args, opts)
+                if opts.restore is not None
+                else self._offload(store, args, opts)
+            )
+        except OSError as error:
+            raise DiskError(str(error)) from error
+        finally:
+            signal.signal(signal.SIGTERM, before)
+
+    def _offload(self, store: Store, args: Sequence[str], opts: argparse.Namespace) -> int:
+        options = _options(opts)
+        rclone = _rclone(args[0], opts)
+        if rclone.type == "local" and Path(rclone.remote).resolve().is_relative_to(store.root.resolve()):
+            raise ArgumentError(f"{rclone.remote} lies within the archive")
+        if opts.dry_run:
+            print(_plan_text(plan(store, rclone, options), rclone))
+            return FINISHED
+        done = offload(store, rclone, options, lambda text: print(text, flush=True))
+        print(_text(done, rclone))
+        return FAILED if done.problems else FINISHED
+
+    def _restore(self, store: Store, args: Sequence[str], opts: argparse.Namespace) -> int:
+        found = absent(store, opts.restore, self.moment("--since", opts.since))
+        if opts.dry_run:
+            print(f"to restore  {sum_text(found)}")
+            return FINISHED
+        is_whole = True
+        for remote, group in groupby(sorted(found, key=remote_of), remote_of):
+            rclone = _rclone(args[0] if args else remote, opts)
+            with exclusive(store, rclone):
+                done = restore(store, rclone, list(group))
+            print(
+                "\n".join(
+                    [*_problems(done.problems), f"restored  {sum_text(done.files)} from {rclone.remote}"]
+                )
+            )
+            is_whole &= not done.problems
+        if not found:
+            print("nothing to restore: no such file was moved away")
+        return FINISHED if is_whole else FAILED
+
+
+def _check(args: Sequence[str], opts: argparse.Namespace) -> None:
+    """Raise ArgumentError for options that do not belong together."""
+    if opts.restore is not None:
+        if opts.prune or opts.replace or len(args) > 1:
+            raise ArgumentError(
+                "--restore goes with --since, --dry-run and at most one remote, named before it"
+            )
+        return
+    if len(args) != 1:
+        raise ArgumentError("name one remote, as NAME:FOLDER of rclone's configuration or a folder")
+    if opts.since is not None:
+        raise ArgumentError("--since is for --restore")
+    if opts.prune != (opts.older_than is not None):
+        raise ArgumentError("--prune and --older-than SPAN are given together: name the age, e.g. 30d")
+
+
+def _options(opts: argparse.Namespace) -> OffloadOptions:
+    older = None if opts.older_than is None else from_seconds(seconds("--older-than", opts.older_than))
+    arguments = {
+        "bwlimit": opts.bwlimit,
+        "recheck_after": opts.recheck_after,
+        "read_back": opts.read_back,
+        "replace": opts.replace,
+        "prune": opts.prune,
+        "older_than": opts.older_than,
+    }
+    recheck = from_seconds(seconds("--recheck-after", opts.recheck_after))
+    return OffloadOptions(recheck, opts.replace, opts.read_back, older, arguments)
+
+
+def _rclone(remote: str, opts: argparse.Namespace) -> Rclone:
+    config = None if opts.rclone_config is None else Path(opts.rclone_config).expanduser()
+    return Rclone(remote, config, opts.bwlimit)
+
+
+def _plan_text(found: Offloaded, rclone: Rclone) -> str:
+    compared = [file for file in found.checked if file not in found.copied]
+    lines = [
+        *_problems(found.problems),
+        f"to copy    {sum_text(found.copied)}, then the ledger and a manifest",
+        f"to compare {sum_text(compared)} that are there",
+        f"verified   {sum_text(found.verified.values())} by earlier runs",
+    ]
+    if found.elsewhere:
+        lines.append(f"elsewhere  {sum_text(found.elsewhere)} that were moved to another remote")
+    if found.pruned:
+        lines.append(f"to prune   at most {sum_text(found.pruned)}, each compared once more before")
+    return "\n".join([*lines, f"dry run: nothing was written, neither here nor to {rclone.remote}"])
+
+
+def _text(done: Offloaded, rclone: Rclone) -> str:
+    how = rclone.hash_kind or "reading back"
+    lines = [
+        *_problems(done.problems),
+        f"copied     {sum_text(done.copied)}",
+        f"compared   {sum_text(done.checked)} now, by {how}",
+        f"verified   {sum_text(done.verified.values())} on {rclone.remote}",
+    ]
+    if done.elsewhere:
+        lines.append(f"elsewhere  {sum_text(done.elsewhere)} that were moved to another remote")
+    if done.pruned:
+        lines.append(f"pruned     {sum_text(done.pruned)} here; the ledger says where they are")
+    lines += [f"manifest   {path}" for path in done.manifests]
+    if done.snapshot:
+        lines.append(f"ledger     {done.snapshot}")
+    state = f"not verified: {len(done.problems)}" if done.problems else "all copies are verified"
+    return "\n".join([*lines, state])
+
+
+def _problems(problems: Mapping[str, str]) -> list[str]:
+    return [f"PROBLEM    {path}: {why}" for path, why in problems.items()]

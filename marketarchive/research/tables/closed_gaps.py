@@ -1,0 +1,82 @@
+"""Recorded gaps as far as no other recorder of the feed closed them: SQL.
+
+Where several runs recorded a feed at once, a second that `coverage` calls observed or quiet for a market was
+proven by one of them, whatever another one missed: within one run a gap outweighs an observation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from marketarchive.research.engine import text
+
+
+def untouched(gaps: str) -> str:
+    """Return SQL of `gaps` with the columns of `still_open`, none of them closed."""
+    return f"SELECT *, NULL::VARCHAR[] AS closed_for, NULL::VARCHAR[] AS open_for FROM {gaps}"
+
+
+def still_open(gaps: str, coverage: str, tokens: str, feeds: Collection[tuple[str, str]]) -> str:
+    """Return SQL of `gaps` with what is closed of them: `closed_for` and `open_for` are names of markets.
+
+    A gap stands for all that it concerns, but for what is in `closed_for`; a row with `open_for` is what is
+    left of a gap for that market alone. A gap that is closed for all that it names is no row.
+
+    gaps, coverage: relations of these tables, with venue and feed; tokens: of (token, slug); feeds: those
+    that several runs recorded at once. The end of a gap without one is taken to be when it was noticed.
+    """
+    listed = ", ".join(f"({text(venue)}, {text(feed)})" for venue, feed in sorted(feeds))
+    return f"""
+        WITH stated AS MATERIALIZED (
+            SELECT *, row_number() OVER () AS no, coalesce("to", noticed_at) AS until FROM {gaps}
+        ), spans AS (
+            SELECT seen.venue, seen.feed,
+                   list_filter([seen.market, seen.slug], lambda x: x IS NOT NULL) AS names,
+                   [seen.market, seen.slug, seen.asset, split_part(seen.market, ':', 1),
+                    regexp_replace(seen.market, '^[^:]*:', '')] || coalesce(mine.tokens, []) AS all_names,
+                   span.state IN ('observed', 'quiet') AS is_known,
+                   span.start AS start, span.start + to_seconds(span.seconds) AS until
+            FROM (SELECT venue, feed, market, slug, asset, unnest(spans) AS span
+                  FROM {coverage} WHERE (venue, feed) IN ({listed})) AS seen
+            LEFT JOIN (SELECT slug, list(token) AS tokens FROM {tokens} GROUP BY slug) AS mine
+                ON mine.slug = seen.slug
+        ), pieces AS MATERIALIZED (
+            SELECT stated.no, spans.names, spans.all_names, spans.is_known,
+                   stated."from" AS begun, stated.until AS ended,
+                   greatest(spans.start, stated."from") AS start, least(spans.until, stated.until) AS until
+            FROM stated JOIN spans ON stated.venue = spans.venue AND stated.feed = spans.feed
+                AND spans.start < greatest(stated.until, stated."from" + to_microseconds(1))
+                AND spans.until > stated."from"
+                AND (coalesce(len(stated.subjects), 0) = 0
+                     OR list_has_any(stated.subjects, spans.all_names))
+        ), closers AS (
+            SELECT no, flatten(list(names)) AS names, flatten(list(all_names)) AS all_names
+            FROM pieces WHERE is_known GROUP BY no
+        ), unseen AS (
+            SELECT DISTINCT no FROM (
+                SELECT no FROM pieces GROUP BY no, names HAVING NOT bool_or(is_known))
+        ), lefts AS (
+            SELECT no, names, lag(until, 1, begun) OVER (PARTITION BY no, names ORDER BY start) AS start,
+                   start AS until, false AS is_last
+            FROM pieces WHERE is_known
+            UNION ALL
+            SELECT no, names, max(until), any_value(ended), true FROM pieces WHERE is_known
+            GROUP BY no, names
+        )
+        SELECT stated.* EXCLUDE (no, until), closers.names AS closed_for, NULL::VARCHAR[] AS open_for
+        FROM stated LEFT JOIN closers ON closers.no = stated.no
+        WHERE closers.no IS NULL OR CASE
+            WHEN coalesce(len(stated.subjects), 0) = 0 THEN stated.no IN (SELECT no FROM unseen)
+            ELSE len(list_filter(stated.subjects, lambda x: NOT list_contains(closers.all_names, x))) > 0
+                OR stated.no IN (SELECT no FROM unseen) END
+        UNION ALL BY NAME
+        SELECT stated.* EXCLUDE (no, until) REPLACE (
+                   lefts.start AS "from", CASE WHEN is_last THEN stated."to" ELSE lefts.until END AS "to"),
+               NULL::VARCHAR[] AS closed_for, lefts.names AS open_for
+        FROM stated JOIN lefts ON lefts.no = stated.no AND lefts.start < lefts.until"""
+
+
+def stands(names: str) -> str:
+    """Return the SQL condition that a row of `gaps` stands for what goes by `names` (a list)."""
+    return f"""(NOT coalesce(list_has_any(gaps.closed_for, {names}), false)
+        AND coalesce(list_has_any(gaps.open_for, {names}), true))"""

@@ -1,0 +1,82 @@
+"""Free space that becomes short: a warning, then a stop while all can be sealed."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from marketarchive.archive.config import ArchiveConfig
+from marketarchive.archive.disk_budget import MB, DiskBudget
+from marketarchive.archive.files import Files
+from marketarchive.archive.writer import ArchiveWriter
+from marketarchive.clock import RealClock
+from marketarchive.exceptions import ConfigurationError
+from tests.archive.writing import open_run, response, segments
+from tests.waiting import until
+
+
+class Room(Files):
+    """Disk with so many free bytes where files are open; OUTPUT_DIR itself has plenty, as if on another."""
+
+    def __init__(self, free: int) -> None:
+        super().__init__()
+        self.left = free
+
+    def free(self, place: Path | int) -> int:
+        return self.left if isinstance(place, int) else 10**15
+
+
+@pytest.mark.parametrize(
+    ("free_mb", "level"), [(99.99, "stop"), (100, "warn"), (499.99, "warn"), (500, "ok"), (10**9, "ok")]
+)
+def test_the_levels(free_mb: float, level: str, tmp_path: Path) -> None:
+    budget = DiskBudget(500, 100)
+    free = int(free_mb * MB)
+    assert budget.level(free) == level
+    message = budget.message(free, tmp_path)
+    if level == "ok":
+        assert message == ""
+    else:
+        assert f"less than DISK_{level.upper()}_FREE_MB" in message
+        assert "Free space" in message
+
+
+def test_zero_is_never() -> None:
+    assert DiskBudget(0, 0).level(0) == "ok"
+
+
+@pytest.mark.parametrize("value", ["plenty", -1, "nan", "inf"])
+@pytest.mark.parametrize("name", ["DISK_WARN_FREE_MB", "DISK_STOP_FREE_MB"])
+def test_nonsense_is_refused_by_the_settings_name(name: str, value: object) -> None:
+    with pytest.raises(ConfigurationError, match=name):
+        DiskBudget.from_settings({name: value})
+
+
+def test_settings_are_read() -> None:
+    assert DiskBudget.from_settings({"DISK_WARN_FREE_MB": "7"}) == DiskBudget(7, DiskBudget().stop_mb)
+
+
+def test_a_writer_warns_and_then_asks_for_the_end_of_its_runs(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    files = Room(2000 * MB)
+    writer = ArchiveWriter(tmp_path, RealClock(), ArchiveConfig(flush_s=0.01), files, DiskBudget(1000, 100))
+    writer.start()
+    run = open_run(writer)
+    with caplog.at_level(logging.WARNING):
+        until(lambda: writer.free is not None)
+        assert caplog.text == ""
+        files.left = 999 * MB
+        until(lambda: writer.free == files.left)
+        assert caplog.text.count("DISK_WARN_FREE_MB=1000") == 1
+    assert writer.shortage is None
+    files.left = 99 * MB
+    until(lambda: writer.shortage)
+    assert "DISK_STOP_FREE_MB=100" in str(writer.shortage)
+    assert writer.failure is None  # what is handed over is still written, and all is sealed
+    run.write(response(run))
+    run.close("disk", {}).result(60)
+    writer.close()
+    assert len(segments(tmp_path)) == 1

@@ -1,0 +1,416 @@
+"""offload: copies are believed only when compared, on four remotes, each with a flipped bit."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from marketarchive.archive.config import ArchiveConfig
+from marketarchive.archive.files import Files
+from marketarchive.archive.labels import label
+from marketarchive.archive.ledger import Ledger
+from marketarchive.archive.locks import try_lock
+from marketarchive.archive.offload.offload import Offloaded, OffloadOptions, offload, plan
+from marketarchive.archive.offload.rclone import Rclone
+from marketarchive.archive.offload.restore import absent, restore
+from marketarchive.archive.paths import OFFLOAD_LOCK
+from marketarchive.archive.reader import ArchiveReader
+from marketarchive.archive.status import status
+from marketarchive.archive.store import Store
+from marketarchive.archive.verify import verify
+from marketarchive.exceptions import ArchiveError, ArgumentError, ConfigurationError, RemoteError
+from marketarchive.times import DAY
+from tests.archive import museum
+from tests.archive.faulty_files import FailNth
+from tests.archive.remotes import BUCKET, KINDS, WITH_HASH, Remote, serving, webdav
+from tests.archive.writing import NOON, HandClock, ledger_of, open_run, response, writer
+from tests.waiting import until
+
+pytestmark = pytest.mark.process
+
+T = TypeVar("T")
+LATER = NOON + 40 * DAY
+ENTERED = ("segment", "recovered", "torn", "manifest", "day_file")
+RAW = ENTERED[:3]
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("built") / "archive"
+    museum.build(folder)
+    return folder
+
+
+@pytest.fixture
+def root(built: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(built, tmp_path / "archive"))
+
+
+@pytest.fixture(autouse=True)
+def _own_certificates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """S3 is refused by rclone 1.60.1 where this is set, which is nothing that is tested here."""
+    monkeypatch.delenv("AWS_CA_BUNDLE", raising=False)
+
+
+@pytest.fixture(scope="module")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Remote]:
+    with serving("s3", tmp_path_factory.mktemp("s3")) as found:
+        yield found
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def remote(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Remote]:
+    if request.param == "s3":
+        yield request.getfixturevalue("s3")
+        return
+    with serving(request.param, tmp_path_factory.mktemp(request.param)) as found:
+        yield found
+
+
+def store(root: Path, files: Files | None = None) -> Store:
+    return Store(root, HandClock(LATER), ArchiveConfig(), files or Files(), Ledger(root, files))
+
+
+def options(**changed: Any) -> OffloadOptions:
+    return OffloadOptions(**{"recheck_ns": 30 * DAY, **changed})
+
+
+def run(root: Path, rclone: Rclone, **changed: Any) -> Offloaded:
+    return offload(store(root), rclone, options(**changed), lambda text: None)
+
+
+def entered(root: Path, *kinds: str) -> dict[str, str]:
+    """Path -> sha256 of final files, but not of this command's manifests."""
+    return {
+        entry["path"]: entry["sha256"]
+        for kind in kinds or ENTERED
+        for entry in ledger_of(root, kind)
+        if not entry["path"].startswith("manifests/offload-")
+    }
+
+
+def manifest(root: Path, path: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((root / path).read_bytes())
+    return found
+
+
+def test_a_whole_life_of_copies(root: Path, remote: Remote) -> None:
+    """Copied, verified, recorded; not copied again; rotten, found and kept; mended, pruned, brought back."""
+    rclone = Rclone(remote.address("life"), remote.config)
+    planned = plan(store(root), rclone, options())
+    assert {file.path for file in planned.copied} == entered(root).keys()
+    assert not planned.problems
+    assert not (root / OFFLOAD_LOCK).exists()
+
+    first = run(root, rclone)
+    assert first.problems == {}
+    assert {file.path for file in first.copied} == {*entered(root), *first.manifests}
+    [made] = first.manifests
+    document = manifest(root, made)
+    by = WITH_HASH.get(rclone.type, "read_back")
+    assert {each["path"]: each["sha256"] for each in document["files"]} == entered(root)
+    assert {(each["state"], each["verified_by"]) for each in document["files"]} == {("verified", by)}
+    assert document["remote"] == remote.address("life")
+    assert first.snapshot == f"manifests/ledger-{'-'.join(str(Ledger(root).head()).split(':'))}.jsonl"
+
+    head = Ledger(root).head()
+    again = run(root, rclone)
+    assert (again.copied, again.problems, again.manifests, again.snapshot) == ([], {}, [], first.snapshot)
+    assert again.verified.keys() == {*entered(root), made}
+    assert Ledger(root).head() == head
+
+    rotten = museum.sealed(root).relative_to(root).as_posix()
+    remote.flip("life", rotten)
+    kept = run(root, rclone, older_than_ns=DAY)
+    assert kept.problems.keys() == {rotten}
+    assert rotten not in kept.verified
+    assert (root / rotten).exists()
+    assert {file.path for file in kept.pruned} == entered(root, *RAW).keys() - {rotten}
+    assert not any((root / file.path).exists() for file in kept.pruned)
+    assert run(root, rclone).problems.keys() == {rotten}  # it stays known
+
+    assert run(root, rclone, replace=True, older_than_ns=DAY).problems == {}
+    assert not (root / rotten).exists()
+    report = verify(root)
+    assert report.problems == []
+    assert report.moved == {path: rclone.address(path) for path in entered(root, *RAW)}
+
+    back = restore(store(root), rclone, absent(store(root)))
+    assert back.problems == {}
+    assert verify(root).problems == []
+    assert verify(root).moved == {}
+
+
+def test_a_bit_that_rots_in_silence_is_found_by_reading_back(root: Path, s3: Remote) -> None:
+    """An S3 service states the hash of what it received, whatever its disk has made of it since."""
+    rclone = Rclone(s3.address("rot"), s3.config)
+    assert run(root, rclone).problems == {}
+    path = museum.sealed(root).relative_to(root).as_posix()
+    s3.moto.call("rot", BUCKET, f"rot/{path}")
+    assert run(root, rclone).problems == {}
+    found = run(root, rclone, read_back=True, older_than_ns=DAY)
+    assert found.problems.keys() == {path}
+    assert (root / path).exists()
+
+
+# ---- what a remote can do wrong --------------------------------------------------------------------------
+
+REAL = str(shutil.which("rclone"))
+FAULTS = {
+    "fails, and was not stored": "cat > /dev/null; echo 'x ERROR : {path}: quota exceeded' >&2; exit 1",
+    "fails, but was stored": "'{real}' \"$@\"; echo 'x ERROR : {path}: the answer was lost' >&2; exit 1",
+    "succeeds, and was not stored": "cat > /dev/null; exit 0",
+    "succeeds, with a wrong byte": (
+        "'{real}' \"$@\"; printf x | dd of='{target}/{path}' bs=1 seek=50 conv=notrunc; exit 0"
+    ),
+    "is cut": "'{real}' \"$@\"; truncate --size=60 '{target}/{path}'; echo 'x signal: killed' >&2; exit 1",
+    "succeeds, and all is gone": "'{real}' \"$@\"; rm -r '{target}'; exit 0",
+}
+"""Fault of a copy -> what stands in the place of rclone then."""
+STORED = ("fails, but was stored",)
+ONLY_BY_REPLACE = ("succeeds, with a wrong byte",)
+
+
+def impostor(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str, call: str = "copy") -> None:
+    """Put a program before rclone that does something else for one of its commands."""
+    folder.mkdir(exist_ok=True)
+    path = folder / "rclone"
+    path.write_text(f"#!/bin/sh\ncase \" $* \" in *' {call} '*)\n{script}\n;; esac\nexec '{REAL}' \"$@\"\n")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_copy_is_what_is_there_whatever_was_answered(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    target = tmp_path / "target"
+    path = museum.sealed(root).relative_to(root).as_posix()
+    with monkeypatch.context() as patch:
+        impostor(tmp_path / "bin", patch, FAULTS[fault].format(real=REAL, path=path, target=target))
+        done = run(root, Rclone(str(target)), older_than_ns=DAY)
+    assert (path in done.problems) == (fault not in STORED)
+    assert (path in done.verified) == (fault in STORED)
+    assert (root / path).exists() == (fault not in STORED)
+    assert all((target / file.path).exists() for file in done.pruned)
+    assert verify(root).problems == []
+
+    after = run(root, Rclone(str(target)), older_than_ns=DAY)
+    assert (path in after.problems) == (fault in ONLY_BY_REPLACE)
+    if fault in ONLY_BY_REPLACE:
+        assert "--replace copies it again" in after.problems[path]
+        after = run(root, Rclone(str(target)), older_than_ns=DAY, replace=True)
+    assert after.problems == {}
+    assert not any((root / path).exists() for path in entered(root, *RAW))
+    assert verify(root).problems == []
+
+
+def test_two_files_of_one_name_are_no_copy(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Google Drive permits it: which of them is read is chance."""
+    rclone = Rclone(str(tmp_path / "target"))
+    assert run(root, rclone).problems == {}
+    path = museum.sealed(root).relative_to(root).as_posix()
+    twice = "found += [each for each in found if each['Path'] == sys.argv[1]]"
+    program = f"import json, sys; found = json.load(sys.stdin); {twice}; json.dump(found, sys.stdout)"
+    impostor(
+        tmp_path / "bin",
+        monkeypatch,
+        f"'{REAL}' \"$@\" | '{sys.executable}' -c \"{program}\" '{path}'; exit 0",
+        "lsjson",
+    )
+    found = run(root, Rclone(str(tmp_path / "target")), older_than_ns=DAY)
+    assert "several files of this name" in found.problems[path]
+    assert (root / path).exists()
+
+
+def test_a_remote_that_is_gone_changes_nothing(root: Path, tmp_path: Path) -> None:
+    config = tmp_path / "rclone.conf"
+    with webdav(tmp_path) as url:
+        config.write_text(
+            f"[x]\ntype = webdav\nurl = {url}\nvendor = other\nuser = me\npass = {obscured()}\n"
+        )
+    before = Ledger(root).head()
+    with pytest.raises(RemoteError, match=r"cannot be listed: .*connection refused") as raised:
+        run(root, Rclone("x:archive", config), older_than_ns=DAY)
+    assert obscured() not in str(raised.value)
+    assert Ledger(root).head() == before
+    assert verify(root).problems == []
+
+
+def test_only_copies_of_old_sealed_files_without_a_label_are_pruned(root: Path, tmp_path: Path) -> None:
+    """Neither the young, nor the marked, nor what is damaged here, nor manifests and rows."""
+    rclone = Rclone(str(tmp_path / "target"))
+    marked, damaged = museum.sealed(root), museum.sealed(root, 2)
+    label(root, marked.relative_to(root), "invalid", "a test")
+    assert run(root, rclone, older_than_ns=41 * DAY).pruned == []
+    with writer(root, HandClock(LATER)) as made:  # what is not sealed is not copied either
+        living = open_run(made)
+        living.write(response(living))
+        living.flush().result()
+        assert run(root, rclone).problems == {}
+        museum.flip(damaged, 400)
+        found = run(root, rclone, older_than_ns=DAY)
+        assert found.problems.keys() == {damaged.relative_to(root).as_posix()}
+        assert {path.suffix for path in root.glob("raw/**/*") if path.is_file()} == {".gz", ".part"}
+        living.close("finished", {}).result()
+    assert marked.exists()
+    assert damaged.exists()
+    assert not list((tmp_path / "target").rglob("*.part"))
+    kept = {file.relative_to(root).as_posix() for file in root.glob("raw/**/*.gz*")}
+    young = {entry["path"] for entry in ledger_of(root) if living.run in entry["path"]}
+    assert kept == {marked.relative_to(root).as_posix(), damaged.relative_to(root).as_posix(), *young}
+    assert all((root / path).exists() for path in entered(root, "manifest", "day_file"))
+
+
+def test_a_damaged_ledger_lets_nothing_be_pruned(root: Path, tmp_path: Path) -> None:
+    museum.flip(museum.ledger(root), 8 * 40)
+    found = run(root, Rclone(str(tmp_path / "target")), older_than_ns=DAY)
+    assert "nothing is deleted here" in found.problems["manifests/ledger.jsonl"]
+    assert found.pruned == []
+
+
+# ---- what dies -------------------------------------------------------------------------------------------
+
+
+class Dies(FailNth):
+    """Nothing reaches the disk after its n-th write, which it cuts in half, fsync or rename."""
+
+    def at(self, operation: str, path: Path, do: Callable[[], T]) -> T:
+        if operation in ("write", "fsync", "rename") or self.count >= self.n:
+            return super().at(operation, path, do)
+        return do()
+
+
+def test_killed_at_any_step_it_loses_nothing_and_is_finished_by_the_next(tmp_path: Path) -> None:
+    """Where a file is gone here, the ledger has said so before, and its copy is whole."""
+    small = tmp_path / "small"
+    with writer(small) as made:
+        run_ = open_run(made)
+        run_.write(response(run_))
+        run_.close("finished", {}).result()
+    [segment] = entered(small, "segment")
+    steps, target = 0, tmp_path / "target"
+    rclone = Rclone(str(target))
+    while True:
+        steps += 1
+        root = Path(shutil.copytree(small, tmp_path / f"{steps}"))
+        shutil.rmtree(target, ignore_errors=True)
+        files = Dies(steps, persistent=True, half=True)
+        try:
+            offload(store(root, files), rclone, options(older_than_ns=DAY), lambda text: None)
+        except OSError:
+            pass
+        else:
+            break
+        if not (root / segment).exists():
+            assert segment in verify(root).moved
+            assert hashlib.sha256((target / segment).read_bytes()).hexdigest() == entered(root)[segment]
+        done = run(root, rclone, older_than_ns=DAY)
+        assert done.problems == {}
+        assert not (root / segment).exists()
+        report = verify(root)
+        assert (report.problems, list(report.moved)) == ([], [segment])
+        assert len(ledger_of(root, "moved")) == 1
+    assert steps > 10
+
+
+def test_killed_while_it_copies_it_is_resumed_when_its_rclone_has_ended(root: Path, tmp_path: Path) -> None:
+    target, gate = tmp_path / "target", tmp_path / "gate"
+    os.mkfifo(gate)
+    path = museum.sealed(root).relative_to(root).as_posix()
+    part = f"mkdir -p '{(target / path).parent}'; head -c 70 '{root / path}' > '{target / path}'"
+    with pytest.MonkeyPatch.context() as patch:
+        impostor(tmp_path / "bin", patch, f"{part}; echo copying > '{gate}'; read go < '{gate}'; exit 1")
+        command = [sys.executable, "-m", "scrapy", "offload", str(target), "-s", f"OUTPUT_DIR={root}"]
+        with subprocess.Popen(command) as process:
+            assert gate.read_text() == "copying\n"
+            process.kill()
+    with pytest.raises(ArchiveError, match="another offload of this archive works, or an rclone"):
+        run(root, Rclone(str(target)))
+    gate.write_text("go\n")
+    with (root / OFFLOAD_LOCK).open() as lock:
+        until(lambda: try_lock(lock.fileno()))
+    done = run(root, Rclone(str(target)))
+    assert done.problems == {}
+    assert (target / path).read_bytes() == (root / path).read_bytes()
+
+
+# ---- what was moved away ---------------------------------------------------------------------------------
+
+
+def test_readers_say_where_a_file_is(root: Path, tmp_path: Path) -> None:
+    rclone = Rclone(str(tmp_path / "target"))
+    run(root, rclone, older_than_ns=DAY)
+    path = museum.sealed(root).relative_to(root).as_posix()
+    with pytest.raises(
+        ArchiveError, match=f"was moved to {rclone.address(path)}: `.*offload --restore {path}`"
+    ):
+        list(ArchiveReader(root).messages())
+    found = status(root, HandClock(LATER))
+    assert found.problems == []
+    assert sum(feed.moved for feed in found.feeds) == len(entered(root, "segment", "recovered"))
+    assert all(feed.last is not None for feed in found.feeds)
+
+    museum.flip(tmp_path / "target" / path, 400)
+    back = restore(store(root), rclone, absent(store(root), [path.rpartition("/")[0]]))
+    assert back.problems.keys() == {path}
+    assert "sha256" in back.problems[path]
+    assert not list(root.rglob("*.tmp"))
+    assert {file.path for file in absent(store(root))} & {file.path for file in back.files} == set()
+    assert verify(root).problems == []
+    assert absent(store(root), since=LATER) == []
+    with pytest.raises(ArgumentError, match="nothing that was moved away is at or below raw/nothing"):
+        absent(store(root), ["raw/nothing"])
+
+    other = run(root, Rclone(str(tmp_path / "other")))
+    assert {file.path for file in other.elsewhere} == {file.path for file in absent(store(root))}
+    (tmp_path / "target" / path).unlink()
+    assert run(root, rclone).problems == {path: "its only copy is gone from the remote"}
+
+
+# ---- who calls it ----------------------------------------------------------------------------------------
+
+
+def test_remotes_that_cannot_be_used_are_named_without_a_secret(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "rclone.conf"
+    config.write_text("[mine]\ntype = local\n")
+    for remote in (":s3,secret_access_key=hunter2:bucket", "mine,pass=hunter2:folder"):
+        with pytest.raises(ArgumentError, match="enter it in rclone's configuration") as raised:
+            Rclone(remote, config)
+        assert "hunter2" not in str(raised.value)
+    with pytest.raises(ConfigurationError, match=r"no remote other: \(it has mine:\)"):
+        Rclone("other:folder", config)
+    with pytest.raises(ArgumentError, match="there is no file"):
+        Rclone("mine:folder", tmp_path / "none")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ConfigurationError, match="rclone is not installed"):
+        Rclone("mine:folder", config)
+
+
+def obscured() -> str:
+    """A password as rclone's configuration has it."""
+    return subprocess.run([REAL, "obscure", "x"], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_the_remote_alone_is_an_archive(root: Path, tmp_path: Path) -> None:
+    """With the newest ledger under its own name it verifies, whether files were pruned here or not."""
+    for _ in range(2):
+        done = run(root, Rclone(str(tmp_path / "target")), older_than_ns=DAY)
+    made = Path(shutil.copytree(tmp_path / "target", tmp_path / "made"))
+    (made / done.snapshot).rename(museum.ledger(made))
+    report = verify(made)
+    assert (report.problems, report.moved, report.head) == ([], {}, Ledger(root).head())
