@@ -1,4 +1,4 @@
-"""What is left of a documented limit: shared by the processes of one machine that have one OUTPUT_DIR.
+"""Budgets: how much of a documented limit is left, for all processes of a machine that have one OUTPUT_DIR.
 
 A venue counts an address, not a process. So the state of each limit lies in a small file, read and written
 under `flock`, which ends with whoever holds it. The file is derived: what is missing, damaged or of another
@@ -33,7 +33,7 @@ PATIENCE_S = 1.0
 """Seconds (wall) after which its holder counts as stopped, and this process goes on by its own budget."""
 
 
-class Bucket(msgspec.Struct):
+class TokenBucket(msgspec.Struct):
     """A token bucket; `filled_at` is monotonic time, ns."""
 
     tokens: float
@@ -56,8 +56,8 @@ class Bucket(msgspec.Struct):
 class Budget(msgspec.Struct):
     """State of one limit; times are monotonic, ns."""
 
-    promised: Bucket  # whoever comes takes his token at once, and waits until it is there
-    sent: Bucket  # after a time without us all promises are due at once: these tokens are not
+    promised: TokenBucket  # whoever comes takes his token at once, and waits until it is there
+    sent: TokenBucket  # after a time without us all promises are due at once: these tokens are not
     open_until: int = 0  # the circuit: nothing is sent before
     why: GapReason = "rate_limited"
     blocks: int = 0  # refusals in a row
@@ -66,7 +66,7 @@ class Budget(msgspec.Struct):
     def full(cls, rate: float, now: int) -> Budget:
         """Make the budget of a limit of which nothing was used lately."""
         tokens = max(1.0, rate * BURST_S)
-        return cls(Bucket(tokens, now), Bucket(tokens, now))
+        return cls(TokenBucket(tokens, now), TokenBucket(tokens, now))
 
 
 class _Stored(msgspec.Struct):

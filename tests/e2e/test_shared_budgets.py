@@ -18,7 +18,7 @@ from tests.waiting import until
 pytestmark = [pytest.mark.e2e, pytest.mark.no_cover]
 
 TRADES = "https://data-api.polymarket.com/v2/trades"
-SHARE = 0.1
+SHARE = 0.2
 """Of the documented limit: three have far more to send, and any machine can do it."""
 MOST = int(LIMITS["data_trades"] * SHARE * (10 + BURST_S) / 10)
 
@@ -57,7 +57,7 @@ def test_three_with_one_killed_stay_under_the_limit_and_a_pause_of_one_is_kept_b
         at_kill = len(requests(world))
         until(lambda: len(requests(world)) > at_kill + 20)
         refusal = {"kind": "status", "route": "data-api.polymarket.com/v2/trades", "status": 429, "count": 1}
-        world.order({**refusal, "retry_after": 30})
+        world.order({**refusal, "retry_after": 10})
         until(lambda: [line for line in requests(world) if line["status"] == 429])
         at_refusal = len(requests(world))
         until(lambda: len(requests(world)) > at_refusal + 8)
@@ -71,15 +71,15 @@ def test_three_with_one_killed_stay_under_the_limit_and_a_pause_of_one_is_kept_b
     assert most_in_ten_seconds(moments) <= MOST
     # what was under way at the refusal may still arrive
     later = [moment - refused["simulated_ns"] for moment in moments if moment > refused["simulated_ns"]]
-    assert not [each for each in later if 5 * SECOND < each < 29 * SECOND]
+    assert not [each for each in later if 3 * SECOND < each < 9 * SECOND]
     assert command("recover", out).returncode == 0
     assert command("verify", out).returncode == 0
     assert len({manifest["run"] for manifest in Output(out).manifests()}) == 3
 
 
 def test_three_shards_cover_every_market_once(world: Simulator, out: Path) -> None:
-    whole = crawl(world.url, out / "all", "polymarket_orderbook", "durations=1h,4h,1d").out.manifest()
-    wanted = ("polymarket_orderbook", "durations=1h,4h,1d")
+    wanted = ("polymarket_orderbook", "durations=4h,1d")  # few: a manifest names up to 32
+    whole = crawl(world.url, out / "all", *wanted).out.manifest()
     with ExitStack() as stack:
         shards = [
             stack.enter_context(crawling(world.url, out / "shards", *wanted, f"shard={shard}/3"))
