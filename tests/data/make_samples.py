@@ -14,6 +14,13 @@ import sys
 import tempfile
 from pathlib import Path
 
+from marketarchive.archive.compress_rows import compress_days
+from marketarchive.archive.config import ArchiveConfig
+from marketarchive.archive.files import Files
+from marketarchive.archive.ledger import Ledger
+from marketarchive.archive.recover import recover
+from marketarchive.archive.store import Store
+from marketarchive.clock import RealClock
 from tests.e2e.harness import SCRAPY, crawl, run, simulator
 
 SEED = 1
@@ -33,6 +40,10 @@ def make(folder: Path) -> None:
             for spider, *arguments in RUNS:
                 done = crawl(world.url, out, spider, *arguments, "duration=60s", MASTER_URL="")
                 assert done.code == 0, done.log
+        store = Store(out, RealClock(), ArchiveConfig(), Files(), Ledger(out, Files()))
+        recover(out, store.clock, store.files, store.config)  # enters the day files: their day is over
+        days = {path.name[: -len("-2026-11-20.jsonl")] for path in (out / "records").iterdir()}
+        assert {each.outcome for each in compress_days(store, tuple(days))} == {"compressed"}
         rclone = ("--rclone-config", str(config))
         for line in (["normalize"], ["offload", "offsite:archive", *rclone], ["verify"]):
             ended = run([*SCRAPY, *line, "-s", f"OUTPUT_DIR={out}"])
