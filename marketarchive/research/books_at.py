@@ -57,7 +57,9 @@ def books_of(
 
 
 _ORDER = "received_at, seq, index, position"
-_CHANGE = "venue, feed, run, connection, received_at, event_time, seq, index, side, price, size, verified"
+_CHANGE = (
+    "venue, feed, run, connection, received_at, event_time, seq, index, side, price, size, hash, verified"
+)
 
 
 def _grouped(
@@ -89,6 +91,7 @@ class _Changes:
     seq: Numbers
     index: Numbers
     is_sound: np.ndarray[tuple[int], np.dtype[np.bool_]]
+    hashes: list[str | None]  # of the book that each leaves
     rows: pa.Table
 
     @classmethod
@@ -106,6 +109,7 @@ class _Changes:
             numbers("seq"),
             numbers("index"),
             rows["is_sound"].to_numpy(),
+            rows["hash"].to_pylist(),
             rows,
         )
 
@@ -194,8 +198,7 @@ class _Replay:
         if self.changes is not None:
             self._due = self._after(newest, self.changes)
 
-    @staticmethod
-    def _after(base: Mapping[str, Any], changes: _Changes) -> Numbers:
+    def _after(self, base: Mapping[str, Any], changes: _Changes) -> Numbers:
         """Return the places of the deltas since `base`."""
         import numpy as np
 
@@ -210,8 +213,10 @@ class _Replay:
                 first += 1
         if base["event_time"] is None:
             return np.arange(first, len(changes.seq), dtype=np.int64)
-        # of the same millisecond some may be in it already: to set a level twice is the same as once
         since = from_datetime(base["event_time"]) // MICROSECOND
+        if base["connection"] is None:
+            first = max(first, _first_after(base, self.bases, changes))
+        # of the same millisecond some may be in it already: to set a level twice is the same as once
         found: Numbers = first + np.flatnonzero(changes.event[first:] >= since)
         return found
 
@@ -284,6 +289,30 @@ def _replays(bases: pa.Table | None, changes: pa.Table | None) -> list[_Replay]:
                 )
             )
     return found
+
+
+def _first_after(base: Mapping[str, Any], bases: Sequence[Mapping[str, Any]], changes: _Changes) -> int:
+    """Return the place of the first delta of a connection that a book from elsewhere may lack.
+
+    base: that book; bases: those of the connection among others. The venue hashes the book after each
+    message. Of messages of the same venue time, what comes before the one with the book's own hash is in it;
+    where none has it, all are: the connection may have closed before it came.
+    """
+    import numpy as np
+
+    book_hash, at = base["hash"], from_datetime(base["event_time"]) // MICROSECOND
+    same = np.flatnonzero(changes.event == at).tolist()
+    if book_hash is None or all(changes.hashes[place] is None for place in same):
+        return 0
+    known = [int(changes.seq[place]) for place in same if changes.hashes[place] == book_hash]
+    known += [
+        each["seq"]
+        for each in bases
+        if each["connection"] is not None
+        and (each["hash"], each["event_time"]) == (book_hash, base["event_time"])
+    ]
+    last = min(known, default=None)
+    return 1 + max((place for place in same if last is None or changes.seq[place] <= last), default=-1)
 
 
 def _us(row: Mapping[str, Any]) -> int:

@@ -106,13 +106,22 @@ def spells(root: Path, feed: str, end_ns: int, venue: str = "polymarket") -> lis
     return found
 
 
+CLOSING_NS = 10 * SECOND
+"""At the end of a run all its sockets are closed within it."""
+
+
 def sent_until(truth: Path, route: str) -> int:
     """Return up to when (ns) all that was due on sockets of `route` was sent.
 
-    What is due while the last one is being closed reaches nobody, and belongs to no run.
+    What is due while they are being closed reaches nobody, and belongs to no run. A socket that stands still
+    is closed seconds after the others, which alone had its markets.
     """
-    closed = [line for line in noted(truth) if line.get("event") == "closed"]
-    until: int = max(line["sent_until_ns"] for line in closed if fnmatch(line["url"], f"wss://{route}"))
+    closed = [
+        line["sent_until_ns"]
+        for line in noted(truth)
+        if line.get("event") == "closed" and fnmatch(line["url"], f"wss://{route}")
+    ]
+    until: int = min(each for each in closed if each >= max(closed) - CLOSING_NS)
     return until
 
 

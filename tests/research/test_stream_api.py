@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from marketarchive import Archive
@@ -295,6 +295,8 @@ def truth(tape: Tape, token: str) -> tuple[list[tuple[Decimal, Decimal]], ...]:
 
 
 @pytest.mark.no_cover
+@example(1006, False, False)  # a look-up, then no more of the connection that had all but its last delta
+@example(474354, False, False)  # a look-up that equals a book of the socket
 @examples(12)
 @given(st.integers(0, 10**6), st.booleans(), st.booleans())
 def test_the_book_at_any_moment_is_what_the_venue_had(
