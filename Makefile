@@ -4,7 +4,7 @@ BIN := .venv/bin
 CLIENTS := $(patsubst tests/clients/%.txt,.clients/%/installed,$(wildcard tests/clients/*.txt))
 CHECK_PYTHON = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one: make PYTHON=python3.12 ...")'
 
-.PHONY: demo test check lowest clients lint format bench soak clean
+.PHONY: demo test check lowest clients lint format bench soak long clean
 .DEFAULT_GOAL := help
 
 # Tests start hundreds of processes: the code is compiled once, not by each of them.
@@ -16,7 +16,8 @@ help:
 	@echo "make test     lint, types and all tests"
 	@echo "make bench    all benchmarks, each a ratio within one run"
 	@echo "make clients  the public clients, each in an environment of its own, that some tests need"
-	@echo "make soak     longer runs of what the tests do briefly"
+	@echo "make soak     24 simulated hours of collecting under a full plan of faults, and their report"
+	@echo "make long     longer runs of what the tests do briefly"
 
 .venv/installed: pyproject.toml
 	$(CHECK_PYTHON)
@@ -54,8 +55,12 @@ format: .venv/installed
 bench: .venv/installed .clients/cryptofeed/installed
 	for name in $$($(BIN)/python -m benchmarks | cut -d' ' -f1); do $(BIN)/python -m benchmarks $$name --json || true; done
 
+# 24 simulated hours under faults; SOAK_HOURS, SOAK_KILLS, SOAK_SPEED, SOAK_ASSETS, SOAK_DIR change it.
 soak: .venv/installed
-	$(BIN)/pytest -m soak
+	$(BIN)/pytest -m soak -s tests/e2e/test_soak.py
+
+long: .venv/installed
+	$(BIN)/pytest -m soak --deselect tests/e2e/test_soak.py
 
 clients: $(CLIENTS)
 

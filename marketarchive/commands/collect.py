@@ -64,17 +64,9 @@ class Command(CrawlingCommand):
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         super().add_options(parser)
-        for argument in dict.fromkeys(each for plan in plans().values() for each in plan.takes):
-            defaults = "; ".join(
-                f"default of {plan.name}: {plan.defaults[argument.name]}"
-                for plan in plans().values()
-                if argument.name in plan.defaults
-            )
-            meaning = f"{argument.meaning} ({defaults})" if defaults else argument.meaning
-            parser.add_argument(f"--{argument.name}", metavar=argument.example, help=meaning)
+        add_plan_arguments(parser)
         parser.add_argument("--duration", metavar="SPAN", help="seconds, or 15m, 1h; without it for ever")
-        for option, title in _optional().items():
-            parser.add_argument(f"--{option}", action="store_true", help=f"leave {title} out")
+        add_left_out(parser)
         parser.add_argument("--list", action="store_true", help="print the plans and end")
 
     def process_options(self, args: list[str], opts: argparse.Namespace) -> None:
@@ -210,6 +202,33 @@ class Command(CrawlingCommand):
     def _crawl(self, crawler: Crawler, arguments: Mapping[str, str]) -> asyncio.Task[None]:
         assert self.crawler_process is not None
         return cast("asyncio.Task[None]", self.crawler_process.crawl(crawler, **arguments))
+
+
+def add_plan_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add an option for each argument that a plan takes."""
+    for argument in dict.fromkeys(each for plan in plans().values() for each in plan.takes):
+        defaults = "; ".join(
+            f"default of {plan.name}: {plan.defaults[argument.name]}"
+            for plan in plans().values()
+            if argument.name in plan.defaults
+        )
+        meaning = f"{argument.meaning} ({defaults})" if defaults else argument.meaning
+        parser.add_argument(f"--{argument.name}", metavar=argument.example, help=meaning)
+
+
+def add_left_out(parser: argparse.ArgumentParser) -> None:
+    """Add a flag for each feed that can be left out."""
+    for option, title in _optional().items():
+        parser.add_argument(f"--{option}", action="store_true", help=f"leave {title} out")
+
+
+def plan_words(args: Sequence[str], opts: argparse.Namespace) -> list[str]:
+    """Return the plans and options of a command line as `scrapy collect` takes them."""
+    names = dict.fromkeys(argument.name for plan in plans().values() for argument in plan.takes)
+    given = ((name, getattr(opts, name)) for name in names)
+    options = [word for name, value in given if value is not None for word in (f"--{name}", value)]
+    flags = [f"--{option}" for option in _optional() if getattr(opts, option.replace("-", "_"))]
+    return [*args, *options, *flags]
 
 
 async def _collect(collection: Collection, view: LiveView) -> None:

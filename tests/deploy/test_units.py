@@ -20,6 +20,7 @@ GUIDE = (ROOT / "docs" / "VPS_DEPLOYMENT.md").read_text(encoding="utf-8")
 OPERATIONS = (ROOT / "docs" / "OPERATIONS.md").read_text(encoding="utf-8")
 LONG_RUNNING = ("collect", "orderbook", "catalog", "kxbtc15m")
 TEMPLATES = ("crawl@", "shard@")
+UNTIL_DONE = (*TEMPLATES, "soak")
 CODES = range(exit_codes.BLOCKED + 1)
 
 
@@ -46,20 +47,20 @@ def test_each_exit_code_restarts_as_the_guide_says(code: int) -> None:
     rows = {row[0][0]: row[1:] for row in table(GUIDE, "What starts again, and when") if row[0][0].isdigit()}
     assert sorted(rows) == [str(each) for each in CODES]
     always, template, timed = rows[str(code)]
-    for names, said in ((LONG_RUNNING, always), (TEMPLATES, template)):
+    for names, said in ((LONG_RUNNING, always), (UNTIL_DONE, template)):
         for name in names:
             is_said = (always if said == "the same" else said).startswith("after 30 s")
             assert unit(name).restarts(code) == is_said, (name, code)
             assert unit(name).value("RestartSec") == "30"
     for path in SERVICES:
-        if ids(path) not in (*LONG_RUNNING, *TEMPLATES):
+        if ids(path) not in (*LONG_RUNNING, *UNTIL_DONE):
             assert not Unit(path).restarts(code)
     assert timed.startswith("ended" if code == 0 else "alert")
 
 
 def test_the_code_that_only_a_person_can_mend_is_the_one_of_operations() -> None:
     [never] = [row for row in table(OPERATIONS, "Exit codes") if "do not restart automatically" in row[2]]
-    for name in (*LONG_RUNNING, *TEMPLATES):
+    for name in (*LONG_RUNNING, *UNTIL_DONE):
         assert [code for code in CODES if code and not unit(name).restarts(code)] == [int(never[0])]
 
 

@@ -1,0 +1,417 @@
+"""Figures of a soak, from its journal, the ledger, manifests, segments and tables."""
+
+from __future__ import annotations
+
+import gzip
+import statistics
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from marketarchive.archive.clock_evidence import wall_step
+from marketarchive.archive.ledger import Entry, Ledger
+from marketarchive.archive.locks import is_alive
+from marketarchive.archive.offload.record import is_record
+from marketarchive.archive.paths import PART, lock_path, parse_segment_path
+from marketarchive.archive.reader import SEGMENT_KINDS
+from marketarchive.archive.soak.journal import OVER, JournalLine, Soak, end_of
+from marketarchive.archive.soak.thresholds import Circumstances, GateVerdict, Measured, judge
+from marketarchive.archive.tree import raw_files
+from marketarchive.archive.verify import verify
+from marketarchive.clock import Instant
+from marketarchive.exceptions import ArchiveError, ConfigurationError
+from marketarchive.research.checks.check import dicts
+from marketarchive.research.derived import Progress
+from marketarchive.research.engine import connect, require
+from marketarchive.research.names import known as known_of
+from marketarchive.research.report import recorded_gaps, shares
+from marketarchive.research.report.scope import scope
+from marketarchive.research.tables.normalize import normalize
+from marketarchive.research.tables.partitions import tables_of
+from marketarchive.research.views import literal, view_names
+from marketarchive.times import SECOND, from_iso, to_seconds
+
+FIRST_HOUR_S = 3600.0
+SETTLING_S = 10
+"""Seconds after a subscription in which nothing has to have come yet: docs/TABLES.md, `coverage`."""
+_CHUNK = 2**20
+
+
+@dataclass(frozen=True)
+class Restart:
+    """Time without data from an exit to the first data after it, in elapsed seconds of the soak."""
+
+    at_utc: str
+    why: str
+    cost_s: float
+    is_complete: bool  # data came again
+
+
+@dataclass(frozen=True)
+class Unrecorded:
+    """Seconds of the table `coverage` that are unknown."""
+
+    seconds: int  # missing without a record
+    settling: int  # between a subscription and what came first
+
+
+@dataclass
+class SoakTables:
+    """Contents of the tables coverage and gaps of the soak's time."""
+
+    seen: shares.Shares
+    unrecorded: Unrecorded
+    tracked_s: float
+    gaps: Counter[str]  # by reason
+    gap_s: Mapping[str, float]  # likewise
+
+
+@dataclass
+class SoakTraffic:
+    """Contents of ledger and manifests of the soak's time."""
+
+    counts: Counter[str] = field(default_factory=Counter)  # lines by kind
+    feeds: dict[str, Counter[str]] = field(default_factory=dict)  # venue/feed -> lines by kind
+    statuses: Counter[str] = field(default_factory=Counter)
+    sizes: list[int] = field(default_factory=list)  # bytes of sealed segments
+    inflated: int = 0  # bytes, of those that are still where they were sealed
+    deflated: int = 0
+    recovered: int = 0
+    runs: int = 0
+    markets: dict[str, int] = field(default_factory=dict)  # spider -> the most that a run saw
+    rows: int = 0
+    retries: int = 0
+    ticks: Counter[str] = field(default_factory=Counter)
+    books: Counter[str] = field(default_factory=Counter)  # verdicts of hashes and checksums, live
+    exits: Counter[str] = field(default_factory=Counter)  # of runs, by reason
+    offload: str = "never offloaded"
+    is_simulated: bool = False
+
+
+@dataclass
+class SoakFindings:
+    """All that a report of a soak says."""
+
+    soak: Soak
+    lines: Sequence[JournalLine]
+    about: Circumstances
+    measured: Mapping[str, Measured]
+    verdict: GateVerdict
+    restarts: Sequence[Restart]
+    down_s: float
+    traffic: SoakTraffic
+    problems: Sequence[str]  # of verify
+    head: str  # of the ledger
+    tables: SoakTables | None  # None: they could not be made
+    issues: Sequence[str]
+
+    @property
+    def samples(self) -> list[JournalLine]:
+        """Return the samples in which the collector ran."""
+        return [line for line in self.lines if line.kind == "sample"]
+
+
+def measure(
+    root: Path, soak: Soak, lines: Sequence[JournalLine], master_url: str | None, progress: Progress
+) -> SoakFindings:
+    """Measure a soak. Raises ArchiveError, DiskError."""
+    if not lines:
+        raise ArchiveError(f"the soak {soak.id} has no line in its journal: nothing was measured")
+    end = end_of(lines)
+    lines = lines if end is None else lines[: lines.index(end) + 1]  # what follows is about the report
+    lasted = min(lines[-1].elapsed_s, soak.hours * 3600)
+    traffic = _traffic(root, soak.started, lines[-1].at)
+    restarts, down_s = outages(lines, lasted)
+    report = verify(root, soak.started)
+    parts = [path for path in raw_files(root) if path.endswith(PART)]
+    dead = [path for path in parts if not _lives(root, path)]
+    measured = {
+        "memory": memory(lines),
+        "restart": Measured(
+            max((each.cost_s for each in restarts), default=0.0),
+            f"{len(restarts)} restarts" if restarts else "there was no restart",
+        ),
+        "uptime": Measured(100 * (1 - down_s / lasted)) if lasted else Measured(None, "no time has passed"),
+        "unsealed": Measured(len(dead), f"{len(parts) - len(dead)} open files of living runs"),
+        "verify": Measured(len(report.problems), report.state)
+        if report.checked
+        else Measured(None, "the archive is empty"),
+    }
+    tables = None
+    try:
+        until = max(lines[-1].at, soak.started + SECOND)
+        tables = _tables(root, soak.started, until, master_url, progress)
+        measured |= coverage(tables, lasted)
+    except (ArchiveError, ConfigurationError) as error:
+        measured |= dict.fromkeys(("tracked", "observed", "unrecorded"), Measured(None, str(error)))
+    stand_ins = sorted({url for line in lines for url in line.stand_ins})
+    circumstances = Circumstances(
+        soak.is_simulated or traffic.is_simulated,
+        stand_ins,
+        end is not None and end.reason == OVER,
+        lasted / 3600,
+    )
+    verdict = judge(measured, circumstances)
+    return SoakFindings(
+        soak, lines, circumstances, measured, verdict, restarts, down_s, traffic,
+        [str(each) for each in report.problems], str(report.head), tables,
+        _issues(lines, restarts, traffic, report.notes),
+    )  # fmt: skip
+
+
+def outages(lines: Sequence[JournalLine], lasted_s: float) -> tuple[list[Restart], float]:
+    """Return the restarts of a journal, and the seconds in which no data could reach the disk."""
+    found: list[Restart] = []
+    down_s, since, why, at = 0.0, 0.0, "", ""
+    is_down, is_first, was_killed = True, True, False
+    for line in lines:
+        if line.kind == "killed":
+            was_killed = True
+        elif line.kind == "child_exited" and not is_down:
+            since = line.elapsed_s if line.down_since_s is None else line.down_since_s
+            is_down, at = True, line.at_utc
+            code = "" if line.exit_code is None else f"exit code {line.exit_code}"
+            why = ", ".join(filter(None, ("killed by the soak" if was_killed else "", code, line.reason)))
+            was_killed = False
+        elif line.kind == "first_data" and is_down:
+            cost = max(0.0, min(line.elapsed_s, lasted_s) - since)
+            down_s += cost
+            if not is_first:
+                found.append(Restart(at, why, cost, is_complete=True))
+            is_down = is_first = False
+    if is_down and (left := max(0.0, lasted_s - since)) > 0:
+        down_s += left
+        if not is_first:
+            found.append(Restart(at, why, left, is_complete=False))
+    return found, down_s
+
+
+def memory(lines: Sequence[JournalLine]) -> Measured:
+    """Return by how many percent the highest memory after the first hour was over the highest in it."""
+    used = [(line.elapsed_s, line.resident_bytes) for line in lines if line.resident_bytes]
+    first = max((size for at, size in used if at <= FIRST_HOUR_S), default=0)
+    later = max((size for at, size in used if at > FIRST_HOUR_S), default=0)
+    if not first or not later:
+        return Measured(None, "no sample in the first hour, or none after it")
+    note = f"{first / 2**20:.0f} MiB at most in the first hour, {later / 2**20:.0f} MiB after it"
+    return Measured(100 * (later / first - 1), note)
+
+
+def coverage(tables: SoakTables, lasted_s: float) -> dict[str, Measured]:
+    """Return what the table `coverage` says of tracked, observed and unrecorded seconds."""
+    counted = tables.seen.total()
+    total = counted.total()
+    if not total or not lasted_s:
+        nothing = Measured(None, "no second of a market or price was tracked")
+        return {"tracked": nothing, "observed": nothing, "unrecorded": nothing}
+    observed = counted["observed"] + counted["quiet"]
+    return {
+        "tracked": Measured(min(100.0, 100 * tables.tracked_s / lasted_s)),
+        "observed": Measured(100 * observed / total, f"{observed:,} of {total:,} seconds of all markets"),
+        "unrecorded": Measured(
+            tables.unrecorded.seconds,
+            f"{counted['gapped']:,} s are missing in recorded gaps, {tables.unrecorded.settling:,} s passed "
+            "between subscriptions and what came first",
+        ),
+    }
+
+
+def tracked_s(spans: Iterable[Sequence[Mapping[str, Any]]], since_s: float, until_s: float) -> float:
+    """Return the seconds from `since_s` to `until_s`, Unix time, in which any market was tracked.
+
+    spans: of each market, of the table `coverage`.
+    """
+    found = sorted((each["start"].timestamp(), each["seconds"]) for market in spans for each in market)
+    total, end = 0.0, since_s
+    for start, seconds in found:
+        last = min(start + seconds, until_s)
+        total += max(0.0, last - max(start, end))
+        end = max(end, last)
+    return total
+
+
+def unrecorded(spans: Iterable[Sequence[Mapping[str, Any]]]) -> Unrecorded:
+    """Count unknown seconds in the `spans` of each market of the table `coverage`.
+
+    Those at the begin of a track, or after a gap, are a subscription's until its first message comes, which
+    is a gap after SETTLING_S at the latest; all others are missing without a record.
+    """
+    missing = settling = 0
+    for market in spans:
+        before = None
+        for span in market:
+            if span["state"] == "unknown":
+                is_settling = before in (None, "gapped") and span["seconds"] <= SETTLING_S
+                settling += span["seconds"] if is_settling else 0
+                missing += 0 if is_settling else span["seconds"]
+            before = span["state"]
+    return Unrecorded(missing, settling)
+
+
+def cpu_shares(samples: Sequence[JournalLine]) -> list[tuple[JournalLine, float]]:
+    """Return (sample, processors used since the one before it), of samples of one process."""
+    return [
+        (later, max(0.0, later.cpu_s - earlier.cpu_s) / (later.elapsed_s - earlier.elapsed_s))
+        for earlier, later in pairwise(samples)
+        if earlier.pid == later.pid != 0 and later.elapsed_s > earlier.elapsed_s
+    ]
+
+
+def longest_still_s(samples: Sequence[JournalLine]) -> float:
+    """Return the longest time in which samples of one process saw raw/ not growing, in seconds."""
+    longest, since = 0.0, 0.0
+    for earlier, later in pairwise(samples):
+        is_still = earlier.pid == later.pid != 0 and later.disk_bytes.get("raw") == earlier.disk_bytes.get(
+            "raw"
+        )
+        since = since + later.elapsed_s - earlier.elapsed_s if is_still else 0.0
+        longest = max(longest, since)
+    return longest
+
+
+def clock_steps(lines: Sequence[JournalLine]) -> list[tuple[JournalLine, float]]:
+    """Return (line, seconds) of steps of the wall clock between two lines of one boot."""
+    steps = []
+    for earlier, later in pairwise(lines):
+        jump = wall_step(Instant(earlier.at, earlier.mono_ns), Instant(later.at, later.mono_ns))
+        if jump and earlier.boot_id == later.boot_id and later.mono_ns >= earlier.mono_ns:
+            steps.append((later, to_seconds(jump)))
+    return steps
+
+
+def size_words(sizes: Sequence[int]) -> str:
+    """Return smallest, median and largest of sealed files in words."""
+    if not sizes:
+        return "none"
+    low, middle, high = (each / 1e6 for each in (min(sizes), statistics.median(sizes), max(sizes)))
+    total = sum(sizes) / 1e6
+    return f"{len(sizes):,} files, {total:,.1f} MB; each {low:.3f} to {high:.3f} MB, median {middle:.3f}"
+
+
+def _lives(root: Path, path: str) -> bool:
+    name = parse_segment_path(path)
+    return name is not None and is_alive(root / lock_path(f"{name.spider}-{name.run}"))
+
+
+def _tables(root: Path, since: int, until: int, master_url: str | None, progress: Progress) -> SoakTables:
+    """Read what tables say of `since` to `until`, ns. Raises ArchiveError, ConfigurationError."""
+    require()
+    import duckdb
+
+    about = scope(root, since, until, None)
+    for tables, last in ((("coverage",), about.until), (("gaps",), None)):  # a crash is noticed after it
+        done = normalize(
+            root, since=about.since, until=last, tables=tables, upgrade=False, master_url=master_url,
+            processes=None, progress=progress,
+        )  # fmt: skip
+        if done.failed:
+            path, why = next(iter(done.failed.items()))
+            raise ArchiveError(f"{path} cannot be brought up to date: {why}")
+    connection = connect(root / "tables" / ".spill")
+    try:
+        view_names(connection, root, master_url)
+        found = recorded_gaps.recorded_gaps(connection, about, known_of(root, master_url))
+        lasting: dict[str, float] = {}
+        for gap in found:
+            lasting[gap.reason] = lasting.get(gap.reason, 0.0) + to_seconds(gap.end - gap.start)
+        seen = shares.seen(connection, about)
+        rows = dicts(connection, f"SELECT spans FROM coverage WHERE last_tracked >= {literal(about.since)}")
+        spans = [row["spans"] for row in rows]
+        return SoakTables(
+            seen,
+            unrecorded(spans),
+            tracked_s(spans, to_seconds(since), to_seconds(until)),
+            recorded_gaps.reasons(found),
+            lasting,
+        )
+    except duckdb.Error as error:
+        raise ArchiveError(f"the tables cannot be read: {str(error).splitlines()[0]}") from error
+    finally:
+        connection.close()
+
+
+def _traffic(root: Path, since: int, until: int) -> SoakTraffic:
+    found = SoakTraffic()
+    for entry in Ledger(root).entries():
+        if entry.kind in SEGMENT_KINDS and entry["first"] and since <= from_iso(entry["first"]) <= until:
+            _add_segment(found, root, entry)
+        elif entry.kind == "manifest":
+            _add_manifest(found, root, entry["path"], since)
+    return found
+
+
+def _add_segment(found: SoakTraffic, root: Path, entry: Entry) -> None:
+    found.counts.update(entry["counts"])
+    found.feeds.setdefault(f"{entry['venue']}/{entry['feed']}", Counter()).update(entry["counts"])
+    found.statuses.update({str(status): count for status, count in entry["statuses"].items()})
+    found.sizes.append(entry["bytes"])
+    found.recovered += entry.kind == "recovered"
+    size = _inflated(root / entry["path"])
+    if size is not None:
+        found.deflated += entry["bytes"]
+        found.inflated += size
+
+
+def _inflated(path: Path) -> int | None:
+    """Return the bytes that a segment holds; None of one joined with others, moved away, or damaged."""
+    size = 0
+    try:
+        with gzip.open(path) as file:
+            while data := file.read(_CHUNK):
+                size += len(data)
+    except (OSError, EOFError, zlib.error):
+        return None  # of a damaged one verify tells
+    return size
+
+
+def _add_manifest(found: SoakTraffic, root: Path, path: str, since: int) -> None:
+    try:
+        document: dict[str, Any] = msgspec.json.decode((root / path).read_bytes())
+    except (OSError, msgspec.DecodeError):
+        return  # verify names it
+    if is_record(path):
+        files = document.get("files", [])
+        verified = sum(each.get("state") == "verified" for each in files)
+        found.offload = (
+            f"{verified:,} of {len(files):,} files of the last offload verified on {document.get('remote')}, "
+            f"{document.get('finished_at_utc', '')[:19]}Z"
+        )
+    if "spider" not in document or from_iso(document["started_at_utc"]) < since:
+        return
+    found.runs += 1
+    found.is_simulated |= bool(document.get("settings", {}).get("SIMULATOR_URL"))
+    found.exits[str(document["exit_reason"])] += 1
+    found.rows += sum(each.get("rows", 0) for each in document.get("records", []))
+    summary = document.get("summary", {})
+    found.retries += summary.get("retries", 0)
+    found.ticks.update(summary.get("ticks", {}))
+    found.books.update(summary.get("books", {}))
+    count = (summary.get("markets") or {}).get("count", 0)
+    spider = str(document["spider"])
+    found.markets[spider] = max(count, found.markets.get(spider, 0))
+
+
+def _issues(
+    lines: Sequence[JournalLine], restarts: Sequence[Restart], traffic: SoakTraffic, notes: Sequence[str]
+) -> list[str]:
+    issues = [
+        f"the wall clock stepped by {seconds:+.1f} s before {line.at_utc[:19]}Z"
+        for line, seconds in clock_steps(lines)
+    ]
+    resumed = sum(line.kind == "resumed" for line in lines)
+    boots = len({line.boot_id for line in lines})
+    if resumed:
+        issues.append(f"the supervisor was resumed {resumed} times, over {boots - 1} reboots")
+    if unfinished := [each for each in restarts if not each.is_complete]:
+        issues.append(f"after {len(unfinished)} exits no data came again")
+    if traffic.recovered:
+        issues.append(f"{traffic.recovered:,} segments were recovered after a crash")
+    if uncovered := [name for name in sorted(traffic.feeds) if "coverage" not in tables_of(*name.split("/"))]:
+        issues.append(f"without coverage, judged by their gaps and by verify alone: {', '.join(uncovered)}")
+    return [*issues, *(f"verify: {note}" for note in notes)]
