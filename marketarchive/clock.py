@@ -11,6 +11,8 @@ import asyncio
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import cache
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from marketarchive.exceptions import ConfigurationError
@@ -20,6 +22,15 @@ LOOK_AGAIN_S = 0.5
 """Seconds (wall) after which a waiter for a wall time looks again: the wall clock may have been set."""
 _BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 _PAIR_NS = 10 * MILLISECOND  # wall and monotonic time read further apart than this are read again
+
+
+@cache
+def boot_id() -> str | None:
+    """Return the id of the machine's present boot, None where the system does not tell it."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return None
 
 
 class Instant(NamedTuple):
@@ -39,6 +50,10 @@ class Clock(Protocol):
     @property
     def speed(self) -> float:
         """Return the seconds of this clock per second of the wall, at most."""
+
+    @property
+    def timeline(self) -> str:
+        """Return a name of its monotonic time, equal where such times can be compared; "" if it has none."""
 
     def now_ns(self) -> int:
         """Return wall time, ns since the Unix epoch."""
@@ -64,6 +79,10 @@ class RealClock:
 
     simulated = False
     speed = 1.0
+
+    @property
+    def timeline(self) -> str:
+        return boot_id() or ""
 
     def now_ns(self) -> int:
         return time.time_ns()
@@ -101,6 +120,10 @@ class SteppedClock:
         self.speed = inner.speed
         start = inner.mono_ns()
         self._steps = sorted((start + from_seconds(after), from_seconds(jump)) for after, jump in steps)
+
+    @property
+    def timeline(self) -> str:
+        return self.inner.timeline
 
     def mono_ns(self) -> int:
         return self.inner.mono_ns()

@@ -40,6 +40,10 @@ class SimulatedClock:
     def speed(self) -> float:
         return self.page.limit
 
+    @property
+    def timeline(self) -> str:
+        return "simulated since {} {}".format(*self._start)
+
     def now_ns(self) -> int:
         return self.instant().wall
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from functools import cache
-from pathlib import Path
 from typing import Any
 
-from marketarchive.clock import Clock, Instant
+from marketarchive.clock import Clock, Instant, boot_id
 
 STEP_NS = 100_000_000
 """A jump of wall time against monotonic time larger than this is a step (a slewing NTP makes 0.5 ms/s)."""
@@ -81,12 +79,3 @@ def _adjtimex() -> Any:
     if sys.platform != "linux":
         return None
     return getattr(ctypes.CDLL(None), "adjtimex", None)  # of the C library that this process has loaded
-
-
-@cache
-def boot_id() -> str | None:
-    """Return the id of this boot; None where the system does not tell it."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except OSError:
-        return None

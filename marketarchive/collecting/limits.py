@@ -1,23 +1,31 @@
-"""Politeness: one token bucket and one circuit per documented limit, shared by all crawlers of a process.
+"""Politeness: one token bucket and one circuit per documented limit, shared by all who ask from this machine.
 
-Our own few lines, because the buckets have to run on the project's clock, which tests make run faster.
+Our own few lines, because the buckets have to run on the project's clock, which tests make run faster, and
+because they have to be those of all processes that have one OUTPUT_DIR (`budget.py`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from marketarchive.clock import Clock, sleep
+from marketarchive.collecting.budget import Budget, SharedBudget
 from marketarchive.collecting.reconnect import ReconnectPolicy
 from marketarchive.items import GapReason
-from marketarchive.times import SECOND, from_seconds, to_seconds
-from marketarchive.venues.endpoint import Endpoint
+from marketarchive.times import from_seconds, to_seconds
+from marketarchive.venues.endpoint import Endpoint, Limit
 
-BURST_S = 2.0
-"""Seconds' worth of requests that may go out at once after a rest."""
+QUEUE_S = 0.5
+"""Seconds' worth of requests that are promised ahead; who has time waits for his turn before that.
+
+What a killed process was promised delays the others by so much at most, and a tick finds room behind a sweep
+of another process.
+"""
+FOLDER = ".limits"
+"""Folder in OUTPUT_DIR of the shared budgets."""
 BACKOFF_MAX_S = 60.0
 BLOCKED_MAX_S = 3600.0
 
@@ -27,114 +35,187 @@ def backoff(attempt: int, longest: float = BACKOFF_MAX_S) -> float:
     return float(min(longest, 0.5 * 2.0 ** (attempt - 1)) * random.uniform(0.75, 1.25))
 
 
-@dataclass
-class _Bucket:
-    rate: float  # tokens per second
-    tokens: float
-    filled_at: int  # monotonic ns
-
-    def fill(self, now: int, cost: float) -> None:
-        """Add the tokens earned since the last call, up to a burst, or up to `cost` if that is more."""
-        capacity = max(cost, 1.0, self.rate * BURST_S)
-        self.tokens = min(capacity, self.tokens + to_seconds(now - self.filled_at) * self.rate)
-        self.filled_at = now
-
-    def ready_at(self, now: int, cost: float) -> int:
-        """Return the monotonic time (ns) at which `cost` tokens are available."""
-        return now + int(max(0.0, (cost - self.tokens) / self.rate) * SECOND)
-
-
-@dataclass
 class _Class:
-    promised: _Bucket  # whoever comes takes his token at once, and waits until it is there
-    sent: _Bucket  # after a time without us all promises are due at once: these tokens are not
-    open_until: int = 0  # monotonic ns; the circuit: nothing is sent before
-    why: GapReason = "rate_limited"
-    blocks: int = 0  # refusals in a row
+    """A documented limit as this process uses it."""
+
+    def __init__(self, limit: Limit, share: float, path: Path | None, clock: Clock) -> None:
+        self.rate = limit.per_second * share  # units per second
+        self.shared = SharedBudget(path, clock.timeline, Budget.full(self.rate, clock.mono_ns()))
+        self.turn = asyncio.Lock()  # first come, first served
+        self.queued = 0.0  # units that wait for their turn
+        self.promised_at = 0  # monotonic ns; the newest promise to this process
+
+    def lag_ns(self, now: int) -> int:
+        """Return how long to let other processes go first: half a token's time after a promise, then less.
+
+        So of several that wait for the same token the one that waits longest tries first.
+        """
+        tokens = to_seconds(now - self.promised_at) * self.rate
+        return from_seconds(max(0.0, 0.5 - tokens / 8) / self.rate)
 
 
 class Limiter:
     """Says when a request may go out."""
 
-    def __init__(self, clock: Clock, share: float, patience_s: float = 300.0) -> None:
-        """Use `share` of each documented limit at most.
+    def __init__(
+        self, clock: Clock, share: float, patience_s: float = 300.0, root: Path | None = None
+    ) -> None:
+        """Use `share` of each documented limit at most, together with all who have the same `root`.
 
-        A caller without a time limit of its own waits for an open circuit `patience_s` at most.
+        patience_s: a caller without a time limit of its own waits so long for an open circuit at most. root:
+        OUTPUT_DIR; None shares with nobody.
         """
         self._clock = clock
         self._share = share
         self._patience_ns = from_seconds(patience_s)
+        self._folder = root / FOLDER if root is not None and clock.timeline else None
         self._classes: dict[str, _Class] = {}
         self._policies: dict[str, ReconnectPolicy] = {}  # by URL
 
     def _of(self, endpoint: Endpoint) -> _Class:
-        limit = endpoint.limit
-        found = self._classes.get(limit.name)
-        if found is None:
-            rate, now = limit.per_second * self._share, self._clock.mono_ns()
-            full = max(1.0, rate * BURST_S)
-            found = _Class(_Bucket(rate, full, now), _Bucket(rate, full, now))
-            self._classes[limit.name] = found
-        return found
+        name = endpoint.limit.name
+        if name not in self._classes:
+            path = self._folder and self._folder / f"{name.replace('/', '-')}.json"
+            self._classes[name] = _Class(endpoint.limit, self._share, path, self._clock)
+        return self._classes[name]
 
     async def acquire(
         self, endpoint: Endpoint, stop: asyncio.Event, until_ns: int | None = None, *, cost: float = 1.0
     ) -> Literal["granted"] | GapReason:
         """Wait for permission; return "granted", or why it was not given before `until_ns` or `stop`.
 
-        until_ns: monotonic time. cost: units of the endpoint's limit. First come, first served: a waiter
-        reserves its tokens.
+        until_ns: monotonic time. cost: units of the endpoint's limit. First come, first served within a
+        process; processes take turns.
         """
         found = self._of(endpoint)
-        now = self._clock.mono_ns()
-        found.promised.fill(now, cost)
-        ready_at = found.promised.ready_at(now, cost)
-        if until_ns is not None and found.open_until > until_ns:
-            return found.why
-        if until_ns is not None and ready_at > until_ns:
-            return "rate_limited" if ready_at > now else "missed_tick"  # asked for too late
-        if until_ns is None and found.open_until - now > self._patience_ns:
-            return found.why
-        found.promised.tokens -= cost
-        while True:
+        async with found.shared.locked() as budget:
             now = self._clock.mono_ns()
-            if until_ns is not None and found.open_until > until_ns:
-                return found.why
-            if until_ns is None and found.open_until - now > self._patience_ns:
-                return found.why
-            if (wait := max(ready_at, found.open_until) - now) <= 0:
-                found.sent.fill(now, cost)
-                if found.sent.tokens >= cost:
-                    found.sent.tokens -= cost
-                    return "granted"
-                ready_at = found.sent.ready_at(now, cost) + 1
+            budget.promised.fill(now, found.rate, cost)
+            if (refusal := self._refusal(budget, now, until_ns)) is not None:
+                return refusal
+            ready_at = budget.promised.ready_at(now, found.rate, cost + found.queued)
+            if until_ns is not None and ready_at > until_ns:
+                return "rate_limited" if ready_at > now else "missed_tick"  # asked for too late
+            is_promised = not found.queued and _promise(budget, found.rate, cost)
+            if (
+                is_promised
+                and max(ready_at, budget.open_until) <= now
+                and _take(budget, now, found.rate, cost)
+            ):
+                return "granted"
+        if not is_promised:
+            found.queued += cost
+            try:
+                async with found.turn:
+                    promise = await self._turn(found, stop, until_ns, cost)
+            finally:
+                found.queued -= cost
+            if not isinstance(promise, int):
+                return promise
+            ready_at = promise
+        return await self._send(found, stop, until_ns, cost, ready_at)
+
+    async def _turn(
+        self, found: _Class, stop: asyncio.Event, until_ns: int | None, cost: float
+    ) -> int | GapReason:
+        """Return when the tokens will be there, which are reserved; or why they are not."""
+        while True:
+            async with found.shared.locked() as budget:
+                now = self._clock.mono_ns()
+                if (refusal := self._refusal(budget, now, until_ns)) is not None:
+                    return refusal
+                budget.promised.fill(now, found.rate, cost)
+                turn_at = budget.promised.ready_at(now, found.rate, -QUEUE_S * found.rate)
+                ready_at = budget.promised.ready_at(now, found.rate, cost)
                 if until_ns is not None and ready_at > until_ns:
-                    return "missed_tick"
-            elif not await sleep(self._clock, to_seconds(wait), stop):
-                return found.why
+                    # others were faster, or this process did not run
+                    return "rate_limited" if now <= until_ns else "missed_tick"
+                if _promise(budget, found.rate, cost):
+                    found.promised_at = now
+                    return ready_at
+                why = budget.why
+            if not await sleep(self._clock, to_seconds(turn_at + 1 + found.lag_ns(now) - now), stop):
+                return why
+
+    async def _send(
+        self, found: _Class, stop: asyncio.Event, until_ns: int | None, cost: float, ready_at: int
+    ) -> Literal["granted"] | GapReason:
+        """Wait until the promise is due and the circuit closed."""
+        while True:
+            async with found.shared.locked() as budget:
+                now = self._clock.mono_ns()
+                if (refusal := self._refusal(budget, now, until_ns)) is not None:
+                    return refusal
+                if max(ready_at, budget.open_until) <= now:
+                    if _take(budget, now, found.rate, cost):
+                        return "granted"
+                    ready_at = budget.sent.ready_at(now, found.rate, cost) + 1
+                    if until_ns is not None and ready_at > until_ns:
+                        return "missed_tick"
+                due, why = max(ready_at, budget.open_until), budget.why
+            if not await sleep(self._clock, to_seconds(due - now), stop):
+                return why
+
+    def _refusal(self, budget: Budget, now: int, until_ns: int | None) -> GapReason | None:
+        """Return why the circuit lets nothing through in time, None where it does."""
+        latest = now + self._patience_ns if until_ns is None else until_ns
+        return budget.why if budget.open_until > latest else None
 
     def reconnects(self, endpoint: Endpoint) -> ReconnectPolicy:
-        """Return the reconnect policy of the endpoint, shared by all its connections."""
+        """Return the reconnect policy of the endpoint, shared by all its connections of this process."""
         return self._policies.setdefault(endpoint.url, ReconnectPolicy(random.random))
 
     def back_off(self, endpoint: Endpoint, seconds: float) -> None:
         """Send nothing of this class for `seconds`: the venue requested a pause (429)."""
-        self._open(endpoint, seconds, "rate_limited")
+        until = self._clock.mono_ns() + from_seconds(seconds)
+        self._of(endpoint).shared.note(lambda budget: _open(budget, until, "rate_limited"))
 
     def blocked(self, endpoint: Endpoint) -> None:
         """Leave a venue that refuses us alone for a minute, then two, ... at most an hour."""
-        found = self._of(endpoint)
-        if found.why == "blocked" and self._clock.mono_ns() < found.open_until:
-            return  # one of several that were under way: the same refusal
-        found.blocks += 1
-        self._open(endpoint, min(BLOCKED_MAX_S, 60.0 * 2.0 ** (found.blocks - 1)), "blocked")
+        now = self._clock.mono_ns()
+
+        def change(budget: Budget) -> None:
+            if budget.why == "blocked" and now < budget.open_until:
+                return  # one of several that were under way: the same refusal
+            budget.blocks += 1
+            pause_s = min(BLOCKED_MAX_S, 60.0 * 2.0 ** min(budget.blocks - 1, 10))
+            _open(budget, now + from_seconds(pause_s), "blocked")
+
+        self._of(endpoint).shared.note(change)
 
     def succeeded(self, endpoint: Endpoint) -> None:
         """Note a response: refusals are no longer consecutive."""
-        self._of(endpoint).blocks = 0
+        shared = self._of(endpoint).shared
+        if shared.budget.blocks:  # else there is nothing to write for each response
+            shared.note(_close)
 
-    def _open(self, endpoint: Endpoint, seconds: float, why: GapReason) -> None:
-        found = self._of(endpoint)
-        until = self._clock.mono_ns() + from_seconds(seconds)
-        if until > found.open_until:
-            found.open_until, found.why = until, why
+    def close(self) -> None:
+        """Close the files of the budgets."""
+        for found in self._classes.values():
+            found.shared.close()
+
+
+def _promise(budget: Budget, rate: float, cost: float) -> bool:
+    """Reserve the tokens unless the queue is as long as it may be; return whether they are."""
+    if budget.promised.tokens < -QUEUE_S * rate:
+        return False
+    budget.promised.tokens -= cost
+    return True
+
+
+def _take(budget: Budget, now: int, rate: float, cost: float) -> bool:
+    """Spend the tokens of a request that is sent now; return whether they were there."""
+    budget.sent.fill(now, rate, cost)
+    if budget.sent.tokens < cost:
+        return False
+    budget.sent.tokens -= cost
+    return True
+
+
+def _open(budget: Budget, until: int, why: GapReason) -> None:
+    if until > budget.open_until:
+        budget.open_until, budget.why = until, why
+
+
+def _close(budget: Budget) -> None:
+    budget.blocks = 0

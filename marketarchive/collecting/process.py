@@ -53,7 +53,7 @@ class Process:
         port = metrics_port(settings)
         check_monitoring(settings)
         self.listeners: list[Listener] = []  # of who wants to look
-        self.limiter = Limiter(self.clock, share, settings.getfloat("RETRY_AFTER_MAX_S"))
+        self.limiter = Limiter(self.clock, share, settings.getfloat("RETRY_AFTER_MAX_S"), self.root)
         files, config = files_from_settings(settings), ArchiveConfig.from_settings(settings)
         budget = DiskBudget.from_settings(settings)
         quiet_s = settings.getfloat("WATCHDOG_QUIET_S")
@@ -107,6 +107,7 @@ class Process:
             self._joined.leave()
         self.reports.close()
         self.metrics.close()
+        self.limiter.close()
         self.writer.close()
 
     @classmethod

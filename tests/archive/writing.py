@@ -29,6 +29,7 @@ class HandClock:
 
     simulated = False
     speed = 1.0
+    timeline = "by hand"
 
     def __init__(self, now_ns: int = NOON) -> None:
         self.wall = now_ns

@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from marketarchive.collecting.limits import BURST_S, Limiter, backoff
+from marketarchive.collecting.budget import BURST_S
+from marketarchive.collecting.limits import Limiter, backoff
 from marketarchive.simulated_time import SimulatedClock
 from marketarchive.times import SECOND
 from marketarchive.venues.endpoint import Endpoint, Limit

@@ -5,13 +5,15 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from marketarchive.master.compare import compare
-from tests.e2e.harness import SCRAPY, Output, Simulator, command, crawl, run, simulator
+from tests.e2e.harness import SCRAPY, Output, Simulator, command, crawl, crawling, run, simulator
 from tests.master.postgres import cluster
+from tests.waiting import PATIENCE_S
 
 pytestmark = [pytest.mark.e2e, pytest.mark.no_cover]
 
@@ -70,6 +72,27 @@ def test_collectors_at_once_and_a_rebuild_make_the_same_master(
     status = run([*SCRAPY, "status", "-s", f"OUTPUT_DIR={out}", "-s", f"MASTER_URL={master}"])
     assert status.returncode == 0
     assert "markets (" in status.stdout
+
+
+def test_three_on_the_same_markets_one_of_them_killed_lose_no_row(
+    world: Simulator, out: Path, master: str
+) -> None:
+    jobs = [
+        ("polymarket_markets", "assets=BTC"),
+        ("polymarket_resolutions", "assets=BTC"),
+        ("polymarket_orderbook", "durations=1h,4h,1d", "interval=1s"),  # without an end of its own
+    ]
+    with ExitStack() as stack:
+        running = [stack.enter_context(crawling(world.url, out, *job, MASTER_URL=master)) for job in jobs]
+        assert [process.wait(PATIENCE_S) for process in running[:2]] == [0, 0]
+        running[2].kill()
+    assert command("recover", out).returncode == 0
+    ended = [found for found in Output(out).manifests() if found["exit_reason"] == "finished"]
+    assert [found["summary"]["master"].get("rows_skipped", 0) for found in ended] == [0, 0]
+    assert rebuild(out, master).returncode == 0, "what the killed one had not written is caught up from raw"
+    sqlite = f"sqlite:///{out / 'again.db'}"
+    assert rebuild(out, sqlite).returncode == 0
+    assert compare(master, sqlite) == []
 
 
 def test_a_server_that_is_down_delays_nothing_and_is_caught_up(

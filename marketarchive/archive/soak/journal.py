@@ -13,9 +13,8 @@ from typing import Any
 
 import msgspec
 
-from marketarchive.archive.clock_evidence import boot_id
 from marketarchive.archive.files import Files
-from marketarchive.clock import Clock
+from marketarchive.clock import Clock, boot_id
 from marketarchive.exceptions import ArgumentError, CorruptError
 from marketarchive.times import from_iso, iso, to_seconds
 

@@ -15,14 +15,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from marketarchive.archive.clock_evidence import boot_id
 from marketarchive.archive.codec import DAMAGED, decompressor
 from marketarchive.archive.locks import is_alive
 from marketarchive.archive.paths import LEDGER, PART, lock_path, parse_segment_path
 from marketarchive.archive.soak.journal import OVER, JournalLine, SoakJournal
 from marketarchive.archive.soak.processes import SoakChild, usage
 from marketarchive.archive.tree import raw_files, walk
-from marketarchive.clock import Clock
+from marketarchive.clock import Clock, boot_id
 from marketarchive.times import from_seconds, to_seconds
 
 SAMPLE_S = 60.0

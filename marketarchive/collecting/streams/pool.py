@@ -386,6 +386,7 @@ class ConnectionPool:
             reason = "blocked"
         elif status == 429:
             reason = "rate_limited"
+            run.process.limiter.back_off(host.channel.endpoint, wait_s)  # other processes keep it too
         self._refused(Outage(reason, cause, host.refusal_detail(refusal)), wait_s)
 
     def _refused(self, outage: Outage, wait_s: float) -> None:
