@@ -47,7 +47,7 @@ def test_a_copy_verifies(tmp_path: Path) -> None:
 def test_each_file_is_in_the_table_and_each_row_has_one() -> None:
     rows = [re.findall(r"`([^`]+)`", row.split("|")[1]) for row in PAGE.splitlines() if row.startswith("| `")]
     patterns = [pattern for row in rows for pattern in row]
-    assert len(patterns) == 11
+    assert len(patterns) == 12
     for pattern in patterns:
         assert list(SAMPLES.glob(pattern)), pattern
     assert {path for pattern in patterns for path in SAMPLES.glob(pattern)} == set(FILES)

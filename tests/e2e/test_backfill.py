@@ -32,6 +32,8 @@ TO = "2026-11-20T00:00:00Z"
 OPEN = 25
 HOUR_S = 3600
 PATIENCE_S = 300
+NEWS = "searxng.example"
+"""Host of the simulated search for headlines, which every backfill here could ask."""
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +70,7 @@ def backfill(world: Simulator, out: Path, platform: str) -> dict[str, Any]:
     """Run the command to its end; what it printed of the platform."""
     words = ["backfill", "--from", FROM[platform], "--to", TO, "--platform", platform, "--json"]
     settings = ["-s", f"OUTPUT_DIR={out}", "-s", f"SIMULATOR_URL={world.url}", "-s", "DOWNLOAD_TIMEOUT=120"]
+    settings += ["-s", f"NEWS_SEARXNG_URL={world.url}/{NEWS}"]
     done = run([*SCRAPY, *words, *settings])
     assert done.returncode == 0, done.stderr
     [found] = json.loads(done.stdout)
@@ -178,6 +181,14 @@ def test_kalshi_is_backfilled_as_it_was_from_both_tiers(wholes: Callable[[str], 
         assert float(volume) == pytest.approx(after - life.volume(before), abs=0.011)
         checked += 1
     assert checked > 50
+
+
+def test_no_headline_is_searched_for(wholes: Callable[[str], Whole], world: Simulator) -> None:
+    """What is written about a market that has ended tells how it ended."""
+    outs = [wholes(platform).out for platform in FROM]
+    assert not [line for line in world.served() if NEWS in line["url"]]
+    for out in outs:
+        assert not (out / "raw" / "venue=searxng").exists()
 
 
 @pytest.mark.parametrize("platform", ["polymarket", "kalshi"])

@@ -250,12 +250,13 @@ def test_a_full_disk_ends_the_run_with_3_and_the_next_run_records_the_gap(
 ) -> None:
     out = small_disk / "out"
     with simulator(tmp_path / "truth", "--speed", "2") as world:
-        done = crawl(world.url, out, "polymarket_orderbook", "interval=1s", MASTER_URL="")
+        any_room = {"MASTER_URL": "", "DISK_STOP_FREE_MB": 0}
+        done = crawl(world.url, out, "polymarket_orderbook", "interval=1s", **any_room)
         assert done.code == 3
         assert "No space left on device" in done.log
         assert "Free space or mend the disk" in done.log
         subprocess.run(["mount", "-o", "remount,size=12m", str(small_disk)], check=True)
-        after = crawl(world.url, out, "polymarket_orderbook", "durations=1d", MASTER_URL="")
+        after = crawl(world.url, out, "polymarket_orderbook", "durations=1d", **any_room)
     assert after.code == 0, after.log
     assert "disk" in {gap["reason"] for gap in after.out.gaps()}
     assert command("verify", out).returncode == 0
@@ -288,7 +289,7 @@ def test_a_disk_that_is_unmounted_below_a_run_ends_it_with_3(
     small_disk: Path, world: Simulator, tmp_path: Path
 ) -> None:
     out = small_disk / "out"
-    settings = {"MASTER_URL": "", "ARCHIVE_SEGMENT_S": 365 * 86_400}
+    settings = {"MASTER_URL": "", "ARCHIVE_SEGMENT_S": 365 * 86_400, "DISK_STOP_FREE_MB": 0}
     line = crawl_command(world.url, out, "polymarket_reference", **settings)
     process = subprocess.Popen(line, cwd=ROOT, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
     try:
