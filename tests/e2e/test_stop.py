@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -250,7 +251,7 @@ def test_a_full_disk_ends_the_run_with_3_and_the_next_run_records_the_gap(
 ) -> None:
     out = small_disk / "out"
     with simulator(tmp_path / "truth", "--speed", "2") as world:
-        any_room = {"MASTER_URL": "", "DISK_STOP_FREE_MB": 0}
+        any_room: dict[str, Any] = {"MASTER_URL": "", "DISK_STOP_FREE_MB": 0}
         done = crawl(world.url, out, "polymarket_orderbook", "interval=1s", **any_room)
         assert done.code == 3
         assert "No space left on device" in done.log
