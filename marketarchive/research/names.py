@@ -18,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from marketarchive.archive.ledger import SEGMENT_KINDS, Ledger
 from marketarchive.archive.reader import Message
+from marketarchive.archive.stored import StoredSegment
 from marketarchive.exceptions import MarketArchiveError, ParseError
 from marketarchive.items import Market
 from marketarchive.master.engine import connect, sqlite_path, sqlite_url, unusable
@@ -135,7 +136,7 @@ def _named_in_raw(root: Path, runs: Collection[tuple[str, str]]) -> Iterator[_Na
         and (entry["spider"], entry["run"]) in runs
         and (feed := feed_of(entry["venue"], entry["feed"])) is not None
         and feed.has_markets
-        and (root / entry["path"]).exists()  # one that was moved away names nothing
+        and StoredSegment(root, entry["path"]).place() is not None  # one that was moved away names nothing
     ]
     folder = root / "research" / ".market_names" / f"v{NAMES_VERSION}"
     yield from kept_facts(root, folder, entries, _Named, _names_in, NullProgress())

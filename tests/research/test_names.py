@@ -14,6 +14,7 @@ from marketarchive.research.names import known
 from marketarchive.times import SECOND, from_iso
 from marketarchive.venues.polymarket.endpoints import MARKETS_KEYSET
 from tests.archive import museum
+from tests.archive.test_compact import joining
 from tests.archive.writing import NOON, open_run, writer
 
 
@@ -73,6 +74,13 @@ def test_markets_that_a_manifest_only_counts_are_read_in_raw(tmp_path: Path) -> 
         found = known(tmp_path)
         assert found.tokens == NAMES
         assert found.markets.facts("some-market-1").end_ns == from_iso("2026-11-22T00:00:00Z")
+
+
+def test_segments_that_were_joined_name_their_markets_too(tmp_path: Path) -> None:
+    for _ in range(2):
+        record(tmp_path, {"markets": {"count": 2}})
+    assert joining(tmp_path, remove=True).removed == 2
+    assert known(tmp_path).tokens == NAMES
 
 
 def test_a_manifest_that_names_its_markets_is_enough(tmp_path: Path) -> None:
