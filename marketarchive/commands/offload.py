@@ -169,7 +169,8 @@ def _rclone(remote: str, opts: argparse.Namespace) -> Rclone:
 
 
 def _plan_text(found: Offloaded, rclone: Rclone) -> str:
-    compared = [file for file in found.checked if file not in found.copied]
+    copied = {file.path for file in found.copied}
+    compared = [file for file in found.checked if file.path not in copied]
     lines = [
         *_problems(found.problems),
         f"to copy    {sum_text(found.copied)}, then the ledger and a manifest",
