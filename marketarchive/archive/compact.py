@@ -17,7 +17,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from marketarchive.archive import locks
-from marketarchive.archive.ledger import Entry
+from marketarchive.archive.ledger import SEGMENT_KINDS, Entry
 from marketarchive.archive.paths import (
     COMPACT_LOCK,
     JOINING,
@@ -29,7 +29,6 @@ from marketarchive.archive.paths import (
     parse_segment_path,
     run_of,
 )
-from marketarchive.archive.reader import SEGMENT_KINDS
 from marketarchive.archive.store import Store
 from marketarchive.archive.stored import (
     Merged,

@@ -44,6 +44,9 @@ NOTHING = "0" * 64
 SEGMENT_KINDS = ("segment", "recovered")
 """Ledger lines that stand for a readable segment."""
 
+FILE_KINDS = (*SEGMENT_KINDS, "torn", "joined", "manifest", "day_file")
+"""Ledger lines that enter a file."""
+
 _BLOCK = 2**20
 _KIND = re.compile(rb'\{"kind":"(\w+)","').match
 

@@ -20,7 +20,6 @@ import msgspec
 from marketarchive.archive import lines
 from marketarchive.archive.folders import unentered
 from marketarchive.archive.labels import labels
-from marketarchive.archive.ledger import SEGMENT_KINDS as SEGMENT_KINDS
 from marketarchive.archive.ledger import Entry, Ledger
 from marketarchive.archive.moved import absence
 from marketarchive.archive.paths import PART, TORN, SegmentName, is_joined, parse_segment_path

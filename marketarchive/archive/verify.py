@@ -18,7 +18,7 @@ from marketarchive.archive.check_file import check_bytes, check_segment, check_s
 from marketarchive.archive.check_run import FeedOfRun, check_density, check_manifest, check_records
 from marketarchive.archive.compress_rows import content_digest
 from marketarchive.archive.dayfile import day_files
-from marketarchive.archive.ledger import NOTHING, Entry, Head, Ledger, check_chain
+from marketarchive.archive.ledger import FILE_KINDS, NOTHING, SEGMENT_KINDS, Entry, Head, Ledger, check_chain
 from marketarchive.archive.moved import MovedAway
 from marketarchive.archive.paths import (
     COMPACT_LOCK,
@@ -31,7 +31,6 @@ from marketarchive.archive.paths import (
     relative,
 )
 from marketarchive.archive.provenance import Provenance, first_run
-from marketarchive.archive.reader import SEGMENT_KINDS
 from marketarchive.archive.replay import replayed
 from marketarchive.archive.report import VerifyReport
 from marketarchive.archive.run import run_name
@@ -51,7 +50,6 @@ from marketarchive.exceptions import ArgumentError
 from marketarchive.invocation import command
 from marketarchive.times import from_iso
 
-FILE_KINDS = (*SEGMENT_KINDS, "torn", "manifest", "day_file", "joined")
 KINDS = (*FILE_KINDS, "label", "moved", "merged")
 
 _HEAD = re.compile(r"(\d+):([0-9a-f]{64})")
@@ -364,9 +362,8 @@ class _Verification:
             if run is not None:
                 found[name] = run
         runs = set(found.values())
-        known = (
-            self._provenance.known_runs(runs) if found else set()
-        )  # after its first row, each run is known
+        # after its first row, each run is known
+        known = self._provenance.known_runs(runs) if found else set()
         for name, run in found.items():
             if run not in known:
                 self._report.problem(name, f"is not in the ledger, and foreign: it is of run {run!r}")

@@ -8,14 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from marketarchive.archive.labels import labels
-from marketarchive.archive.ledger import Entry
+from marketarchive.archive.ledger import FILE_KINDS, SEGMENT_KINDS, Entry
 from marketarchive.archive.moved import moved
 from marketarchive.archive.paths import TORN
-from marketarchive.archive.reader import SEGMENT_KINDS
 from marketarchive.times import from_iso
 
-FINAL_KINDS = (*SEGMENT_KINDS, "torn", "joined", "manifest", "day_file")
-"""Kinds of ledger lines that enter a file."""
 PRUNED_KINDS = (*SEGMENT_KINDS, "torn")
 """Files below raw/: nearly all bytes. The others are small, and every reader needs them."""
 
@@ -52,7 +49,7 @@ def final_files(root: Path, entries: Sequence[Entry]) -> Iterator[FinalFile]:
     }
     seen: set[str] = set()
     for entry in entries:
-        if entry.kind not in FINAL_KINDS or (path := entry["path"]) in seen:
+        if entry.kind not in FILE_KINDS or (path := entry["path"]) in seen:
             continue
         seen.add(path)
         is_here = (root / path).is_file()

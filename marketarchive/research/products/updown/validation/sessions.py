@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from marketarchive.archive.labels import labels
-from marketarchive.archive.ledger import Entry
-from marketarchive.archive.reader import SEGMENT_KINDS
+from marketarchive.archive.ledger import SEGMENT_KINDS, Entry
 from marketarchive.research.tables.extract import table
 from marketarchive.times import from_iso
 
