@@ -15,11 +15,10 @@ from typing import Any
 import msgspec
 
 from marketarchive.archive.clock_evidence import wall_step
-from marketarchive.archive.ledger import Entry, Ledger
+from marketarchive.archive.ledger import SEGMENT_KINDS, Entry, Ledger
 from marketarchive.archive.locks import is_alive
 from marketarchive.archive.offload.record import is_record
 from marketarchive.archive.paths import PART, lock_path, parse_segment_path
-from marketarchive.archive.reader import SEGMENT_KINDS
 from marketarchive.archive.soak.journal import OVER, JournalLine, Soak, end_of
 from marketarchive.archive.soak.thresholds import Circumstances, GateVerdict, Measured, judge
 from marketarchive.archive.tree import raw_files
@@ -32,7 +31,7 @@ from marketarchive.research.engine import connect, require
 from marketarchive.research.names import known as known_of
 from marketarchive.research.report import recorded_gaps, shares
 from marketarchive.research.report.scope import scope
-from marketarchive.research.tables.normalize import normalize
+from marketarchive.research.tables.normalize import bring_up_to_date
 from marketarchive.research.tables.partitions import tables_of
 from marketarchive.research.views import literal, view_names
 from marketarchive.times import SECOND, from_iso, to_seconds
@@ -306,13 +305,9 @@ def _tables(root: Path, since: int, until: int, master_url: str | None, progress
 
     about = scope(root, since, until, None)
     for tables, last in ((("coverage",), about.until), (("gaps",), None)):  # a crash is noticed after it
-        done = normalize(
-            root, since=about.since, until=last, tables=tables, upgrade=False, master_url=master_url,
-            processes=None, progress=progress,
-        )  # fmt: skip
-        if done.failed:
-            path, why = next(iter(done.failed.items()))
-            raise ArchiveError(f"{path} cannot be brought up to date: {why}")
+        bring_up_to_date(
+            root, None, tables, about.since, last, master_url=master_url, processes=None, progress=progress
+        )
     connection = connect(root / "tables" / ".spill")
     try:
         view_names(connection, root, master_url)

@@ -106,12 +106,13 @@ def bring_up_to_date(
     until: int | None = None,
     *,
     master_url: str | None = None,
+    processes: int | None = 1,
     progress: Progress | None = None,
 ) -> Normalized:
     """Bring `tables` up to date for a reader, who takes files of a former version as they are.
 
-    wanted: (venue, feed)s, of which those that are archived count; None: all of the archive. since, until: as
-    in `normalize`. Raises ArchiveError where one cannot be made, ConfigurationError, DiskError.
+    wanted: (venue, feed)s, of which those that are archived count; None: all of the archive. since, until,
+    processes: as in `normalize`. Raises ArchiveError where one cannot be made, ConfigurationError, DiskError.
     """
     present = [f"{venue}/{feed}" for venue, feed in feeds(root) if wanted is None or (venue, feed) in wanted]
     if not present:
@@ -124,6 +125,7 @@ def bring_up_to_date(
         tables=tables,
         upgrade=False,
         master_url=master_url,
+        processes=processes,
         progress=progress,
     )
     for path, why in done.failed.items():
