@@ -22,7 +22,7 @@ from marketarchive.master.fields import microseconds
 from marketarchive.research import views
 from marketarchive.research.book_at import BookAt
 from marketarchive.research.books_at import books_of
-from marketarchive.research.engine import connect, require, run, stored, text
+from marketarchive.research.engine import connect, of_feeds, require, run, stored, text
 from marketarchive.research.fills import Fill, fill, latency_ns, side_of, size_of
 from marketarchive.research.labels.label import Label
 from marketarchive.research.labels.label_files import read_labels
@@ -818,7 +818,7 @@ class Archive:
         query = f"SELECT {listed} FROM chosen ORDER BY place"
         concerned = views.gaps_of_chosen(names, [name for of in given.values() for name in of])
         missing = f"""SELECT DISTINCT * EXCLUDE (closed_for, open_for) FROM gaps
-            WHERE (venue, feed) IN ({", ".join(map(str, of_table))})
+            WHERE {of_feeds(of_table)}
             AND {_all_of(conditions(feeds_given(given)))} AND {concerned if given else "true"}
             ORDER BY "from", run, seq"""
         return self._results.of_query(connection, query, missing)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,3 +73,9 @@ def pattern(path: object) -> str:
 def text(value: object) -> str:
     """Return a value as an SQL string literal."""
     return "'" + str(value).replace("'", "''") + "'"
+
+
+def of_feeds(feeds: Iterable[tuple[str, str]]) -> str:
+    """Return the SQL condition that a row is of one of some (venue, feed)s."""
+    listed = ", ".join(f"({text(venue)}, {text(feed)})" for venue, feed in sorted(feeds))
+    return f"(venue, feed) IN ({listed or '(NULL, NULL)'})"

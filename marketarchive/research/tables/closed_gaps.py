@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from marketarchive.research.engine import text
+from marketarchive.research.engine import of_feeds
 
 
 def untouched(gaps: str) -> str:
@@ -25,7 +25,6 @@ def still_open(gaps: str, coverage: str, tokens: str, feeds: Collection[tuple[st
     gaps, coverage: relations of these tables, with venue and feed; tokens: of (token, slug); feeds: those
     that several runs recorded at once. The end of a gap without one is taken to be when it was noticed.
     """
-    listed = ", ".join(f"({text(venue)}, {text(feed)})" for venue, feed in sorted(feeds))
     return f"""
         WITH stated AS MATERIALIZED (
             SELECT *, row_number() OVER () AS no, coalesce("to", noticed_at) AS until FROM {gaps}
@@ -37,7 +36,7 @@ def still_open(gaps: str, coverage: str, tokens: str, feeds: Collection[tuple[st
                    span.state IN ('observed', 'quiet') AS is_known,
                    span.start AS start, span.start + to_seconds(span.seconds) AS until
             FROM (SELECT venue, feed, market, slug, asset, unnest(spans) AS span
-                  FROM {coverage} WHERE (venue, feed) IN ({listed})) AS seen
+                  FROM {coverage} WHERE {of_feeds(feeds)}) AS seen
             LEFT JOIN (SELECT slug, list(token) AS tokens FROM {tokens} GROUP BY slug) AS mine
                 ON mine.slug = seen.slug
         ), pieces AS MATERIALIZED (

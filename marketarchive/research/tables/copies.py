@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from marketarchive.research.engine import text
+from marketarchive.research.engine import of_feeds
 from marketarchive.research.tables.partitions import tables_of
 from marketarchive.research.tables.simultaneous import WITHIN_NS
 from marketarchive.times import SECOND
@@ -43,15 +43,10 @@ def _is_state(table: str) -> str:
     return "coalesce(route = 'state', false)" if table == "books" else "false"
 
 
-def _of_feeds(feeds: Collection[tuple[str, str]]) -> str:
-    listed = ", ".join(f"({text(venue)}, {text(feed)})" for venue, feed in sorted(feeds))
-    return f"(venue, feed) IN ({listed or '(NULL, NULL)'})"
-
-
 def _is_polled(feeds: Collection[tuple[str, str]]) -> str:
     """Return the SQL condition that a row is of an answer to a request of its recorder alone."""
     polled = {each for each in feeds if (declared := feed_of(*each)) is not None and declared.is_polled}
-    return f"({_of_feeds(polled)})"
+    return f"({of_feeds(polled)})"
 
 
 def _is_own(table: str, feeds: Collection[tuple[str, str]]) -> str:
@@ -68,7 +63,7 @@ def _is_own(table: str, feeds: Collection[tuple[str, str]]) -> str:
         return "false"
     with_deltas = {each for each in feeds if "book_changes" in tables_of(*each)}
     return f"""(coalesce(route = 'state', false) OR (connection IS NULL AND NOT {_is_polled(feeds)})
-        OR coalesce(route = 'snapshot' AND {_of_feeds(with_deltas)}, false)
+        OR coalesce(route = 'snapshot' AND {of_feeds(with_deltas)}, false)
         OR (connection IS NOT NULL AND row_number() OVER (
             PARTITION BY venue, feed, run, connection, {_MARKET} ORDER BY seq, index) = 1))"""
 
@@ -112,7 +107,7 @@ def units(table: str, rows: str, feeds: Collection[tuple[str, str]]) -> str:
                                    CASE verified WHEN 'failed' THEN 2 WHEN 'unchecked' THEN 1 ELSE 0 END
                                        AS bad,
                                    hash({_CONTENT[table]}) AS content
-                            FROM {rows} WHERE {_of_feeds(feeds)})
+                            FROM {rows} WHERE {of_feeds(feeds)})
                         GROUP BY venue, feed, run, seq, index, subject, is_state, recorded_with))))"""
 
 
