@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from marketarchive.clock import SpeedMeter
-from marketarchive.collecting.arguments import Arguments
 from marketarchive.collecting.exit_cause import CLOSE_REASONS, UNANSWERED, Exit, Failures, LastException
 from marketarchive.collecting.exit_codes import BLOCKED, DISK, FAILED, FINISHED
 from marketarchive.collecting.feed_context import current_feed, working_for
+from marketarchive.collecting.metric_figures import MeasuredSpider
 from marketarchive.collecting.process import Process
 from marketarchive.exceptions import DiskError
 from marketarchive.items import Cause, Gap, GapReason
@@ -44,21 +44,9 @@ RECORDED_SETTINGS = (
 """Settings that say how data was collected, repeated in segments and manifests. None may hold a secret."""
 
 
-class Runs(Protocol):
+class Runs(MeasuredSpider, Protocol):
     """Interface of the spider that a run needs."""
 
-    @property
-    def name(self) -> str: ...
-    @property
-    def venue(self) -> str: ...
-    @property
-    def feed(self) -> str: ...
-    @property
-    def feeds(self) -> tuple[str, ...]: ...
-    @property
-    def arguments(self) -> Arguments: ...
-    def good_stat(self, feed: str) -> str: ...
-    def key_lags(self) -> Sequence[float | None]: ...
     def cut_off(self) -> None: ...
     def abandon(self) -> list[Any]: ...
 
