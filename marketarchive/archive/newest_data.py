@@ -18,7 +18,7 @@ from marketarchive.archive.paths import PART
 from marketarchive.times import from_iso
 
 MEMBER = b"\x1f\x8b\x08"
-"""How a gzip member begins (RFC 1952, 2.3.1)."""
+"""First bytes of a gzip member: ID1, ID2 and CM of RFC 1952, 2.3.1."""
 FIRST_BYTES = 2**18
 """So much of a file's end is read first, then four times as much, ..."""
 DAYS = 2
