@@ -39,6 +39,10 @@ def field_lists() -> Mapping[str, Mapping[str, str]]:
             "error": _of_class(error.ErrorRow, error.FIELDS),
         },
         "docs/BACKFILL.md": {"price_history": described("price_history")},
+        "docs/PERPS.md": {
+            table: described(table)
+            for table in ("fundings", "candles", "open_interest", "instruments", "borrow_rates")
+        },
         "docs/ORDERBOOK_SCHEMA.md": {
             table: described(table) for table in ("books", "book_changes", "quotes")
         },

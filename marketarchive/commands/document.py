@@ -110,7 +110,8 @@ class Command(ConfiguredCommand):
             PERPS: _between((root / PERPS).read_text(encoding="utf-8"), PERPS, perps_tables()),
         }
         for name, lists in field_lists().items():
-            pages[name] = with_lists((root / name).read_text(encoding="utf-8"), name, lists)
+            page = pages.get(name) or (root / name).read_text(encoding="utf-8")
+            pages[name] = with_lists(page, name, lists)
         for name, text in pages.items():
             path = root / name
             if not opts.check:

@@ -21,6 +21,9 @@ _UTC = "UTC"
 _UNNAMED = "neither a manifest of a finished run nor the market master knows the token"
 _EMPTY_SIDE = "the side is empty"
 _SHARE = "dollars per share"
+_QUOTE = "quote currency per base unit"
+_UNSTATED = "the venue does not state it"
+_ENDS_ONLY = "a price is known at the beginning and the end only"
 _GAP_LINE = "as in [raw](DATA_CONTRACT.md#gap-what-could-have-been-observed-and-was-not)"
 _NOT_IN_SCOPE = "the scope does not name it"
 
@@ -32,7 +35,7 @@ SHARED: Mapping[str, FieldDoc] = {
     "asset": FieldDoc(
         "the asset that the row concerns",
         "`BTC`",
-        "the token tells it",
+        "the token states it",
         "1; `book_changes`, `trades` 2; `books`, `quotes` 3",
     ),
     "event_time": FieldDoc("by the venue's clock", _UTC, "the venue does not date it", "1"),
@@ -196,6 +199,65 @@ OWN: Mapping[str, Mapping[str, FieldDoc]] = {
         "volume": FieldDoc("of the period", "contracts", "a point", "1"),
         "open_interest": FieldDoc("at the end of the period", "contracts", "a point", "1"),
         "verified": FieldDoc("`not_available`", since="1"),
+    },
+    "fundings": {
+        "event_time": FieldDoc("the settlement, or the observation", _UTC, since="1"),
+        "kind": FieldDoc("`settled`, `predicted`, or `continuous` where the rate is in force", since="1"),
+        "rate": FieldDoc(
+            "positive: longs pay; of its own interval, not converted. Where the sides differ, what longs pay",
+            "fraction of the notional",
+            since="1",
+        ),
+        "rate_short": FieldDoc(
+            "what shorts receive", "fraction of the notional", "the venue states one rate for both", "1"
+        ),
+        "interval_s": FieldDoc("what the rate is of", "seconds", _UNSTATED, "1"),
+        "next_at": FieldDoc("the next settlement", _UTC, _UNSTATED, "1"),
+        "mark_price": FieldDoc("mark price then", _QUOTE, _UNSTATED, "1"),
+        "index_price": FieldDoc("index price, or the oracle's, then", _QUOTE, _UNSTATED, "1"),
+    },
+    "candles": {
+        "event_time": FieldDoc("when it opens", _UTC, since="1"),
+        "source": FieldDoc("what the prices are of: `trade`, `mark`, `index`", since="1"),
+        "interval_s": FieldDoc("its length", "seconds", since="1"),
+        "open": FieldDoc("the first price", _QUOTE, since="1"),
+        "high": FieldDoc("the highest price", _QUOTE, _ENDS_ONLY, "1"),
+        "low": FieldDoc("the lowest price", _QUOTE, _ENDS_ONLY, "1"),
+        "close": FieldDoc("the last price", _QUOTE, since="1"),
+        "volume": FieldDoc("what was traded", "base units", "not of trades, or not stated", "1"),
+        "volume_quote": FieldDoc("what was traded", "quote currency", "not of trades, or not stated", "1"),
+        "is_closed": FieldDoc("false: it was still changing", since="1"),
+    },
+    "open_interest": {
+        "event_time": FieldDoc("when it was counted", _UTC, since="1"),
+        "amount": FieldDoc("each long counted once with its short", "base units", since="1"),
+        "amount_quote": FieldDoc("the same", "quote currency", _UNSTATED, "1"),
+        "amount_long": FieldDoc("the longs, where the sides differ", "base units", _UNSTATED, "1"),
+        "amount_short": FieldDoc("the shorts, where the sides differ", "base units", _UNSTATED, "1"),
+        "contracts": FieldDoc("the same", "contracts", _UNSTATED, "1"),
+        "rule": FieldDoc("how `amount` follows from the answer", since="1"),
+    },
+    "instruments": {
+        "event_time": FieldDoc("when it was listed with these terms", _UTC, since="1"),
+        "status": FieldDoc("in the venue's words", since="1"),
+        "quote": FieldDoc("the quote currency", "", _UNSTATED, "1"),
+        "multiplier": FieldDoc("what a unit of the symbol stands for", "base units", _UNSTATED, "1"),
+        "contract_size": FieldDoc("size of a contract", "base units", _UNSTATED, "1"),
+        "listed_at": FieldDoc("the listing", _UTC, _UNSTATED, "1"),
+        "delisted_at": FieldDoc("the delisting", _UTC, _UNSTATED, "1"),
+        "funding_interval_s": FieldDoc("from one settlement to the next", "seconds", _UNSTATED, "1"),
+        "taker_bps": FieldDoc("the taker's fee", "basis points", _UNSTATED, "1"),
+        "maker_bps": FieldDoc("the maker's fee", "basis points", _UNSTATED, "1"),
+    },
+    "borrow_rates": {
+        "event_time": FieldDoc("when it was in force", _UTC, since="1"),
+        "symbol": FieldDoc("the coin, as the venue calls it", since="1"),
+        "bps_per_day": FieldDoc(
+            "where the sides of a contract differ, what longs pay", "basis points a day", since="1"
+        ),
+        "bps_per_day_short": FieldDoc(
+            "what shorts pay", "basis points a day", "the sides do not differ", "1"
+        ),
     },
     "gaps": {
         "from": FieldDoc("the last moment proven complete", _UTC, since="1"),

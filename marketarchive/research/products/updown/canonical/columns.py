@@ -15,7 +15,7 @@ CLOCKS: tuple[Clock, ...] = ("observation", "received")
 
 _PAGE = "there was no page, or no report of it in that second"
 _SIDE = "that side is empty, or `pm_ffill` is null"
-_BOOKS = "neither book was seen or proven within `--carry`"
+_BOOKS = "neither book was observed or proven within `--carry`"
 _OF_BOTH = "one of the two is"
 _TWAP = "the rule is spot, or none was observed within `--carry`"
 _REFERENCE = "none of them did, or none was collected in this `OUTPUT_DIR`"
