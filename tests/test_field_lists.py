@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
-from marketarchive.field_docs import FieldDoc, field_table
+from marketarchive.field_docs import NEVER, FieldDoc, field_table
 from marketarchive.field_lists import with_lists
 from marketarchive.research.tables import described, schemas
 from marketarchive.research.tables.partitions import VERSIONS
 from marketarchive.venues import venues
 
+DOCS = Path(__file__).parent.parent / "docs"
 _KINDS: tuple[schemas.Kind, ...] = ("price", "size", "depth")
 
 PAGE = """# Page
@@ -56,8 +58,17 @@ def test_no_column_is_newer_than_its_table(table: str) -> None:
     assert max(int(doc.since) for doc in described.OWN[table].values()) <= VERSIONS[table]
 
 
+@pytest.mark.parametrize("path", sorted((DOCS / "samples" / "tables").rglob("*.parquet")), ids=str)
+def test_what_is_never_null_is_not_null_in_the_samples(path: Path) -> None:
+    stored = pq.read_table(path, partitioning=None)
+    documented = described.SHARED | described.OWN[path.stem]
+    never = [name for name in stored.column_names if documented[name].null_when == NEVER]
+    assert never
+    assert [name for name in never if stored[name].null_count] == []
+
+
 def test_the_page_of_books_states_the_types_of_its_venue() -> None:
-    page = (Path(__file__).parent.parent / "docs" / "ORDERBOOK_SCHEMA.md").read_text(encoding="utf-8")
+    page = (DOCS / "ORDERBOOK_SCHEMA.md").read_text(encoding="utf-8")
     exact = venues()["polymarket"].feeds["orderbook"].decimals
     price, size, depth = (schemas.arrow_type(kind, exact) for kind in _KINDS)
     assert f"a price is\n{price}, a size {size} and a depth {depth}" in page

@@ -59,7 +59,10 @@ SHARED: Mapping[str, FieldDoc] = {
 OWN: Mapping[str, Mapping[str, FieldDoc]] = {
     "books": {
         "event_time": FieldDoc(
-            "`timestamp` of the book: when it last changed", "UTC, milliseconds", since="1"
+            "`timestamp` of the book: when it last changed",
+            "UTC, milliseconds",
+            "the venue does not date its books",
+            "1",
         ),
         "received_at": FieldDoc(
             "when the message's last byte arrived; of a state, when it was written", _UTC, since="1"
@@ -77,7 +80,9 @@ OWN: Mapping[str, Mapping[str, FieldDoc]] = {
             "the book that was held",
             since="1",
         ),
-        "recipe": FieldDoc("the recipe by which it matches; empty when by none", since="1"),
+        "recipe": FieldDoc(
+            "the recipe by which it matches; empty when by none", "", "the venue's books have no proof", "1"
+        ),
         "best_bid": FieldDoc("highest bid", _SHARE, _EMPTY_SIDE, "1"),
         "best_bid_size": FieldDoc("size there", "shares", _EMPTY_SIDE, "1"),
         "best_ask": FieldDoc("lowest ask", _SHARE, _EMPTY_SIDE, "1"),
