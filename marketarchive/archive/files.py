@@ -40,15 +40,6 @@ class Files:
                 view = view[os.write(handle, view) :]
         self.written += len(data)
 
-    def overwrite(self, handle: int, data: bytes) -> None:
-        """Make `data` the contents of a file that is not open for appending; there is no sync."""
-        with self._naming(handle):
-            done = 0
-            while done < len(data):
-                done += os.pwrite(handle, data[done:], done)
-            if os.fstat(handle).st_size > len(data):
-                os.ftruncate(handle, len(data))
-
     def truncate(self, handle: int, size: int) -> None:
         with self._naming(handle):
             os.ftruncate(handle, size)

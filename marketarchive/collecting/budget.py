@@ -2,8 +2,7 @@
 
 A venue counts an address, not a process. So the state of each limit lies in a small file, read and written
 under `flock`, which ends with whoever holds it. The file is derived: what is missing, damaged or of another
-boot is made anew from what this process knows itself. A thread writes it, since a disk that hangs would
-keep an event loop; what is read was written a moment ago, and comes out of memory.
+boot is made anew from what this process knows itself.
 """
 
 from __future__ import annotations
@@ -12,18 +11,13 @@ import asyncio
 import fcntl
 import logging
 import os
-import threading
 import time
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import Future
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from queue import SimpleQueue
 
 import msgspec
 
-from marketarchive.archive.files import Files
-from marketarchive.clock import Clock
 from marketarchive.items import GapReason
 from marketarchive.times import SECOND, to_seconds
 
@@ -34,10 +28,9 @@ BURST_S = 2.0
 SIZE = 512
 """Bytes of a file; all are written at once, so that a kill leaves the old state or the new one."""
 PAUSE_S = 0.001
-"""Seconds (wall) until a lock that another process holds is tried again; it is held for one write."""
+"""Seconds (wall) until a lock that another process holds is tried again; it is held for microseconds."""
 PATIENCE_S = 1.0
-"""Seconds (wall) after which its holder, or the disk, counts as stopped, and this process goes on by its
-own budget."""
+"""Seconds (wall) after which its holder counts as stopped, and this process goes on by its own budget."""
 
 
 class TokenBucket(msgspec.Struct):
@@ -81,75 +74,36 @@ class _Stored(msgspec.Struct):
     budget: Budget
 
 
-class BudgetWriter:
-    """Thread that writes the budgets of a process: it alone waits for the disk."""
-
-    def __init__(self, files: Files) -> None:
-        self.files = files
-        self._jobs = SimpleQueue[Callable[[], None] | None]()
-        self._thread: threading.Thread | None = None
-
-    def submit(self, job: Callable[[], None]) -> None:
-        """Have the thread do a job, after those before; the first one starts it."""
-        if self._thread is None:
-            self._thread = threading.Thread(
-                target=self._work, args=(self._jobs,), name="budget-writer", daemon=True
-            )
-            self._thread.start()
-        self._jobs.put(job)
-
-    def close(self) -> None:
-        """End the thread after its jobs; one that hangs is left: as a daemon it keeps no process."""
-        if self._thread is not None:
-            self._jobs.put(None)
-            self._thread.join(PATIENCE_S)
-            self._jobs, self._thread = SimpleQueue(), None
-
-    @staticmethod
-    def _work(jobs: SimpleQueue[Callable[[], None] | None]) -> None:
-        for job in iter(jobs.get, None):
-            job()
-
-
 class SharedBudget:
     """The budget of one limit, in a file, or of this process alone."""
 
-    def __init__(self, path: Path | None, clock: Clock, budget: Budget, writer: BudgetWriter) -> None:
+    def __init__(self, path: Path | None, timeline: str, budget: Budget) -> None:
         """Begin with `budget` where the file says nothing.
 
-        path: None keeps it in this process. clock: whose times the file has.
+        path: None keeps it in this process. timeline: names the clock whose times the file has.
         """
         self.path = path
         self.budget = budget  # as this process saw it last
-        self._clock = clock
-        self._writer = writer
+        self._timeline = timeline
+        self._file: int | None = None
+        self._is_locked = False
+        self._read = b""
         self._notes: list[Callable[[Budget], None]] = []  # that the file does not have yet
         self._is_held_up = False
         self._has_warned = False
-        self._mutex = threading.Lock()  # guards what follows; nobody waits for the disk with it
-        self._file: int | None = None
-        self._text = b""  # that the file has, or is about to have
-        self._due: tuple[bytes, Future[None]] | None = None  # that the thread has not begun to write
-        # The file is locked while one of these is set:
-        self._is_used = False  # by the event loop
-        self._is_writing = False  # the thread
 
     @asynccontextmanager
     async def locked(self) -> AsyncIterator[Budget]:
         """Yield the present state, and write what was changed in it; the block must not wait.
 
-        What was changed is in the file when this ends, unless the disk hangs. Without the file, for whatever
-        reason, it is the state as this process knows it.
+        Without the file, for whatever reason, it is the state as this process knows it.
         """
         if not self._lock():
             await self._wait()
         try:
             yield self.budget
         finally:
-            written = self._unlock()
-        if written is not None:
-            with self._clock.hold():  # a thread takes real time
-                await asyncio.wait([asyncio.wrap_future(written)], timeout=PATIENCE_S)
+            self._unlock()
 
     def note(self, change: Callable[[Budget], None]) -> None:
         """Make a change that waits for nobody: now, and in the file as soon as it is free."""
@@ -158,85 +112,70 @@ class SharedBudget:
             self._unlock()
         else:
             change(self.budget)
-            self._write_notes(time.monotonic() + PATIENCE_S)
-
-    def _write_notes(self, patience_ends: float) -> None:
-        """Bring notes to the file as soon as it is free; after PATIENCE_S whoever locks it next does."""
-        if self._notes and self._lock():
-            self._unlock()
-        elif self._notes and time.monotonic() < patience_ends:
-            asyncio.get_running_loop().call_later(PAUSE_S, self._write_notes, patience_ends)
 
     def close(self) -> None:
-        """Close the file, unless it is being written; its writer should be closed before."""
-        self._notes.clear()  # nobody is left who would bring them
-        with self._mutex:
-            if not self._is_writing:
-                self._close()
+        """Close the file."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
 
     async def _wait(self) -> None:
         """Try again until the lock is free, or its holder counts as stopped."""
         patience_ends = time.monotonic() + (0.0 if self._is_held_up else PATIENCE_S)
-        with self._clock.hold():  # a write takes real time
-            while time.monotonic() < patience_ends:
-                await asyncio.sleep(PAUSE_S)
-                if self._lock():
-                    return
+        while time.monotonic() < patience_ends:
+            await asyncio.sleep(PAUSE_S)
+            if self._lock():
+                return
         self._is_held_up = True
-        self._warn("whoever holds it does not run, or waits for a disk that hangs")
+        self._warn("another process holds it and does not run")
 
     def _lock(self) -> bool:
-        """Take the lock and read; False when it is held. Where there is no file, True.
-
-        A change joins what the thread has not begun to write; while it writes, this process waits as well,
-        so that all have their turn.
-        """
+        """Take the lock and read; False when another process holds it. Where there is no file, True."""
         if self.path is None:
             self._apply_notes()
             return True
-        with self._mutex:
-            self._is_used = self._due is not None  # then the lock is ours, and nobody else changed the state
-            if self._is_writing and not self._is_used:
-                return False
-        if not self._is_used:
-            try:
-                read = self._read(self.path)
-            except BlockingIOError:
-                return False
-            except OSError as error:
-                self._close()
-                self._warn(error.strerror or str(error))
-            else:
-                self._is_used = True
-                self._is_held_up = False
-                self._load(read)
+        try:
+            self._open_current(self.path)
+            assert self._file is not None
+            self._read = os.pread(self._file, SIZE + 1, 0)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            self.close()
+            self._is_locked = False
+            self._warn(error.strerror or str(error))
+            self._apply_notes()
+            return True
+        self._is_held_up = False
+        self._load()
         self._apply_notes()
         return True
 
-    def _read(self, path: Path) -> bytes:
-        """Lock the file that is at `path` now, which may be deleted at any time; read it. Raises OSError."""
+    def _open_current(self, path: Path) -> None:
+        """Lock the file that is at `path` now: it may be deleted at any time. Raises OSError."""
         for _ in range(3):
             if self._file is None:
                 with suppress(FileExistsError):
                     path.parent.mkdir()  # not OUTPUT_DIR: whether that is there, others watch
                 self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._is_locked = True
             with suppress(FileNotFoundError):
                 if os.path.samestat(path.stat(), os.fstat(self._file)):
-                    return os.pread(self._file, SIZE + 1, 0)
-            self._close()
+                    return
+            self.close()
+            self._is_locked = False
         raise FileNotFoundError(f"{path} is deleted again and again")
 
-    def _load(self, read: bytes) -> None:
-        self._text = read
-        if not read:
+    def _load(self) -> None:
+        if not self._read:
             return
         try:
-            found = msgspec.json.decode(read, type=_Stored)
+            found = msgspec.json.decode(self._read, type=_Stored)
         except (msgspec.DecodeError, UnicodeDecodeError):
             self._warn("damaged, written anew", is_shared=True)
             return
-        if found.timeline == self._clock.timeline:
+        if found.timeline == self._timeline:
             self.budget = found.budget
 
     def _apply_notes(self) -> None:
@@ -244,58 +183,20 @@ class SharedBudget:
             change(self.budget)
         self._notes.clear()
 
-    def _unlock(self) -> Future[None] | None:
-        """Give the lock back once what was changed is written; return what tells so, None if nothing was."""
-        with self._mutex:
-            is_locked, self._is_used = self._is_used and self._file is not None, False
-            if not is_locked:
-                return None
-            text = msgspec.json.encode(_Stored(self._clock.timeline, self.budget)).ljust(SIZE)
-            if text == self._text:
-                if not self._is_writing:
-                    self._release()
-                return None
-            self._text = text
-            written = Future[None]() if self._due is None else self._due[1]
-            self._due = text, written
-            if not self._is_writing:
-                self._is_writing = True
-                self._writer.submit(self._write)
-            return written
-
-    def _write(self) -> None:
-        """Write what is due until nothing is, then give back the lock; the thread does it."""
-        while (due := self._next_due()) is not None:
-            text, written = due
-            try:
-                if self._file is not None:
-                    self._writer.files.overwrite(self._file, text)
-            except OSError as error:
-                with self._mutex:
-                    self._close()
-                self._warn(error.strerror or str(error))
-            written.set_result(None)
-
-    def _next_due(self) -> tuple[bytes, Future[None]] | None:
-        with self._mutex:
-            due, self._due = self._due, None
-            self._is_writing = due is not None
-            if not (self._is_writing or self._is_used):
-                self._release()
-            return due
-
-    def _release(self) -> None:
+    def _unlock(self) -> None:
+        if not self._is_locked or self._file is None:
+            return
+        self._is_locked = False
         try:
-            if self._file is not None:
-                fcntl.flock(self._file, fcntl.LOCK_UN)
-        except OSError:
-            self._close()
-
-    def _close(self) -> None:
-        """Close the file, and with it give back the lock."""
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
+            text = msgspec.json.encode(_Stored(self._timeline, self.budget)).ljust(SIZE)
+            if text != self._read:
+                os.pwrite(self._file, text, 0)
+                if len(self._read) > SIZE:
+                    os.ftruncate(self._file, SIZE)
+            fcntl.flock(self._file, fcntl.LOCK_UN)
+        except OSError as error:
+            self.close()  # and with it the lock
+            self._warn(error.strerror or str(error))
 
     def _warn(self, why: str, *, is_shared: bool = False) -> None:
         if self._has_warned:

@@ -11,9 +11,8 @@ import random
 from pathlib import Path
 from typing import Literal
 
-from marketarchive.archive.files import Files
 from marketarchive.clock import Clock, sleep
-from marketarchive.collecting.budget import Budget, BudgetWriter, SharedBudget
+from marketarchive.collecting.budget import Budget, SharedBudget
 from marketarchive.collecting.reconnect import ReconnectPolicy
 from marketarchive.items import GapReason
 from marketarchive.times import from_seconds, to_seconds
@@ -39,11 +38,9 @@ def backoff(attempt: int, longest: float = BACKOFF_MAX_S) -> float:
 class _Class:
     """A documented limit as this process uses it."""
 
-    def __init__(
-        self, limit: Limit, share: float, path: Path | None, clock: Clock, writer: BudgetWriter
-    ) -> None:
+    def __init__(self, limit: Limit, share: float, path: Path | None, clock: Clock) -> None:
         self.rate = limit.per_second * share  # units per second
-        self.shared = SharedBudget(path, clock, Budget.full(self.rate, clock.mono_ns()), writer)
+        self.shared = SharedBudget(path, clock.timeline, Budget.full(self.rate, clock.mono_ns()))
         self.turn = asyncio.Lock()  # first come, first served
         self.queued = 0.0  # units that wait for their turn
         self.promised_at = 0  # monotonic ns; the newest promise to this process
@@ -61,23 +58,17 @@ class Limiter:
     """Says when a request may go out."""
 
     def __init__(
-        self,
-        clock: Clock,
-        share: float,
-        patience_s: float = 300.0,
-        root: Path | None = None,
-        files: Files | None = None,
+        self, clock: Clock, share: float, patience_s: float = 300.0, root: Path | None = None
     ) -> None:
         """Use `share` of each documented limit at most, together with all who have the same `root`.
 
         patience_s: a caller without a time limit of its own waits so long for an open circuit at most. root:
-        OUTPUT_DIR; None shares with nobody. files: the disk that `root` lies on.
+        OUTPUT_DIR; None shares with nobody.
         """
         self._clock = clock
         self._share = share
         self._patience_ns = from_seconds(patience_s)
         self._folder = root / FOLDER if root is not None and clock.timeline else None
-        self._writer = BudgetWriter(files or Files())
         self._classes: dict[str, _Class] = {}
         self._policies: dict[str, ReconnectPolicy] = {}  # by URL
 
@@ -85,7 +76,7 @@ class Limiter:
         name = endpoint.limit.name
         if name not in self._classes:
             path = self._folder and self._folder / f"{name.replace('/', '-')}.json"
-            self._classes[name] = _Class(endpoint.limit, self._share, path, self._clock, self._writer)
+            self._classes[name] = _Class(endpoint.limit, self._share, path, self._clock)
         return self._classes[name]
 
     async def acquire(
@@ -199,8 +190,7 @@ class Limiter:
             shared.note(_close)
 
     def close(self) -> None:
-        """Close the files of the budgets, after what is due is written unless the disk hangs."""
-        self._writer.close()
+        """Close the files of the budgets."""
         for found in self._classes.values():
             found.shared.close()
 

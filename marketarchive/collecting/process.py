@@ -53,8 +53,8 @@ class Process:
         port = metrics_port(settings)
         check_monitoring(settings)
         self.listeners: list[Listener] = []  # of who wants to look
+        self.limiter = Limiter(self.clock, share, settings.getfloat("RETRY_AFTER_MAX_S"), self.root)
         files, config = files_from_settings(settings), ArchiveConfig.from_settings(settings)
-        self.limiter = Limiter(self.clock, share, settings.getfloat("RETRY_AFTER_MAX_S"), self.root, files)
         budget = DiskBudget.from_settings(settings)
         quiet_s = settings.getfloat("WATCHDOG_QUIET_S")
         manager = ServiceManager.from_environment()

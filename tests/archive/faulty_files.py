@@ -102,7 +102,7 @@ class Full(WatchedFiles):
 
 
 class Held(WatchedFiles):
-    """A disk on which fdatasync and overwrite hang while `hold` is set; `is_hanging` tells that one does."""
+    """A disk whose fdatasync hangs while `hold` is set; `is_hanging` tells that one does."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -111,17 +111,10 @@ class Held(WatchedFiles):
         self.is_hanging = threading.Event()
 
     def fdatasync(self, handle: int) -> None:
-        self._wait()
-        super().fdatasync(handle)
-
-    def overwrite(self, handle: int, data: bytes) -> None:
-        self._wait()
-        super().overwrite(handle, data)
-
-    def _wait(self) -> None:
         if self.hold.is_set():
             self.is_hanging.set()
             assert self.release.wait(30)
+        super().fdatasync(handle)
 
 
 class PowerCut(WatchedFiles):
@@ -237,11 +230,6 @@ class Stuck(Files):
         if self.syncs > 10:
             threading.Event().wait()
         super().fdatasync(handle)
-
-    def overwrite(self, handle: int, data: bytes) -> None:
-        if self.syncs > 10:
-            threading.Event().wait()
-        super().overwrite(handle, data)
 
 
 class FullAfter(Full):
