@@ -167,3 +167,33 @@ def test_spans_side_by_side_are_the_whole_and_a_reconnect_misses_nothing(tmp_pat
     assert [row for part in parts for row in part["seq"]] == whole["seq"].tolist()
     assert archive.recorders()["missed"].tolist() == [0, 0]
     assert archive.recorders(end=at(0)).empty
+
+
+def test_what_is_left_of_a_gap_is_left_for_its_markets_alone(tmp_path: Path) -> None:
+    """One recorder lost two markets for 8 s; the other one proved half of it, of one market."""
+    slugs = {"1": SLUG, "3": f"{SLUG}-other"}
+    tracked = {
+        slugs["1"]: {"condition_id": CONDITION, "tokens": {"Up": "1", "Down": "2"}},
+        slugs["3"]: {"condition_id": "0x3", "tokens": {"Up": "3", "Down": "4"}},
+    }
+
+    def told(second: int, tokens: Sequence[str]) -> bytes:
+        stamp = str(NOON // 10**6 + second * 1000)
+        markets = {token: CONDITION if token in "12" else "0x3" for token in tokens}
+        found = [json.loads(book(token, timestamp=stamp, market=markets[token])) for token in tokens]
+        return json.dumps([each | {"event_type": "book"} for each in found]).encode()
+
+    every = ("1", "2", "3", "4")
+    socket = [Socket(tokens=every, at=0, has_keys=True), Frame(told(1, every), 1)]
+    end = [Frame(told(40, every), 40), Socket("closed", 41)]
+    lost = Lost(2, 10, {"tokens": list(every)})
+    record(tmp_path, [*socket, lost, *end], tracked=tracked)
+    half = [Frame(told(2, ("1", "2")), 2), Lost(6, 10, {"tokens": ["1", "2"]})]
+    whole_gap = Lost(2, 10, {"tokens": ["3", "4"]})
+    record(tmp_path, [*socket, *half, whole_gap, *end], tracked=tracked)
+    archive = Archive(tmp_path)
+    for token, left in (("1", {("06", "10")}), ("3", {("02", "10")})):
+        for books in (archive.books(token=token), archive.books(market=slugs[token])):
+            assert {(gap["from"][17:19], gap["to"][17:19]) for gap in books.attrs["gaps"]} == left, token
+    assert not archive.book_at("1", at(4)).gap  # type: ignore[union-attr]  # there is one
+    assert archive.book_at("3", at(4)).gap  # type: ignore[union-attr]  # likewise
