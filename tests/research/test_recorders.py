@@ -15,6 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from marketarchive import Archive
+from marketarchive.research.recorders import recorders
+from marketarchive.research.report import sections
 from marketarchive.times import SECOND
 from tests.archive.writing import NOON
 from tests.properties import examples
@@ -197,3 +199,16 @@ def test_what_is_left_of_a_gap_is_left_for_its_markets_alone(tmp_path: Path) -> 
             assert {(gap["from"][17:19], gap["to"][17:19]) for gap in books.attrs["gaps"]} == left, token
     assert not archive.book_at("1", at(4)).gap  # type: ignore[union-attr]  # there is one
     assert archive.book_at("3", at(4)).gap  # type: ignore[union-attr]  # likewise
+
+
+def test_of_many_pairs_those_that_recorded_together_longest_are_compared(tmp_path: Path) -> None:
+    ended = (61, 41, 31)
+    runs = []
+    for end in ended:
+        lines = [line for line in seen([1, 5, 20, 25]) if not (isinstance(line, Socket) and line.at)]
+        runs.append(record(tmp_path, [*lines, Socket("closed", end)], tracked=TRACKED))
+    assert len(recorders(tmp_path)) == 2 * 3
+    rows = recorders(tmp_path, most=1).to_pylist()
+    assert {row["run"] for row in rows} == set(runs[:2])
+    assert "Of 13 pairs of runs the 12 that" in sections.recorders(rows, 13).text
+    assert "pairs of runs" not in sections.recorders(rows, 1).text

@@ -30,6 +30,8 @@ _RECORDERS = """\
 Where two runs recorded a feed at once: the messages that <b>both</b> received, and those that a run
 <b>missed</b>, since the other one received them. Of its gaps, in seconds of each market, what others proved
 is <b>closed</b>: above, it is missing no more. All assets are counted."""
+RECORDERS = 12
+"""Pairs of runs that are compared at most: with runs that overlap by design there are many."""
 _VERIFIED = """\
 Each whole book and each change states a hash of the whole book, recomputed here from the very bytes.
 <b>ok</b>: it comes out; <b>failed</b>: it does not, so something before it was missed, or it is wrong;
@@ -78,8 +80,16 @@ def gaps(found: Sequence[ReportedGap], scope: ReportScope) -> Section:
     return Section("gaps", title, text, chart, table(columns, rows))
 
 
-def recorders(found: Sequence[Mapping[str, Any]]) -> Section:
-    """Return the section of the rows of `recorders.recorders`; `found` is not empty."""
+def recorders(found: Sequence[Mapping[str, Any]], pairs: int) -> Section:
+    """Return the section of the rows of `recorders.recorders`, of so many pairs of runs.
+
+    `found` is not empty.
+    """
+    text = paragraph(_RECORDERS)
+    if pairs > RECORDERS:
+        text += paragraph(
+            f"Of {pairs:,} pairs of runs the {RECORDERS} that recorded together longest are shown."
+        )
     rows = [
         {
             "feed": f"{each['venue']} {each['feed']}",
@@ -103,9 +113,7 @@ def recorders(found: Sequence[Mapping[str, Any]]) -> Section:
         ("other", "beside"),
         ("times", "recorded together, UTC"),
     ]
-    return Section(
-        "recorders", "Recorders of the same feed", paragraph(_RECORDERS), extra=table(columns, rows)
-    )
+    return Section("recorders", "Recorders of the same feed", text, extra=table(columns, rows))
 
 
 def verified(found: Shares, scope: ReportScope) -> Section:
