@@ -817,7 +817,7 @@ class Archive:
         listed = ", ".join(f"{is_after.get(name, formula)} AS {name}" for name, formula in columns.items())
         query = f"SELECT {listed} FROM chosen ORDER BY place"
         concerned = views.gaps_of_chosen(names, [name for of in given.values() for name in of])
-        missing = f"""SELECT DISTINCT * EXCLUDE (closed_for, open_for) FROM gaps
+        missing = f"""SELECT DISTINCT * EXCLUDE (open_for) FROM gaps
             WHERE {of_feeds(of_table)}
             AND {_all_of(conditions(feeds_given(given)))} AND {concerned if given else "true"}
             ORDER BY "from", run, seq"""

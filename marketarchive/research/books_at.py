@@ -395,7 +395,7 @@ def _gaps_of(
     is_concerned += f" AND {stands(f'[{names}]')}"
     found: list[dict[str, Any]] = (
         connection.sql(
-            f"""SELECT * EXCLUDE (closed_for, open_for) FROM gaps
+            f"""SELECT * EXCLUDE (open_for) FROM gaps
             WHERE run = {text(base["run"])} AND {is_concerned}
             ORDER BY "from", seq"""
         )

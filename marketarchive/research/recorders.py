@@ -44,8 +44,18 @@ FIELDS: Mapping[str, FieldDoc] = {
 _Span = tuple[int, int]
 
 
+def pairs_within(root: Path, first: int | None = None, last: int | None = None) -> list[RunPair]:
+    """Return every two runs that recorded a feed at once within `first` <= time < `last` (ns)."""
+    return [pair for pair in run_pairs(root, first, last) if _clipped(pair, first, last)]
+
+
 def recorders(
-    root: Path, first: int | None = None, last: int | None = None, *, master_url: str | None = None
+    root: Path,
+    first: int | None = None,
+    last: int | None = None,
+    *,
+    most: int | None = None,
+    master_url: str | None = None,
 ) -> pa.Table:
     """Return two rows for every two runs that recorded a feed at once: what each has of the other's messages.
 
@@ -58,9 +68,16 @@ def recorders(
     request beside a socket) is missed by nobody. Runs without a market in common have no row. Trades of
     tables that have each only once are not counted. Tables are brought up to date first.
 
+    most: of so many pairs of runs at most, those that recorded together longest.
+
     Raises ArchiveError, DiskError, duckdb.Error.
     """
-    pairs = [pair for pair in run_pairs(root, first, last) if _clipped(pair, first, last)]
+    pairs = pairs_within(root, first, last)
+    if most is not None:
+        longest = sorted(pairs, key=lambda pair: -_length([_clipped(pair, first, last) or (0, 0)]))[:most]
+        pairs = [pair for pair in pairs if pair in longest]
+    if not pairs:
+        return _table([])
     shared = {(pair.venue, pair.feed) for pair in pairs}
     tables = {table for feed in shared for table in _counted(*feed)}
     bring_up_to_date(root, shared, sorted(tables), *around(first, last), master_url=master_url)

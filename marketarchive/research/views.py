@@ -234,6 +234,8 @@ def gaps_of_chosen(names: str, given: Sequence[str]) -> str:
     """
     listed = sql_list(given) or "NULL"
     subjects = f"SELECT DISTINCT venue, feed, connection, {names} AS names FROM chosen AS seen"
+    others = f"""(SELECT coalesce(list(token) || list(slug), []) FROM names
+        WHERE slug IN ({listed}) OR asset IN ({listed}) OR token IN ({listed}))"""
     return f"""(
         EXISTS (SELECT 1 FROM ({subjects}) AS seen
                 WHERE {concerns("seen.venue", "seen.feed", "seen.names", "seen.connection")}
@@ -241,8 +243,7 @@ def gaps_of_chosen(names: str, given: Sequence[str]) -> str:
         OR (coalesce(len(gaps.subjects), 0) = 0 AND gaps.connection IS NULL AND gaps.endpoint IS NULL
             AND gaps.open_for IS NULL)
         OR (list_has_any(gaps.subjects, [{listed}]) AND {closed_gaps.stands(f"[{listed}]")})
-        OR list_has_any(gaps.subjects, (SELECT coalesce(list(token) || list(slug), []) FROM names
-            WHERE slug IN ({listed}) OR asset IN ({listed}) OR token IN ({listed}))))"""
+        OR (list_has_any(gaps.subjects, {others}) AND {closed_gaps.stands(others)}))"""
 
 
 def sql_list(given: str | Sequence[str]) -> str:

@@ -20,7 +20,7 @@ DELAY = 20_000_000
 
 @dataclass
 class ExchangeDay:
-    """Lines of one run of `venue`/spot; seconds are counted from noon."""
+    """Lines of one run of a venue's feed; seconds are counted from noon."""
 
     venue: str
     wire: WireFormat
@@ -28,6 +28,7 @@ class ExchangeDay:
     items: list[Any] = field(default_factory=list)
     sessions: dict[str, SimSession] = field(default_factory=dict)
     seq: int = 0
+    feed: str = "spot"
 
     def _next(self) -> int:
         self.seq += 1
@@ -50,36 +51,38 @@ class ExchangeDay:
                 self.frame(name, frame.payload, frame.ns)
 
     def frame(self, name: str, payload: bytes, ns: int) -> None:
-        self.items.append(Frames(self.venue, "spot", name, ((ns + DELAY, self._next(), payload),)))
+        self.items.append(Frames(self.venue, self.feed, name, ((ns + DELAY, self._next(), payload),)))
 
     def close(self, name: str, at: float) -> None:
         self._line(name, "closed", NOON + int(at * SECOND), None)
 
     def state(self, name: str, market: str, payload: bytes, at: float) -> None:
         now = NOON + int(at * SECOND)
-        self.items.append(BookState(self.venue, "spot", now, name, market, self.seq, payload))
+        self.items.append(BookState(self.venue, self.feed, now, name, market, self.seq, payload))
 
     def gap(self, start: float, end: float, markets: Sequence[str]) -> None:
         first, last = NOON + int(start * SECOND), NOON + int(end * SECOND)
-        scope = Scope(self.venue, "spot", tuple(markets), kind="market")
+        scope = Scope(self.venue, self.feed, tuple(markets), kind="market")
         self.items.append(
-            Gap(self.venue, "spot", last, self._next(), first, last, scope, "sequence", "unknown")
+            Gap(self.venue, self.feed, last, self._next(), first, last, scope, "sequence", "unknown")
         )
 
     def _line(self, name: str, event: Any, now: int, markets: Sequence[str] | None) -> None:
         keys = None if markets is None else tuple(markets)
         url = "wss://exchange.example"
         self.items.append(
-            Connection(self.venue, "spot", now, self._next(), name, event, url, keys=keys, subscribe=("{}",))
+            Connection(
+                self.venue, self.feed, now, self._next(), name, event, url, keys=keys, subscribe=("{}",)
+            )
         )
 
     def write(self, root: Path) -> str:
         """Write it with the real writer; return the run's id."""
         with writer(root, HandClock()) as made:
-            run = made.open_run(f"{self.venue}_spot", self.venue, ["spot"], {}, {})
+            run = made.open_run(f"{self.venue}_{self.feed}", self.venue, [self.feed], {}, {})
             for item in self.items:
                 if not isinstance(item, BookState):
-                    run.next_seq(self.venue, "spot")
+                    run.next_seq(self.venue, self.feed)
                 run.write(item)
             run.close("finished", {}).result()
         return run.run

@@ -54,9 +54,13 @@ def archive(
     pages: bool = False,
     lost: Sequence[Lost] = (),
     lost_prices: Sequence[Lost] = (),
+    told: Sequence[tuple[int, bytes]] = (),
     **settings: Any,
 ) -> None:
-    """An archive of rounds in the order of time; each loss has its gap. settings: of the run."""
+    """An archive of rounds in the order of time; each loss has its gap.
+
+    told: more frames of the market channel, and when (ns) they were sent; settings: of the run.
+    """
     zero = markets[0].start
     assert zero is not None
     first, last = (zero - BEFORE_S) * SECOND, (markets[-1].end + AFTER_S) * SECOND
@@ -85,9 +89,10 @@ def archive(
 
         if books:
             tokens = [token for each in markets for token in each.tokens]
-            frames(
-                "stream", MARKET_CHANNEL, subscribe(tokens), _books(markets, first, last, zero, lost), lost
+            sent = sorted(
+                [*_books(markets, first, last, zero, lost), *((at + LAG, payload) for at, payload in told)]
             )
+            frames("stream", MARKET_CHANNEL, subscribe(tokens), sent, lost)
         if prices:
             frames("reference", RTDS, "", _prices(first, last, zero, lost_prices), lost_prices)
         if pages:

@@ -15,6 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from marketarchive import Archive
+from marketarchive.research.recorders import recorders
+from marketarchive.research.report import sections
 from marketarchive.times import SECOND
 from tests.archive.writing import NOON
 from tests.properties import examples
@@ -167,3 +169,46 @@ def test_spans_side_by_side_are_the_whole_and_a_reconnect_misses_nothing(tmp_pat
     assert [row for part in parts for row in part["seq"]] == whole["seq"].tolist()
     assert archive.recorders()["missed"].tolist() == [0, 0]
     assert archive.recorders(end=at(0)).empty
+
+
+def test_what_is_left_of_a_gap_is_left_for_its_markets_alone(tmp_path: Path) -> None:
+    """One recorder lost two markets for 8 s; the other one proved half of it, of one market."""
+    slugs = {"1": SLUG, "3": f"{SLUG}-other"}
+    tracked = {
+        slugs["1"]: {"condition_id": CONDITION, "tokens": {"Up": "1", "Down": "2"}},
+        slugs["3"]: {"condition_id": "0x3", "tokens": {"Up": "3", "Down": "4"}},
+    }
+
+    def told(second: int, tokens: Sequence[str]) -> bytes:
+        stamp = str(NOON // 10**6 + second * 1000)
+        markets = {token: CONDITION if token in "12" else "0x3" for token in tokens}
+        found = [json.loads(book(token, timestamp=stamp, market=markets[token])) for token in tokens]
+        return json.dumps([each | {"event_type": "book"} for each in found]).encode()
+
+    every = ("1", "2", "3", "4")
+    socket = [Socket(tokens=every, at=0, has_keys=True), Frame(told(1, every), 1)]
+    end = [Frame(told(40, every), 40), Socket("closed", 41)]
+    lost = Lost(2, 10, {"tokens": list(every)})
+    record(tmp_path, [*socket, lost, *end], tracked=tracked)
+    half = [Frame(told(2, ("1", "2")), 2), Lost(6, 10, {"tokens": ["1", "2"]})]
+    whole_gap = Lost(2, 10, {"tokens": ["3", "4"]})
+    record(tmp_path, [*socket, *half, whole_gap, *end], tracked=tracked)
+    archive = Archive(tmp_path)
+    for token, left in (("1", {("06", "10")}), ("3", {("02", "10")})):
+        for books in (archive.books(token=token), archive.books(market=slugs[token])):
+            assert {(gap["from"][17:19], gap["to"][17:19]) for gap in books.attrs["gaps"]} == left, token
+    assert not archive.book_at("1", at(4)).gap  # type: ignore[union-attr]  # there is one
+    assert archive.book_at("3", at(4)).gap  # type: ignore[union-attr]  # likewise
+
+
+def test_of_many_pairs_those_that_recorded_together_longest_are_compared(tmp_path: Path) -> None:
+    ended = (61, 41, 31)
+    runs = []
+    for end in ended:
+        lines = [line for line in seen([1, 5, 20, 25]) if not (isinstance(line, Socket) and line.at)]
+        runs.append(record(tmp_path, [*lines, Socket("closed", end)], tracked=TRACKED))
+    assert len(recorders(tmp_path)) == 2 * 3
+    rows = recorders(tmp_path, most=1).to_pylist()
+    assert {row["run"] for row in rows} == set(runs[:2])
+    assert "Of 13 pairs of runs the 12 that" in sections.recorders(rows, 13).text
+    assert "pairs of runs" not in sections.recorders(rows, 1).text

@@ -18,6 +18,7 @@ from marketarchive import Archive
 from marketarchive.exceptions import ArgumentError
 from marketarchive.research.labels.label_files import LabelStamp
 from marketarchive.research.labels.label_files import write as write_labels
+from tests.clients.calling import client
 from tests.research.making import book
 from tests.research.streaming import Frame, Lost, Socket, event, record
 from tests.research.test_validation import labelled
@@ -111,6 +112,37 @@ def test_a_table_and_a_relation_have_the_rows_of_the_frame(recorded: Path, name:
             assert str(frame[field.name].dtype) == "float64"
         if pa.types.is_boolean(field.type):
             assert str(frame[field.name].dtype) == "boolean"
+
+
+def of_polars(kind: pa.DataType) -> str:
+    """The name of the type of polars that an Arrow type is there."""
+    if pa.types.is_decimal(kind):
+        return f"Decimal(precision={kind.precision}, scale={kind.scale})"
+    if pa.types.is_list(kind):
+        return f"List({of_polars(kind.value_type)})"
+    if pa.types.is_struct(kind):
+        return f"Struct({{{', '.join(f'{each.name!r}: {of_polars(each.type)}' for each in kind)}}})"
+    if pa.types.is_map(kind):
+        return f"Map({of_polars(kind.key_type)}, {of_polars(kind.item_type)})"
+    names = {"double": "Float64", "bool": "Boolean"} | {f"int{size}": f"Int{size}" for size in (16, 32, 64)}
+    names |= {"string": "String", "timestamp[us, tz=UTC]": "Datetime(time_unit='us', time_zone='UTC')"}
+    return names[str(kind)]
+
+
+@pytest.mark.process
+def test_polars_reads_every_table_with_its_types(recorded: Path, tmp_path: Path) -> None:
+    path = tmp_path / "table.arrow"
+    with client("polars") as library:
+        for name, call in calls(Archive(recorded, frames="arrow")).items():
+            table = call()
+            with pa.OSFile(str(path), "w") as file, pa.ipc.new_file(file, table.schema) as written:
+                written.write_table(table)
+            found = library.call("read", str(path))
+            assert found["types"] == {field.name: of_polars(field.type) for field in table.schema}, name
+            plain = [field.name for field in table.schema if not pa.types.is_map(field.type)]
+            read = [{column: row[column] for column in plain} for row in found["rows"]]
+            rows = table.select(plain).to_pylist()
+            assert read == [{column: str(value) for column, value in row.items()} for row in rows], name
 
 
 def test_what_is_no_column_asked_for_is_not_read(recorded: Path) -> None:

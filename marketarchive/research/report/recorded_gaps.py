@@ -1,10 +1,11 @@
-"""The recorded gaps of a time span: rows of a timeline, and the spans that lie over an asset's books."""
+"""The gaps of a time span that no other recorder closed: a timeline, and what lies over an asset's books."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,8 @@ from marketarchive.research.names import Known
 from marketarchive.research.report.scope import ReportScope, firsts
 from marketarchive.research.tables.gap_scope import of_row
 from marketarchive.research.tables.partitions import tables_of
-from marketarchive.research.views import view_gaps
+from marketarchive.research.tables.simultaneous import simultaneous
+from marketarchive.research.views import close_gaps, view_gaps
 from marketarchive.scope import LOOKUP
 from marketarchive.scope import Scope as About
 from marketarchive.times import SECOND, iso, to_seconds
@@ -66,19 +68,25 @@ class ReportedGap:
 def recorded_gaps(
     connection: duckdb.DuckDBPyConnection, scope: ReportScope, known: Known
 ) -> list[ReportedGap]:
-    """Return the gaps that concern the scope, by begin. Raises duckdb.Error."""
+    """Return what is left of the gaps that concern the scope, by begin.
+
+    Needs the view `names`, and the tables gaps and coverage up to date. Raises duckdb.Error.
+    """
     view_gaps(connection, scope.root, scope.since, scope.until)
+    shared = simultaneous(scope.root, scope.since, scope.until)
+    close_gaps(connection, scope.root, shared, scope.since, scope.until)
     rows = dicts(
         connection,
-        """SELECT venue, feed, reason, cause, scope, subjects, connection, endpoint, kind, detail,
+        """SELECT venue, feed, reason, cause, scope, subjects, connection, endpoint, kind, detail, open_for,
                   epoch_us("from") * 1000 AS start, epoch_us("to") * 1000 AS ended
            FROM gaps ORDER BY "from", venue, feed, run, seq""",
     )
     begun = {key: sorted(times) for key, times in firsts(scope).items()}
+    slugs = {slug for slug, _ in known.tokens.values()}
     found = []
     for row in rows:
         about = of_row(row, row["venue"], row["feed"])
-        assets = _assets(about, known)
+        assets = _assets(about, row["open_for"], known)
         if assets is None or any(map(scope.has, assets)):
             end = row["ended"]
             if end is None:
@@ -91,7 +99,7 @@ def recorded_gaps(
                     start=row["start"],
                     end=max(end, row["start"]),
                     is_open=row["ended"] is None,
-                    scope=_words(about, known.tokens, row["scope"]),
+                    scope=_words(about, known.tokens, row["scope"]) + _left(row["open_for"], slugs),
                     detail=row["detail"] or "",
                     assets=assets,
                     is_of_books="books" in tables_of(row["venue"], row["feed"]) and about.kind != LOOKUP,
@@ -129,10 +137,11 @@ def over_books(
     return merged
 
 
-def _assets(about: About, known: Known) -> frozenset[str] | None:
-    if about.kind in ("asset", "page"):
+def _assets(about: About, open_for: Sequence[str] | None, known: Known) -> frozenset[str] | None:
+    if open_for is None and about.kind in ("asset", "page"):
         return frozenset(about.subjects) or None
-    names = (known.tokens.get(subject, (subject, ""))[0] for subject in about.subjects)
+    subjects = about.subjects if open_for is None else open_for
+    names = (known.tokens.get(subject, (subject, ""))[0] for subject in subjects)
     found = {known.markets.asset(name, about.venue) for name in names}
     return frozenset(each for each in found if each is not None) or None
 
@@ -146,10 +155,21 @@ def _words(about: About, names: Mapping[str, tuple[str, str]], scope: str) -> st
     if about.endpoint is not None:
         parts.append(f"endpoint {about.endpoint}")
     if about.subjects:
-        shown = ", ".join(_word(subject, names) for subject in about.subjects[:_NAMED])
-        left = len(about.subjects) - _NAMED
-        parts.append(f"{about.kind} {shown}" + (f" and {left} more" if left > 0 else ""))
+        parts.append(f"{about.kind} {_listed([_word(subject, names) for subject in about.subjects])}")
     return " · ".join(parts) or scope
+
+
+def _left(open_for: Sequence[str] | None, slugs: AbstractSet[str]) -> str:
+    """Return the words for which markets a gap is left that another recorder closed for others."""
+    if open_for is None:
+        return ""
+    named = sorted(slugs & set(open_for)) or sorted(set(open_for))
+    return f" · left for {_listed(named)}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    left = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {left} more" if left > 0 else "")
 
 
 def _word(subject: str, names: Mapping[str, tuple[str, str]]) -> str:

@@ -21,6 +21,7 @@ from marketarchive.research.derived import NullProgress, Progress, exclusive_loc
 from marketarchive.research.engine import connect, require
 from marketarchive.research.names import known as known_of
 from marketarchive.research.products import products_of
+from marketarchive.research.recorders import pairs_within, recorders
 from marketarchive.research.report import page, recorded_gaps, sections, shares
 from marketarchive.research.report.page import ReportPage
 from marketarchive.research.report.part import Found, ReportPart
@@ -126,6 +127,10 @@ class _Report:
         view_names(connection, self._root, self._master_url)
         seen, verified = shares.seen(connection, about), shares.verified(connection, about)
         missing = recorded_gaps.recorded_gaps(connection, about, known)
+        together = pairs_within(self._root, about.since, about.until)
+        several = recorders(
+            self._root, about.since, about.until, most=sections.RECORDERS, master_url=self._master_url
+        ).to_pylist()
         there, state = received(about), status(self._root, RealClock())
         parts = [
             product.part(Found(connection, about, known, seen, missing, there)) for product in self._products
@@ -157,6 +162,8 @@ class _Report:
             (6, sections.verified(verified, about)),
             *(section for part in parts for section in part.sections),
         ]
+        if several:
+            reported.append((3, sections.recorders(several, len(together))))
         drawn = next((part for part in parts if part.rounds), None) or next(iter(parts), ReportPart())
         return ReportPage(
             title=f"Recording report: {self._root.name}",

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
 
 from marketarchive.research.report import charts, recorded_gaps
 from marketarchive.research.report.page import Section, table
 from marketarchive.research.report.recorded_gaps import ReportedGap
 from marketarchive.research.report.scope import ReportScope
 from marketarchive.research.report.shares import Shares
-from marketarchive.times import SECOND
+from marketarchive.times import SECOND, from_datetime, iso
 
 _MS = SECOND // 1000
 
@@ -23,7 +25,13 @@ and at least one is unknown. White: nothing was to be seen, since no recording r
 _GAPS = """\
 What could have been observed and was not, as the recording itself noticed it, by venue, feed and reason.
 Point at one for its scope and detail. A time in which no recording ran has no gap, and neither has what the
-messages cannot show as lost."""
+messages cannot show as lost. Where several recorded a feed at once, a gap is what all of them missed."""
+_RECORDERS = """\
+Where two runs recorded a feed at once: the messages that <b>both</b> received, and those that a run
+<b>missed</b>, since the other one received them. Of its gaps, in seconds of each market, what others proved
+is <b>closed</b>: above, it is missing no more. All assets are counted."""
+RECORDERS = 12
+"""Pairs of runs that are compared at most: with runs that overlap by design there are many."""
 _VERIFIED = """\
 Each whole book and each change states a hash of the whole book, recomputed here from the very bytes.
 <b>ok</b>: it comes out; <b>failed</b>: it does not, so something before it was missed, or it is wrong;
@@ -72,6 +80,42 @@ def gaps(found: Sequence[ReportedGap], scope: ReportScope) -> Section:
     return Section("gaps", title, text, chart, table(columns, rows))
 
 
+def recorders(found: Sequence[Mapping[str, Any]], pairs: int) -> Section:
+    """Return the section of the rows of `recorders.recorders`, of so many pairs of runs.
+
+    `found` is not empty.
+    """
+    text = paragraph(_RECORDERS)
+    if pairs > RECORDERS:
+        text += paragraph(
+            f"Of {pairs:,} pairs of runs the {RECORDERS} that recorded together longest are shown."
+        )
+    rows = [
+        {
+            "feed": f"{each['venue']} {each['feed']}",
+            "run": each["run"],
+            "other": each["other"],
+            "times": f"{_moment(each['time'])} to {_moment(each['until'])}",
+            "both": each["both"],
+            "missed": each["missed"],
+            "gapped": f"{each['gapped_s']:,.1f} s",
+            "closed": f"{each['closed_s']:,.1f} s",
+        }
+        for each in found
+    ]
+    columns = [
+        ("feed", "feed"),
+        ("missed", "missed"),
+        ("both", "both"),
+        ("gapped", "its gaps"),
+        ("closed", "closed"),
+        ("run", "run"),
+        ("other", "beside"),
+        ("times", "recorded together, UTC"),
+    ]
+    return Section("recorders", "Recorders of the same feed", text, extra=table(columns, rows))
+
+
 def verified(found: Shares, scope: ReportScope) -> Section:
     title, text = (
         "6. Books that are what the venue hashed",
@@ -88,6 +132,10 @@ def paragraph(text: str, *, soft: bool = False) -> str:
 
 def nothing(text: str) -> str:
     return f"<p><b>{text}</b></p>"
+
+
+def _moment(at: datetime) -> str:
+    return iso(from_datetime(at))[:19].replace("T", " ")
 
 
 def length(seconds: int) -> str:

@@ -1,7 +1,9 @@
 """Recorded gaps as far as no other recorder of the feed closed them: SQL.
 
 Where several runs recorded a feed at once, a second that `coverage` calls observed or quiet for a market was
-proven by one of them, whatever another one missed: within one run a gap outweighs an observation.
+proven by one of them, whatever another one missed: within one run a gap outweighs an observation. This tells
+what the archive is missing. Whether one recorder's own book or line is to be believed its own gaps tell,
+whatever another one received: `recorded_gaps.py`.
 """
 
 from __future__ import annotations
@@ -12,15 +14,16 @@ from marketarchive.research.engine import of_feeds
 
 
 def untouched(gaps: str) -> str:
-    """Return SQL of `gaps` with the columns of `still_open`, none of them closed."""
-    return f"SELECT *, NULL::VARCHAR[] AS closed_for, NULL::VARCHAR[] AS open_for FROM {gaps}"
+    """Return SQL of `gaps` with the column of `still_open`, none of them closed."""
+    return f"SELECT *, NULL::VARCHAR[] AS open_for FROM {gaps}"
 
 
 def still_open(gaps: str, coverage: str, tokens: str, feeds: Collection[tuple[str, str]]) -> str:
-    """Return SQL of `gaps` with what is closed of them: `closed_for` and `open_for` are names of markets.
+    """Return SQL of what is left of `gaps`, with `open_for`: names of the markets for which it is left.
 
-    A gap stands for all that it concerns, but for what is in `closed_for`; a row with `open_for` is what is
-    left of a gap for that market alone. A gap that is closed for all that it names is no row.
+    Where it is null nobody closed anything, and the gap stands for all that it concerns. Of a gap that is
+    closed for some there is a row for the markets for which it stands whole, with what it names and nobody
+    tracked, and rows of what is left of it for one market. A gap that is closed for all is no row.
 
     gaps, coverage: relations of these tables, with venue and feed; tokens: of (token, slug); feeds: those
     that several runs recorded at once. The end of a gap without one is taken to be when it was noticed.
@@ -30,7 +33,8 @@ def still_open(gaps: str, coverage: str, tokens: str, feeds: Collection[tuple[st
             SELECT *, row_number() OVER () AS no, coalesce("to", noticed_at) AS until FROM {gaps}
         ), spans AS (
             SELECT seen.venue, seen.feed,
-                   list_filter([seen.market, seen.slug], lambda x: x IS NOT NULL) AS names,
+                   list_filter([seen.market, seen.slug] || coalesce(mine.tokens, []),
+                               lambda x: x IS NOT NULL) AS names,
                    [seen.market, seen.slug, seen.asset, split_part(seen.market, ':', 1),
                     regexp_replace(seen.market, '^[^:]*:', '')] || coalesce(mine.tokens, []) AS all_names,
                    span.state IN ('observed', 'quiet') AS is_known,
@@ -49,11 +53,15 @@ def still_open(gaps: str, coverage: str, tokens: str, feeds: Collection[tuple[st
                 AND (coalesce(len(stated.subjects), 0) = 0
                      OR list_has_any(stated.subjects, spans.all_names))
         ), closers AS (
-            SELECT no, flatten(list(names)) AS names, flatten(list(all_names)) AS all_names
-            FROM pieces WHERE is_known GROUP BY no
+            SELECT no, flatten(list(all_names)) AS names FROM pieces WHERE is_known GROUP BY no
         ), unseen AS (
-            SELECT DISTINCT no FROM (
-                SELECT no FROM pieces GROUP BY no, names HAVING NOT bool_or(is_known))
+            SELECT no, flatten(list(names)) AS names FROM (
+                SELECT no, names FROM pieces GROUP BY no, names HAVING NOT bool_or(is_known))
+            GROUP BY no
+        ), wholes AS (
+            SELECT closers.no, coalesce(unseen.names, []) || list_filter(
+                       coalesce(stated.subjects, []), lambda x: NOT list_contains(closers.names, x)) AS names
+            FROM closers JOIN stated ON stated.no = closers.no LEFT JOIN unseen ON unseen.no = closers.no
         ), lefts AS (
             SELECT no, names, lag(until, 1, begun) OVER (PARTITION BY no, names ORDER BY start) AS start,
                    start AS until, false AS is_last
@@ -62,20 +70,16 @@ def still_open(gaps: str, coverage: str, tokens: str, feeds: Collection[tuple[st
             SELECT no, names, max(until), any_value(ended), true FROM pieces WHERE is_known
             GROUP BY no, names
         )
-        SELECT stated.* EXCLUDE (no, until), closers.names AS closed_for, NULL::VARCHAR[] AS open_for
-        FROM stated LEFT JOIN closers ON closers.no = stated.no
-        WHERE closers.no IS NULL OR CASE
-            WHEN coalesce(len(stated.subjects), 0) = 0 THEN stated.no IN (SELECT no FROM unseen)
-            ELSE len(list_filter(stated.subjects, lambda x: NOT list_contains(closers.all_names, x))) > 0
-                OR stated.no IN (SELECT no FROM unseen) END
+        SELECT stated.* EXCLUDE (no, until), wholes.names AS open_for
+        FROM stated LEFT JOIN wholes ON wholes.no = stated.no
+        WHERE wholes.no IS NULL OR len(wholes.names) > 0
         UNION ALL BY NAME
         SELECT stated.* EXCLUDE (no, until) REPLACE (
                    lefts.start AS "from", CASE WHEN is_last THEN stated."to" ELSE lefts.until END AS "to"),
-               NULL::VARCHAR[] AS closed_for, lefts.names AS open_for
+               lefts.names AS open_for
         FROM stated JOIN lefts ON lefts.no = stated.no AND lefts.start < lefts.until"""
 
 
 def stands(names: str) -> str:
     """Return the SQL condition that a row of `gaps` stands for what goes by `names` (a list)."""
-    return f"""(NOT coalesce(list_has_any(gaps.closed_for, {names}), false)
-        AND coalesce(list_has_any(gaps.open_for, {names}), true))"""
+    return f"coalesce(list_has_any(gaps.open_for, {names}), true)"

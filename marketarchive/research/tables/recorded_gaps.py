@@ -1,4 +1,7 @@
-"""Recorded gaps of some feeds, for who asks which of them concern what it has made."""
+"""Recorded gaps of some feeds, as each recorder has them, for who asks which concern what it has made.
+
+What the archive is missing, all recorders together, `closed_gaps.py` tells.
+"""
 
 from __future__ import annotations
 

@@ -165,6 +165,44 @@ def test_a_second_tick_of_a_second_fails(tmp_path: Path) -> None:
     assert found.offenders[0]["twice"] == 1
 
 
+def of_two(
+    one: Callable[[int], dict[str, Any]], other: Callable[[int], dict[str, Any]]
+) -> list[dict[str, Any]]:
+    return [tick for at in range(900) for tick in (one(at), other(at) | {"run": "r2"})]
+
+
+def test_two_recorders_observe_what_one_of_them_did(tmp_path: Path) -> None:
+    """Each second has two ticks, none twice; only what both missed is missing."""
+
+    def one(at: int) -> dict[str, Any]:
+        return unseen(at) if 100 <= at < 200 else a_tick(at)
+
+    def other(at: int) -> dict[str, Any]:
+        return unseen(at) if 190 <= at < 300 else a_tick(at)
+
+    record(tmp_path, whole(one))
+    record(
+        tmp_path, [other(at) | {"run": "r2"} for at in range(900)], FILE.replace(".", "-20261121T120000Z.")
+    )
+    found = checked(tmp_path)
+    assert (found.state, found.figures["longest unknown, s"]) == ("fail", 10)
+    assert (found.figures["ticks twice"], found.figures["with all ticks"]) == (0, 1)
+    assert found.figures["observed seconds"] == 890
+    gap(tmp_path, 100, 200, Scope("kalshi", "prices", (FIRST,), kind="market"))
+    found = checked(tmp_path)
+    assert (found.state, found.figures["recorded seconds"], found.figures["observed seconds"]) == (
+        "warn",
+        10,
+        890,
+    )
+
+
+def test_a_second_that_two_recorders_left_out_is_unknown(tmp_path: Path) -> None:
+    record(tmp_path, of_two(a_tick, a_tick)[:200] + of_two(a_tick, a_tick)[210:])
+    found = checked(tmp_path)
+    assert (found.state, found.figures["longest unknown, s"]) == ("fail", 5)
+
+
 def test_the_report_has_it(tmp_path: Path) -> None:
     answered(tmp_path, row())
     record(tmp_path, whole())

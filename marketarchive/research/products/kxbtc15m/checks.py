@@ -33,10 +33,11 @@ COPY_S = 15
 SLACK_NS = SECOND
 """Ends of gaps stand on our estimate of the venue's time."""
 RULE = (
-    "A market has a tick for each second from its open up to its close, none twice, and of no more than "
-    f"{LONGEST_S} in a row is it unknown why they are not observed. Recorded: a gap of prices, of the stream "
-    "or of an exchange concerns the market. Copy: the tick says that the state may have been one of up to "
-    f"{COPY_S} s ago. Untracked: nobody collected, or a run had no data of any market yet. Recorded gaps "
+    "A market has a tick for each second from its open up to its close, none twice of one run, and of no "
+    f"more than {LONGEST_S} in a row is it unknown why they are not observed. Of runs that recorded at once "
+    "one that observed it suffices. Recorded: a gap of prices, of the stream or of an exchange concerns the "
+    f"market. Copy: the tick says that the state may have been one of up to {COPY_S} s ago. "
+    "Untracked: nobody collected, or a run had no data of any market yet. Recorded gaps "
     "and copies warn, untracked seconds are counted. The record is that in OUTPUT_DIR."
 )
 
@@ -60,16 +61,30 @@ class _Market:
     """Ticks that the record has of one market."""
 
     label: Label
-    ticks: dict[int, _RecordedTick] = field(default_factory=dict)  # by second since the open
+    ticks: dict[int, list[_RecordedTick]] = field(default_factory=dict)  # by second since the open
     twice: int = 0
+    tracked: dict[str, tuple[int, int]] = field(
+        default_factory=dict
+    )  # run -> first and last second before the end
 
     @property
     def duration(self) -> int:
         return (self.label.end_ns - self.label.start_ns) // SECOND
 
+    def add(self, tick: _RecordedTick, second: int) -> None:
+        there = self.ticks.setdefault(second, [])
+        self.twice += any(each.run == tick.run for each in there)
+        there.append(tick)
+        if second < self.duration:
+            first, last = self.tracked.get(tick.run, (second, second))
+            self.tracked[tick.run] = min(first, second), max(last, second)
+
 
 class _Gaps:
-    """The recorded gaps of the feeds that ticks are made from."""
+    """The gaps of the feeds that ticks are made from, as each recorder has them.
+
+    One explains the ticks of its own recorder, whatever another one received.
+    """
 
     def __init__(self, root: Path, first: int, last: int) -> None:
         """Read the gaps from `first` to `last` (ns) of a table brought up to date. Raises ArchiveError."""
@@ -122,46 +137,33 @@ def _note(found: Mapping[str, _Market], line: bytes, where: str) -> None:
     except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
         raise CorruptError(f"{where}: {error}") from error
     if market is not None:
-        second = (at - market.label.start_ns) // SECOND
-        market.twice += second in market.ticks
-        market.ticks[second] = tick
+        market.add(tick, (at - market.label.start_ns) // SECOND)
 
 
 def _kinds(market: _Market, gaps: _Gaps, begun: set[str]) -> list[Kind]:
     """Return the state of each second. begun: runs that had any data by then; more are added to it."""
     recorded = gaps.of(market.label)
     found: list[Kind] = []
-    before = next((tick for second, tick in sorted(market.ticks.items()) if second < 0), None)
-    following = _following(market)
     for second in range(market.duration):
-        tick, at = market.ticks.get(second), market.label.start_ns + second * SECOND
-        if tick is not None and tick.is_observed:
-            begun.add(tick.run)
+        some, at = market.ticks.get(second, []), market.label.start_ns + second * SECOND
+        late = [tick for tick in some if tick.run in begun]
+        if observed := {tick.run for tick in some if tick.is_observed}:
+            begun |= observed
             found.append("observed")
         elif any(begin <= at <= end for begin, end in recorded):
             found.append("recorded")
-        elif tick is None:
-            is_within = before is not None and before.run == following[second]
+        elif not some:
+            is_within = any(first < second < last for first, last in market.tracked.values())
             found.append("unknown" if is_within else "untracked")
-        elif tick.run not in begun:
+        elif not late:
             found.append("untracked")
-        elif tick.age_s is not None and AGE_MAX_S < tick.age_s <= AGE_MAX_S + COPY_S:
-            found.append("copy")
         else:
-            found.append("unknown")
-        before = tick or before
+            found.append("copy" if all(map(_is_copy, late)) else "unknown")
     return found
 
 
-def _following(market: _Market) -> list[str | None]:
-    """Return for each second the run of the next tick, None where none follows."""
-    found: list[str | None] = []
-    run = None
-    for second in reversed(range(market.duration)):
-        if (tick := market.ticks.get(second)) is not None:
-            run = tick.run
-        found.append(run)
-    return found[::-1]
+def _is_copy(tick: _RecordedTick) -> bool:
+    return tick.age_s is not None and AGE_MAX_S < tick.age_s <= AGE_MAX_S + COPY_S
 
 
 def _longest(kinds: Sequence[Kind], kind: Kind) -> tuple[int, int]:
