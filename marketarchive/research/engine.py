@@ -58,14 +58,14 @@ def sorting(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
     """Bound the memory of queries that sort, or join by order, however many rows they have.
 
     What exceeds SORT_MB, and SORT_MB_A_CORE for each core, goes to the connection's `spill`. Only for
-    queries whose other parts stay small: an aggregate of texts cannot be spilled.
+    queries whose other parts stay small: an aggregate of texts cannot be spilled. The connection is one that
+    is not bounded otherwise.
     """
-    [(before,)] = run(connection, "SELECT current_setting('memory_limit')")
     run(connection, f"SET memory_limit = '{SORT_MB + SORT_MB_A_CORE * (os.cpu_count() or 1)}MB'")
     try:
         yield
     finally:
-        run(connection, f"SET memory_limit = {text(before)}")
+        run(connection, "RESET memory_limit")
 
 
 def stored(*paths: object, hive: bool = False) -> str:
