@@ -10,6 +10,8 @@ SECOND = 1_000_000_000
 MILLISECOND = 1_000_000
 MICROSECOND = 1_000
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
 
 def from_seconds(seconds: float) -> int:
     """Return nanoseconds, cut towards zero."""
@@ -51,5 +53,5 @@ def utc(ns: int) -> datetime:
 
 def from_datetime(moment: datetime) -> int:
     """Return nanoseconds of an aware datetime, exact to its microsecond."""
-    whole = moment.astimezone(UTC).replace(microsecond=0)
-    return int(whole.timestamp()) * SECOND + moment.microsecond * MICROSECOND
+    since = moment - _EPOCH
+    return (since.days * 86_400 + since.seconds) * SECOND + since.microseconds * MICROSECOND

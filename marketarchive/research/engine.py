@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ PACKAGES = ("duckdb", "pyarrow", "pandas")
 
 BOUND_MB, BOUND_MB_A_CORE = 600, 100
 """Memory of an engine that is bounded: each core that works at a query needs some for itself."""
+SORT_MB, SORT_MB_A_CORE = 100, 30
+"""Memory of a query that `sorting` bounds."""
 
 
 def require() -> None:
@@ -48,6 +51,21 @@ def connect(spill: Path | None = None, *, is_bounded: bool = False) -> duckdb.Du
     connection = duckdb.connect(config=options)
     run(connection, "SET disabled_optimizers = 'join_order,build_side_probe_side'")
     return connection
+
+
+@contextmanager
+def sorting(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Bound the memory of queries that sort, or join by order, however many rows they have.
+
+    What exceeds SORT_MB, and SORT_MB_A_CORE for each core, goes to the connection's `spill`. Only for
+    queries whose other parts stay small: an aggregate of texts cannot be spilled. The connection is one that
+    is not bounded otherwise.
+    """
+    run(connection, f"SET memory_limit = '{SORT_MB + SORT_MB_A_CORE * (os.cpu_count() or 1)}MB'")
+    try:
+        yield
+    finally:
+        run(connection, "RESET memory_limit")
 
 
 def stored(*paths: object, hive: bool = False) -> str:

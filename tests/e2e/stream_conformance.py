@@ -122,6 +122,12 @@ def scenarios(feed: StreamFeed, start_s: float) -> list[Scenario]:
                 [cut, feed.fault("ws_no_snapshot", count=1)],
                 disconnect,
             ),
+            Scenario(
+                "the first snapshot is damaged",
+                75,
+                [cut, feed.fault("ws_truncate", event="books", count=1)],
+                disconnect,
+            ),
         ]
     return _timed(
         start_s,

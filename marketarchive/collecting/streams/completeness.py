@@ -357,6 +357,8 @@ class Completeness:
             return
         for key in cut:
             connection.tracks[key].go_out(outage, now, is_damaged=True)
+        if not self._channel.has_resync:  # only subscribing requests a snapshot: it may be what is damaged
+            connection.expect_none(cut)
         if self._limits.is_numbered:  # a hash shows whether the book is still right, a number does not
             self._effects.append(DropBooks(name, tuple(cut)))
         self._dirty.update(cut)

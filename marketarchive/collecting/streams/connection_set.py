@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from marketarchive.collecting.reconnect import ReconnectPolicy
@@ -49,6 +49,11 @@ class TrackedConnection:
         """Return the time of request of the snapshot that arrived (axis ns); 0 where none did."""
         times = self.requested.get(key)
         return times.pop(0) if times else 0
+
+    def expect_none(self, keys: Iterable[str]) -> None:
+        """Forget the requests of `keys`: a later snapshot answers none of them."""
+        for key in keys:
+            self.requested.pop(key, None)
 
     def has_begun(self, mono: int) -> None:
         """Note that a key of it is live."""

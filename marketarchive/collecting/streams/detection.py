@@ -132,6 +132,7 @@ def _of_connections(channel: Channel) -> Iterator[Detection]:
         late = f"nothing of the key: {requested}its connection is replaced after {first:g} s"
         yield Detection("the first snapshot is late", late, first)
         yield Detection("the first snapshot is missing", late, first)
+        yield Detection("the first snapshot is damaged", f"it cannot be read; then {late}", first)
     if channel.renew_s is not None:
         minutes = channel.renew_s / 60
         age = f"{minutes:g} min" if minutes < 1440 else f"{minutes / 1440:g} days"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from marketarchive.archive.replay import keys_of
-from marketarchive.research.engine import run
+from marketarchive.research.engine import run, sorting
 from marketarchive.research.tables import schemas
 from marketarchive.research.tables.extract import Names, lines
 from marketarchive.research.tables.making import makers
@@ -279,21 +279,34 @@ def connection_lines(read: Reading) -> tuple[list[SubscriptionLine], dict[str, i
 def proofs_of(
     connection: duckdb.DuckDBPyConnection, looks: str, states: str
 ) -> dict[tuple[str, str], list[tuple[int, int]]]:
-    """Return by run and token the times without a change, proven by a REST snapshot of the same state."""
+    """Return by run and token the times without a change, proven by a REST snapshot of the same state.
+
+    looks, states: relations with the columns run, token, received_at, hash and event_time, `states` also with
+    seq, index and position. States are joined by a number of their book and a 64-bit hash of what they are:
+    of a busy day there are millions, and a token has 77 digits.
+    """
     found: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
-    for found_in, token, start, end in run(
-        connection,
-        f"""SELECT look.run, look.token, epoch_us(state.received_at), epoch_us(look.received_at)
-            FROM (SELECT * FROM {looks} WHERE {SOUND}) AS look ASOF JOIN (
-                SELECT run, token, received_at, arg_max(hash, (seq, index, position)) AS hash,
-                       arg_max(event_time, (seq, index, position)) AS event_time
-                FROM {states} SEMI JOIN (SELECT DISTINCT run, token FROM {looks}) USING (run, token)
-                GROUP BY run, token, received_at) AS state
-            ON look.run = state.run AND look.token = state.token AND look.received_at > state.received_at
-            WHERE look.hash <> '' AND look.hash = state.hash AND look.event_time = state.event_time
-              AND look.received_at - state.received_at > INTERVAL 1 SECOND""",
-    ):
-        found[found_in, token].append((start, end))
+    query = f"""
+        WITH looked AS MATERIALIZED (
+            SELECT run, token, hash, event_time, received_at FROM {looks} WHERE {SOUND}
+        ), books AS MATERIALIZED (
+            SELECT run, token, (row_number() OVER ())::INTEGER AS book
+            FROM (SELECT DISTINCT run, token FROM looked)
+        )
+        SELECT run, token, epoch_us(state.received_at), epoch_us(look.received_at)
+        FROM (SELECT book, run, token, received_at, hash(hash, event_time) AS content,
+                     hash <> '' AND event_time IS NOT NULL AS is_known
+              FROM looked JOIN books USING (run, token)) AS look
+        ASOF JOIN (SELECT book, received_at, seq, index, position, hash(hash, event_time) AS content
+                   FROM {states} JOIN books USING (run, token)) AS state
+        ON look.book = state.book
+           AND row(look.received_at, -1, 0, 0)
+               > row(state.received_at, state.seq, state.index, state.position)
+        WHERE look.is_known AND look.content = state.content
+          AND look.received_at - state.received_at > INTERVAL 1 SECOND"""
+    with sorting(connection):
+        for found_in, token, start, end in run(connection, query):
+            found[found_in, token].append((start, end))
     return found
 
 

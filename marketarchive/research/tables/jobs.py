@@ -7,6 +7,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from marketarchive.archive.files import Files
 from marketarchive.archive.stored import StoredSegment
 from marketarchive.exceptions import ArchiveError
 from marketarchive.invocation import command
-from marketarchive.research.engine import connect, stored
+from marketarchive.research.engine import connect, sorting, stored
 from marketarchive.research.names import Known
 from marketarchive.research.tables import checks, coverage, gaps, rows, schemas
 from marketarchive.research.tables.checks import BookCheck
@@ -159,7 +160,8 @@ class _Doing:
             if (finish := finish_of(partition)) is not None:
                 target, raw = self._temporary(partition), targets[partition.table]
                 stamp = partition.stamp(verified=of_table.verified)
-                copy(connection, finish(stored(raw)), target, stamp)
+                with sorting(connection) if finish.only_sorts else nullcontext():
+                    copy(connection, finish.query(stored(raw)), target, stamp)
                 raw.unlink()
                 of_table.rows = count(connection, target)
             self._check(connection, partition, of_table)

@@ -21,8 +21,15 @@ from marketarchive.research.tables.partitions import Partition
 if TYPE_CHECKING:
     import duckdb
 
-Finish = Callable[[str], str]
-"""Returns a query of a table's rows, given the relation of what `Feed.rows` made of a day."""
+
+@dataclass(frozen=True)
+class Finish:
+    """Step that completes a table's rows by SQL."""
+
+    query: Callable[
+        [str], str
+    ]  # returns one of the rows, given the relation of what `Feed.rows` made of a day
+    only_sorts: bool = False  # so it needs little memory, however many rows there are
 
 
 @dataclass(frozen=True)

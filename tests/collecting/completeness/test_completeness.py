@@ -353,3 +353,18 @@ def test_a_key_that_goes_on_is_not_requested_because_of_a_silent_connection() ->
         for key in ("k0", "k1") if at < 3_000 or len(script.connections) > 1 else ():
             script.snapshot(key, at, f"s{at}", connection=script.connections[-1])  # the older one is silent
     assert {each.connection for each in script.requested} == {"c1"}
+
+
+def test_a_snapshot_is_no_answer_where_the_first_one_was_damaged() -> None:
+    """The venue sends one after a trade too; nothing led to it that did not come."""
+    script = Script("hash", snapshots=False)
+    script.now = 50
+    script.live.failed("c1", None, Outage("checksum", "venue", "cut"), script.mono)
+    for key in ("k0", "k1"):
+        script.delta(key, 100, "second")
+        script.loaded(key, 100, "second", integrity="ok", base=100)
+        script.delta(key, 200, "third")
+        script.snapshot(key, 500, "after a trade")
+        script.delta(key, 600, "last")
+    script.stop()
+    assert script.gaps("k0") == script.gaps("k1") == []

@@ -9,9 +9,9 @@ from marketarchive.research.tables.making import Finish
 from marketarchive.research.tables.polymarket import finished, stream_coverage
 
 FINISHED: Mapping[tuple[str, str], Finish] = {
-    ("stream", "trades"): finished.trades,
-    ("stream", "quotes"): finished.quotes,
-    ("trades", "trades"): finished.trades,
+    ("stream", "trades"): Finish(finished.trades),
+    ("stream", "quotes"): Finish(finished.quotes, only_sorts=True),
+    ("trades", "trades"): Finish(finished.trades),
 }
 """(feed, table) -> what SQL makes of its rows."""
 

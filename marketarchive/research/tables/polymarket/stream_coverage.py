@@ -122,12 +122,15 @@ def watched(read: Reading) -> Iterator[Watched]:
 def _unsound(
     connection: duckdb.DuckDBPyConnection, books: str, changes: str
 ) -> dict[tuple[str, str, str], list[tuple[int, int]]]:
-    """Return by run, connection and market: from each unsound state to the next sound one of its token."""
+    """Return by run, connection and market: from each unsound state to the next sound one of its token.
+
+    The messages are read twice, since nearly all of them are of tokens without an unsound state.
+    """
     columns = "run, connection, market, token, received_at, seq, index, position"
     found: dict[tuple[str, str, str], list[tuple[int, int]]] = defaultdict(list)
     for found_in, name, market, start, end in run(
         connection,
-        f"""WITH messages AS (
+        f"""WITH messages AS NOT MATERIALIZED (
                 SELECT {columns}, {SOUND} AS is_sound FROM {books} WHERE connection IS NOT NULL UNION ALL
                 SELECT {columns}, {SOUND} FROM {changes} WHERE is_stale IS DISTINCT FROM true)
             SELECT run, connection, market, start, "end" FROM (
