@@ -165,6 +165,7 @@ FIELDS = (
 _WHOLE = """
 COPY (SELECT make_timestamp(s * 1000000) AS timestamp, venue, symbol, asset, {fields}
       FROM points JOIN names USING (venue, symbol) WHERE s BETWEEN {first} AND {last}
+          AND (ended IS NULL OR s < epoch(ended + 1))
       GROUP BY ALL ORDER BY timestamp, venue, symbol)
 TO '{target}' (FORMAT parquet, COMPRESSION zstd)"""
 
@@ -174,12 +175,19 @@ def extract(root: Path, target: Path, first_s: int, last_s: int) -> None:
     with duckdb.connect() as connection:
         connection.execute(
             """CREATE TEMP TABLE names
-            (venue VARCHAR, symbol VARCHAR, asset VARCHAR, token VARCHAR, decimals INT)"""
+            (venue VARCHAR, symbol VARCHAR, asset VARCHAR, token VARCHAR, decimals INT, ended DATE)"""
         )
         connection.executemany(
-            "INSERT INTO names VALUES (?, ?, ?, ?, ?)",
+            "INSERT INTO names VALUES (?, ?, ?, ?, ?, ?)",
             [
-                (name, row["symbol"], asset, row.get("token"), row.get("decimals"))
+                (
+                    name,
+                    row["symbol"],
+                    asset,
+                    row.get("token"),
+                    row.get("decimals"),
+                    row.get("listed_to") or None,
+                )
                 for name, venue in venues().items()
                 if venue.perps is not None
                 for asset, row in symbols(name).items()

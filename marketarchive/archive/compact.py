@@ -267,6 +267,8 @@ class _Compacting:
                 by_target.setdefault(line.to, []).append((segment, line))
         for to, found in by_target.items():
             if not (root / to).is_file():
+                if to in self._kept:
+                    continue  # moved away: this is the one copy here
                 self._done.refused[to] = f"is in the ledger and not on the disk: run `{command('verify')}`"
                 continue
             _, _, digests = slice_digests(root / to, [(line.offset, line.length) for _, line in found])

@@ -29,21 +29,23 @@ class MovedAway:
         return path in self._to
 
     def to(self, path: str) -> str | None:
-        """Return where a file was moved to, None where it is here, or missing."""
-        if (self._root / path).exists():
+        """Return where a file was moved to, None where it is here, or missing.
+
+        Of a segment in a joined file it is where that was moved to.
+        """
+        stored = StoredSegment(self._root, path)
+        if stored.place() is not None:
             return None
-        if path not in self._to and (head := self._ledger.head()) != self._head:
-            self._head, self._to = (
-                head,
-                moved(self._ledger.of_kind("moved")),
-            )  # it may be moved at this moment
-        found = self._to.get(path)
-        return None if found is None or StoredSegment(self._root, path).place() is not None else found
+        holder = stored.holder()
+        if holder not in self._to and (head := self._ledger.head()) != self._head:
+            # it may be moved at this moment
+            self._head, self._to = head, moved(self._ledger.of_kind("moved"))
+        return self._to.get(holder, self._to.get(path))
 
 
 def absence(root: Path, path: str) -> str:
     """Return why a file of the ledger is not here, and what to do: the words behind its path."""
-    to = moved(Ledger(root).naming({path})).get(path)
+    to = MovedAway(root, Ledger(root).naming({path, StoredSegment(root, path).holder()})).to(path)
     if to is None:
         return "is in the ledger and not here: bring it back, or label it"
     return f"was moved to {to}: `{command('offload', '--restore', path)}` brings it back"

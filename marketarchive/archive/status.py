@@ -26,7 +26,16 @@ from marketarchive.archive.ledger import SEGMENT_KINDS, Entry, Ledger
 from marketarchive.archive.locks import is_alive, read_identity
 from marketarchive.archive.manifest_pages import EndedRun, EnteredManifest, entered_manifests
 from marketarchive.archive.moved import MovedAway
-from marketarchive.archive.paths import LEDGER, PART, TORN, lock_path, manifest_path, parse_segment_path
+from marketarchive.archive.paths import (
+    LEDGER,
+    PART,
+    TORN,
+    is_joined,
+    lock_path,
+    manifest_path,
+    parse_segment_path,
+)
+from marketarchive.archive.stored import merged_of
 from marketarchive.archive.tree import bytes_of, raw_files, run_locks, walk
 from marketarchive.clock import Clock
 from marketarchive.gap_lines import GapLineKey, held_subjects, is_void
@@ -303,6 +312,11 @@ class _Look:
     def _add_moved(self, lines: Sequence[Entry], away: MovedAway) -> None:
         """Count the segments that were moved to a remote and are not here."""
         sizes = {entry["path"]: entry.get("bytes", 0) for entry in lines if not entry["path"].endswith(TORN)}
+        if joined := {path for path in sizes if is_joined(path)}:
+            for line in map(merged_of, self._ledger.of_kind("merged")):
+                if line is not None and line.to in joined:
+                    sizes[line.path] = line.length
+            sizes = {path: size for path, size in sizes.items() if path not in joined}
         for path, size in sizes.items():
             name = parse_segment_path(path)
             if name is not None and away.to(path) is not None:

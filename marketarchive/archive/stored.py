@@ -81,6 +81,16 @@ class StoredSegment:
             return None
         return ByteRange(self._root / found.to, found.offset, found.length)
 
+    def holder(self) -> str:
+        """Return the path of the file that holds the bytes, or held them when it was here.
+
+        It is relative to OUTPUT_DIR: the segment's own, unless only a joined one can have them.
+        """
+        if self._own.is_file():
+            return self._path
+        found = _merged_segments(self._root).get(self._path)
+        return self._path if found is None else found.to
+
     def open(self) -> BufferedReader:
         """Open the bytes for reading from the first to the last. Raises FileNotFoundError, OSError."""
         try:

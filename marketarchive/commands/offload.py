@@ -106,10 +106,12 @@ class Command(OfflineCommand):
         if rclone.type == "local" and Path(rclone.remote).resolve().is_relative_to(store.root.resolve()):
             raise ArgumentError(f"{rclone.remote} lies within the archive")
         if opts.dry_run:
-            print(_plan_text(plan(store, rclone, options), rclone))
+            end = f"dry run: nothing was written, neither here nor to {rclone.remote}"
+            print(_text(plan(store, rclone, options), rclone, _PLANNED, end))
             return FINISHED
         done = offload(store, rclone, options, lambda text: print(text, flush=True))
-        print(_text(done, rclone))
+        end = f"not verified: {len(done.problems)}" if done.problems else "all copies are verified"
+        print(_text(done, rclone, _DONE, end))
         return FAILED if done.problems else FINISHED
 
     def _restore(self, store: Store, args: Sequence[str], opts: argparse.Namespace) -> int:
@@ -168,39 +170,36 @@ def _rclone(remote: str, opts: argparse.Namespace) -> Rclone:
     return Rclone(remote, config, opts.bwlimit)
 
 
-def _plan_text(found: Offloaded, rclone: Rclone) -> str:
-    copied = {file.path for file in found.copied}
-    compared = [file for file in found.checked if file.path not in copied]
-    lines = [
-        *_problems(found.problems),
-        f"to copy    {sum_text(found.copied)}, then the ledger and a manifest",
-        f"to compare {sum_text(compared)} that are there",
-        f"verified   {sum_text(found.verified.values())} by earlier runs",
-    ]
-    if found.elsewhere:
-        lines.append(f"elsewhere  {sum_text(found.elsewhere)} that were moved to another remote")
-    if found.pruned:
-        lines.append(f"to prune   at most {sum_text(found.pruned)}, each compared once more before")
-    return "\n".join([*lines, f"dry run: nothing was written, neither here nor to {rclone.remote}"])
+_PLANNED = {
+    "copied": "to copy    {sum}, then the ledger and a manifest",
+    "checked": "to compare {sum}, the copied ones included",
+    "verified": "verified   {sum} by earlier runs",
+    "elsewhere": "elsewhere  {sum} that were moved to another remote",
+    "pruned": "to prune   at most {sum}, each compared once more before",
+}
+_DONE = {
+    "copied": "copied     {sum}",
+    "checked": "compared   {sum} now, by {how}",
+    "verified": "verified   {sum} on {remote}",
+    "elsewhere": _PLANNED["elsewhere"],
+    "pruned": "pruned     {sum} here; the ledger says where they are",
+}
+"""Lists of files of an Offloaded, and how they are told."""
 
 
-def _text(done: Offloaded, rclone: Rclone) -> str:
-    how = rclone.hash_kind or "reading back"
-    lines = [
-        *_problems(done.problems),
-        f"copied     {sum_text(done.copied)}",
-        f"compared   {sum_text(done.checked)} now, by {how}",
-        f"verified   {sum_text(done.verified.values())} on {rclone.remote}",
-    ]
-    if done.elsewhere:
-        lines.append(f"elsewhere  {sum_text(done.elsewhere)} that were moved to another remote")
-    if done.pruned:
-        lines.append(f"pruned     {sum_text(done.pruned)} here; the ledger says where they are")
-    lines += [f"manifest   {path}" for path in done.manifests]
-    if done.snapshot:
-        lines.append(f"ledger     {done.snapshot}")
-    state = f"not verified: {len(done.problems)}" if done.problems else "all copies are verified"
-    return "\n".join([*lines, state])
+def _text(found: Offloaded, rclone: Rclone, words: Mapping[str, str], end: str) -> str:
+    """Return what a run did, or would do; files moved elsewhere and pruned ones only where there are any."""
+    lines = _problems(found.problems)
+    for name, line in words.items():
+        files = getattr(found, name)
+        if files or name not in ("elsewhere", "pruned"):
+            every = files.values() if isinstance(files, dict) else files
+            how = rclone.hash_kind or "reading back"
+            lines.append(line.format(sum=sum_text(every), how=how, remote=rclone.remote))
+    lines += [f"manifest   {path}" for path in found.manifests]
+    if found.snapshot:
+        lines.append(f"ledger     {found.snapshot}")
+    return "\n".join([*lines, end])
 
 
 def _problems(problems: Mapping[str, str]) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation, localcontext
+from decimal import Context, Decimal, InvalidOperation
 from typing import Any, Literal, TypeAlias, TypeVar
 
 import msgspec
@@ -36,7 +36,7 @@ _EARLIEST_MS = 10**12
 """Milliseconds of 2001: what is less is in seconds."""
 LATE = 60 * SECOND
 """By how much a venue may stamp what happened at the end of a contract after it."""
-_DIGITS = 60
+_EXACT = Context(prec=60)
 _LAST = Decimal("1E-18")
 """The last decimal of the amounts in tables."""
 
@@ -189,22 +189,19 @@ def maybe(text: str | None) -> Decimal | None:
     return number(text) if text else None
 
 
-def times(left: Decimal, right: Decimal | int) -> Decimal:
+def times(left: Decimal | int, right: Decimal | int) -> Decimal:
     """Return a product with all its digits."""
-    with localcontext(prec=_DIGITS):
-        return left * right
+    return _EXACT.multiply(left, right)
 
 
 def divided(left: Decimal, right: Decimal | int) -> Decimal:
     """Return a quotient; exact where the divisor is a power of two and ten."""
-    with localcontext(prec=_DIGITS):
-        return left / right
+    return _EXACT.divide(left, right)
 
 
 def rounded(exact: Decimal) -> Decimal:
     """Return a number to the last decimal that tables have, half to even."""
-    with localcontext(prec=_DIGITS):
-        return exact.quantize(_LAST)
+    return exact.quantize(_LAST, context=_EXACT)
 
 
 def is_within(one: Decimal, other: Decimal, factor: Decimal) -> bool:

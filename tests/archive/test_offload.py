@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import pytest
 
+from marketarchive.archive.compact import compact
 from marketarchive.archive.config import ArchiveConfig
 from marketarchive.archive.files import Files
 from marketarchive.archive.labels import label
@@ -29,11 +30,11 @@ from marketarchive.archive.status import status
 from marketarchive.archive.store import Store
 from marketarchive.archive.verify import verify
 from marketarchive.exceptions import ArchiveError, ArgumentError, ConfigurationError, RemoteError
-from marketarchive.times import DAY
+from marketarchive.times import DAY, HOUR
 from tests.archive import museum
 from tests.archive.faulty_files import FailNth
 from tests.archive.remotes import BUCKET, KINDS, WITH_HASH, Remote, serving, webdav
-from tests.archive.writing import NOON, HandClock, ledger_of, open_run, response, writer
+from tests.archive.writing import NOON, HandClock, cron, ledger_of, open_run, response, writer
 from tests.waiting import until
 
 pytestmark = pytest.mark.process
@@ -378,6 +379,64 @@ def test_readers_say_where_a_file_is(root: Path, tmp_path: Path) -> None:
     assert {file.path for file in other.elsewhere} == {file.path for file in absent(store(root))}
     (tmp_path / "target" / path).unlink()
     assert run(root, rclone).problems == {path: "its only copy is gone from the remote"}
+
+
+@pytest.mark.parametrize("remove", [True, False])
+def test_a_joined_file_goes_and_its_segments_come_back_with_it(tmp_path: Path, remove: bool) -> None:
+    """Also where the small files are here too; a marked segment keeps the file that it lies in."""
+    root, rclone = tmp_path / "archive", Rclone(str(tmp_path / "target"))
+    for start in (NOON, NOON + HOUR):
+        cron(root, start=start)
+    lines = [message.payload for message in ArchiveReader(root).messages()]
+    assert len(compact(store(root), 0, 10**9, remove=remove).joined) == 2
+    first, second = entered(root, "joined")
+    segments = list(entered(root, "segment"))
+    hour, marked = segments[:3], segments[5]
+    label(root, marked, "invalid", "a test")
+
+    done = run(root, rclone, older_than_ns=DAY)
+    assert done.problems == {}
+    small = [] if remove else segments[:5]
+    assert {file.path for file in done.pruned} == {first, *small}
+    assert (root / second).exists()
+    assert {entry["path"] for entry in ledger_of(root, "moved")} == {first, *small}
+    report = verify(root)
+    assert report.problems == []
+    assert report.moved == dict.fromkeys([first, *hour], rclone.address(first))
+    found = status(root, HandClock(LATER))
+    assert (found.problems, [feed.moved for feed in found.feeds]) == ([], [3])
+    with pytest.raises(
+        ArchiveError, match=f"was moved to {rclone.address(first)}: `.*offload --restore {hour[0]}`"
+    ):
+        list(ArchiveReader(root).messages())
+    again = compact(store(root), 0, 10**9, remove=True)
+    assert (again.joined, again.resumed, again.refused, again.removed) == ([], [], {}, 0)
+    assert run(root, rclone, older_than_ns=DAY).problems == {}
+
+    [due] = absent(store(root), [hour[1]])
+    assert due.path == first
+    assert absent(store(root)) == absent(store(root), [first]) == [due]
+    assert absent(store(root), since=NOON + HOUR) == []
+    assert restore(store(root), rclone, [due]).problems == {}
+    report = verify(root)
+    assert (report.problems, report.moved) == ([], {})
+    assert [message.payload for message in ArchiveReader(root).messages(labelled=True)] == lines
+
+
+def test_a_joined_file_that_is_gone_keeps_its_segments(tmp_path: Path) -> None:
+    """Pruned while a small file stays, because its own copy is wrong: that is the one copy here."""
+    root, target = tmp_path / "archive", tmp_path / "target"
+    rclone = Rclone(str(target))
+    cron(root)
+    compact(store(root), 0, 10**9)
+    assert run(root, rclone).problems == {}
+    [joined], kept = entered(root, "joined"), next(iter(entered(root, "segment")))
+    museum.flip(target / kept, 400)
+    assert run(root, rclone, older_than_ns=DAY).problems.keys() == {kept}
+    assert not (root / joined).exists()
+    done = compact(store(root), 0, 10**9, remove=True)
+    assert (done.removed, done.refused) == (0, {})
+    assert (root / kept).exists()
 
 
 # ---- who calls it ----------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import pytest
 from marketarchive.collecting.budget import BURST_S
 from marketarchive.times import SECOND
 from marketarchive.venues.polymarket.endpoints import LIMITS
+from tests.e2e.forking import Running
 from tests.e2e.harness import Output, Simulator, command, crawl, crawling, simulator
 from tests.waiting import until
 
@@ -31,50 +32,60 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
         yield running
 
 
-def requests(world: Simulator, since: int = 0) -> list[dict[str, Any]]:
+def requests(world: Simulator, since: int) -> list[dict[str, Any]]:
     return [line for line in world.served()[since:] if line["url"] == TRADES]
+
+
+def moments(world: Simulator, since: int) -> list[int]:
+    return [line["simulated_ns"] for line in requests(world, since)]
 
 
 def most_in_ten_seconds(moments: list[int]) -> int:
     moments = sorted(moments)
-    return max(sum(first <= each < first + 10 * SECOND for each in moments) for first in moments)
+    return max((sum(first <= each < first + 10 * SECOND for each in moments) for first in moments), default=0)
+
+
+def trades(world: Simulator, out: Path, shard: int) -> AbstractContextManager[Running]:
+    arguments = ("polymarket_trades", "markets=all", f"shard={shard}/3")
+    return crawling(world.url, out, *arguments, LIMIT_SHARE=SHARE)
 
 
 def test_three_with_one_killed_stay_under_the_limit_and_a_pause_of_one_is_kept_by_all(
     world: Simulator, out: Path
 ) -> None:
+    begin = len(world.served())
     with ExitStack() as stack:
-        shards = [
-            stack.enter_context(
-                crawling(
-                    world.url, out, "polymarket_trades", "markets=all", f"shard={shard}/3", LIMIT_SHARE=SHARE
-                )
-            )
-            for shard in range(3)
-        ]
-        until(lambda: len(requests(world)) > 40)
+        shards = [stack.enter_context(trades(world, out, shard)) for shard in range(3)]
+        until(lambda: len(requests(world, begin)) > 40)
         shards[0].kill()
-        at_kill = len(requests(world))
-        until(lambda: len(requests(world)) > at_kill + 20)
+        at_kill = len(requests(world, begin))
+        until(lambda: len(requests(world, begin)) > at_kill + 20)
         refusal = {"kind": "status", "route": "data-api.polymarket.com/v2/trades", "status": 429, "count": 1}
         world.order({**refusal, "retry_after": 10})
-        until(lambda: [line for line in requests(world) if line["status"] == 429])
-        at_refusal = len(requests(world))
-        until(lambda: len(requests(world)) > at_refusal + 8)
+        until(lambda: [line for line in requests(world, begin) if line["status"] == 429])
+        at_refusal = len(requests(world, begin))
+        until(lambda: len(requests(world, begin)) > at_refusal + 8)
         for shard in shards[1:]:
             shard.terminate()
         assert [shard.wait(120) for shard in shards[1:]] == [0, 0]
-    sent = requests(world)
+    sent = requests(world, begin)
     [refused] = [line for line in sent if line["status"] != 200]
     assert refused["faults"], "the one that was ordered"
-    moments = [line["simulated_ns"] for line in sent]
-    assert most_in_ten_seconds(moments) <= MOST
+    assert most_in_ten_seconds(moments(world, begin)) <= MOST
     # what was under way at the refusal may still arrive
-    later = [moment - refused["simulated_ns"] for moment in moments if moment > refused["simulated_ns"]]
+    later = [moment - refused["simulated_ns"] for moment in moments(world, begin)]
     assert not [each for each in later if 3 * SECOND < each < 9 * SECOND]
     assert command("recover", out).returncode == 0
     assert command("verify", out).returncode == 0
     assert len({manifest["run"] for manifest in Output(out).manifests()}) == 3
+
+
+def test_three_that_share_no_output_dir_pass_the_limit(world: Simulator, out: Path) -> None:
+    begin = len(world.served())
+    with ExitStack() as stack:
+        for shard in range(3):
+            stack.enter_context(trades(world, out / str(shard), shard))
+        until(lambda: most_in_ten_seconds(moments(world, begin)) > MOST)
 
 
 def test_three_shards_cover_every_market_once(world: Simulator, out: Path) -> None:

@@ -11,9 +11,10 @@ from marketarchive.archive.labels import labels
 from marketarchive.archive.ledger import FILE_KINDS, SEGMENT_KINDS, Entry
 from marketarchive.archive.moved import moved
 from marketarchive.archive.paths import TORN
+from marketarchive.archive.stored import merged_of
 from marketarchive.times import from_iso
 
-PRUNED_KINDS = (*SEGMENT_KINDS, "torn")
+PRUNED_KINDS = (*SEGMENT_KINDS, "torn", "joined")
 """Files below raw/: nearly all bytes. The others are small, and every reader needs them."""
 
 _BLOCK = 2**20
@@ -37,15 +38,16 @@ def final_files(root: Path, entries: Sequence[Entry]) -> Iterator[FinalFile]:
     """Yield the files that the ledger enters, in its order, each once.
 
     Left out is what is gone for a reason that the ledger names: a day file whose gzip replaces it, a segment
-    that lies in a joined file.
+    that lies in a joined file, which is a file of its own. A label of a segment is one of its joined file.
     """
     replaced = {entry.get("replaces") for entry in entries} - {None}
-    merged = {entry.get("path") for entry in entries if entry.kind == "merged"}
-    to, labelled = moved(entries), labels(entries)
+    holders = joined_in(entries)
+    to, labelled = moved(entries), set(labels(entries))
+    labelled |= {holders[path] for path in labelled & holders.keys()}
     ends = {
         entry["path"]: from_iso(entry["last"])
         for entry in entries
-        if entry.kind in SEGMENT_KINDS and entry["last"]
+        if entry.kind in (*SEGMENT_KINDS, "joined") and entry["last"]
     }
     seen: set[str] = set()
     for entry in entries:
@@ -53,7 +55,7 @@ def final_files(root: Path, entries: Sequence[Entry]) -> Iterator[FinalFile]:
             continue
         seen.add(path)
         is_here = (root / path).is_file()
-        if not is_here and (path in merged or entry["sha256"] in replaced):
+        if not is_here and (path in holders or entry["sha256"] in replaced):
             continue
         yield FinalFile(
             path,
@@ -65,6 +67,12 @@ def final_files(root: Path, entries: Sequence[Entry]) -> Iterator[FinalFile]:
             path in labelled,
             to.get(path),
         )
+
+
+def joined_in(entries: Iterable[Entry]) -> dict[str, str]:
+    """Return the path of a segment -> path of the joined file that holds its bytes too."""
+    lines = (merged_of(entry) for entry in entries if entry.kind == "merged")
+    return {line.path: line.to for line in lines if line is not None}
 
 
 def sum_text(files: Iterable[FinalFile]) -> str:

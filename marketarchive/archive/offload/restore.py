@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from marketarchive.archive.offload.files import FinalFile, final_files
+from marketarchive.archive.offload.files import FinalFile, final_files, joined_in
 from marketarchive.archive.offload.rclone import Rclone
 from marketarchive.archive.store import Store
 from marketarchive.exceptions import ArgumentError, RemoteError
@@ -26,14 +26,15 @@ class Restored:
 def absent(store: Store, paths: Sequence[str] = (), since: int | None = None) -> list[FinalFile]:
     """Return the files that were moved and are not here.
 
-    paths: files, or folders with all below them (default: all); since: only files with a line at or after
-    (ns). Raises ArgumentError for a path with no such file.
+    paths: files, or folders with all below them (default: all), a segment for the joined file that holds it;
+    since: only files with a line at or after (ns). Raises ArgumentError for a path with no such file.
     """
+    entries = list(store.ledger.entries())
     moved = [
-        file
-        for file in final_files(store.root, list(store.ledger.entries()))
-        if file.moved_to is not None and not file.is_here
+        file for file in final_files(store.root, entries) if file.moved_to is not None and not file.is_here
     ]
+    holders = joined_in(entries)
+    paths = [holders.get(path, path) for path in paths]
     for path in paths:
         if not any(_is_within(file.path, path) for file in moved):
             raise ArgumentError(f"nothing that was moved away is at or below {path}")

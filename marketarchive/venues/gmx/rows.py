@@ -204,7 +204,7 @@ def prices(received: Received) -> dict[str, Decimal]:
     return found
 
 
-def dollars(price: Decimal, decimals: int) -> Decimal:
+def dollars(price: Decimal | int, decimals: int) -> Decimal:
     """Return a token's price in dollars, from fixed point of 10**(30 - decimals)."""
     return times(price, Decimal(1).scaleb(decimals - 30))
 
@@ -220,11 +220,13 @@ def frame_of(sent: Iterable[SentRates]) -> Frame | None:
     """
     is_cost = is_receipt = True
     for each in sent:
-        for side in ("long", "short"):
-            funding, borrowing, net = (
-                _whole(getattr(each, f"{kind}_rate_{side}")) for kind in ("funding", "borrowing", "net")
-            )
-            cut = max(Decimal(1), (abs(funding) + abs(borrowing)) / 1_000_000)  # digits that are cut
+        sides = (
+            (each.funding_rate_long, each.borrowing_rate_long, each.net_rate_long),
+            (each.funding_rate_short, each.borrowing_rate_short, each.net_rate_short),
+        )
+        for side in sides:
+            funding, borrowing, net = map(_whole, side)
+            cut = max(1, (abs(funding) + abs(borrowing)) // 1_000_000)  # digits that are cut
             is_cost &= abs(net - funding - borrowing) <= cut and borrowing >= 0
             is_receipt &= abs(net - funding + borrowing) <= cut and borrowing >= 0
     if is_cost == is_receipt:
@@ -413,11 +415,12 @@ def _instruments(received: Received) -> Parsed:
     return listed(received, page("instruments", sent, SentMarket, lambda _: None, rows), STATUSES)
 
 
-def _whole(sent: Whole) -> Decimal:
+def _whole(sent: Whole) -> int:
     found = number(str(sent))
-    if found != found.to_integral_value():
+    whole = int(found)
+    if found != whole:
         raise BadRowError(f"{sent!r} is no whole number")
-    return found
+    return whole
 
 
 _READERS: dict[str, Reader] = {

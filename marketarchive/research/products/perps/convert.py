@@ -227,10 +227,11 @@ def _unified(found: pa.Table, venue: str, perps: Perps) -> pa.Table:
     import pyarrow.compute as pc
 
     count = found.num_rows
-    funding, short = (
-        pc.coalesce(_eight_hours(found[f"settled_{side}"], found["divisor"]), found[f"accrued_{side}"])
-        for side in ("rate", "short")
-    )
+    is_one = found["settled_short"].equals(found["settled_rate"])  # both sides' rates are, mostly
+    settled = _eight_hours(found["settled_rate"], found["divisor"])
+    settled_short = settled if is_one else _eight_hours(found["settled_short"], found["divisor"])
+    funding = pc.coalesce(settled, found["accrued_rate"])
+    short = pc.coalesce(settled_short, found["accrued_short"])
     made: dict[str, Any] = {
         "timestamp": pc.multiply(found["row_s"].cast(pa.int64()), 1_000_000).cast(
             pa.timestamp("us", tz="UTC")
@@ -304,15 +305,13 @@ def _source(found: pa.Table, source: str, taken_as: str) -> pa.Array:
     Null where there is none.
     """
     import pyarrow as pa
+    import pyarrow.compute as pc
 
-    pairs = zip(
-        found[f"{source}_c"].is_valid().to_pylist(), found[f"{source}_count"].to_pylist(), strict=True
+    sampled = pc.binary_join_element_wise(
+        found[f"{source}_count"].cast(pa.int64()).cast(pa.string()), "samples", " "
     )
-    sources = [
-        None if not is_there else taken_as if number is None else f"{int(number)} samples"
-        for is_there, number in pairs
-    ]
-    return pa.array(sources, pa.string())
+    is_there = found[f"{source}_c"].is_valid()
+    return pc.if_else(is_there, pc.fill_null(sampled, taken_as), pa.scalar(None, pa.string()))
 
 
 def _double(values: pa.ChunkedArray) -> pa.Array:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -86,7 +86,7 @@ def unify(
     failed: dict[str, str] = {}
     if declared:
         wanted = [f"{venue}/{FEED}" for venue in declared]
-        done = normalize(root, wanted, tables=PERP_TABLES, progress=progress)
+        done = normalize(root, wanted, tables=PERP_TABLES, processes=None, progress=progress)
         for path, why in done.failed.items():  # of one venue: the others go on
             venue = Path(path).parts[2].removeprefix("venue=")
             failed.setdefault(venue, f"{path} cannot be brought up to date: {why}")
@@ -233,11 +233,12 @@ def _write_whole(folder: Path, chosen: Collection[str], key: str) -> int:
 
     from marketarchive.research.products.perps.columns import schema
 
-    paths: Sequence[Path] = sorted(path for venue in chosen for path in (folder / venue).glob("*.parquet"))
+    paths = [path for venue in chosen for path in (folder / venue).glob("*.parquet")]
+    paths.sort(key=lambda path: (path.parent.name, path.stem))  # by venue and symbol
     parts = [pq.read_table(path, partitioning=None).replace_schema_metadata() for path in paths]
     whole = pa.concat_tables(parts) if parts else schema().empty_table()
-    order = [("timestamp", "ascending"), ("venue", "ascending"), ("symbol", "ascending")]
-    whole = whole.sort_by(order)
+    times = whole["timestamp"].to_numpy()
+    whole = whole.take(pa.array(times.argsort(kind="stable")))
     _write(folder / UNIFIED, whole, key)
     rows: int = whole.num_rows
     return rows
@@ -245,8 +246,12 @@ def _write_whole(folder: Path, chosen: Collection[str], key: str) -> int:
 
 def _write(path: Path, rows: pa.Table, key: str) -> None:
     """Write a file beside and put it into its place."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
+    # numbers seldom come twice: a dictionary of them makes files larger and takes longer
+    texts = [each.name for each in rows.schema if pa.types.is_string(each.type)]
     part = path.with_suffix(".part")
-    pq.write_table(rows.replace_schema_metadata({METADATA: key}), part, compression="zstd")
+    rows = rows.replace_schema_metadata({METADATA: key})
+    pq.write_table(rows, part, compression="zstd", use_dictionary=texts)
     part.replace(path)
