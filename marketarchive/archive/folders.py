@@ -19,11 +19,11 @@ from marketarchive.archive.derived_file import load_derived, store_derived
 from marketarchive.archive.ledger import Ledger
 from marketarchive.archive.pages import LineMark
 from marketarchive.archive.paths import SETTLED_FOLDERS
-from marketarchive.archive.tree import subfolders
+from marketarchive.archive.tree import bytes_of, subfolders
 
 SETTLED_AFTER_NS = 60_000_000_000
 """A folder changed less long ago may be changed again without its times showing it: they are coarse."""
-_VERSION = 1
+_VERSION = 2
 _RAW = "raw"
 
 FolderStamp = tuple[int, int, int, int]
@@ -35,6 +35,7 @@ class _Folder(msgspec.Struct, array_like=True):
 
     stamp: FolderStamp
     folders: list[str]  # names of those in it
+    bytes: int  # of its files
 
 
 class _Settled(msgspec.Struct, array_like=True):
@@ -59,6 +60,7 @@ class UnsettledFiles:
     root: Path
     known: dict[str, _Folder]
     listed: list[_Listed] = field(default_factory=list)
+    settled_bytes: int = 0  # of the files of settled folders
 
     @classmethod
     def of(cls, root: Path, ledger: Ledger) -> UnsettledFiles:
@@ -74,6 +76,16 @@ class UnsettledFiles:
         """Return the files, in order of path."""
         return sorted(path for each in self.listed for path in each.files)
 
+    def bytes(self) -> int:
+        """Return the bytes of all files below raw/; of settled folders as they were when they became so."""
+        return self.settled_bytes + sum(self._bytes_of(each) for each in self.listed)
+
+    def unentered(self, ledger: Ledger) -> list[str]:
+        """Return the files that the ledger does not name, in order of path; it is read after them."""
+        paths = self.paths
+        entered = {entry["path"] for entry in ledger.naming(paths)}
+        return [path for path in paths if path not in entered]
+
     def settle(self, ledger: Ledger, entered: Collection[str]) -> None:
         """Keep which folders need not be listed again; entered: paths that the ledger names.
 
@@ -81,7 +93,7 @@ class UnsettledFiles:
         """
         oldest = time.time_ns() - SETTLED_AFTER_NS
         fresh = {
-            each.path: _Folder(each.stamp, each.folders)
+            each.path: _Folder(each.stamp, each.folders, self._bytes_of(each))
             for each in self.listed
             if max(each.stamp[2:]) < oldest and all(path in entered for path in each.files)
         }
@@ -98,6 +110,7 @@ class UnsettledFiles:
         known = self.known.get(path)
         if known is not None and known.stamp == stamp:
             names = known.folders
+            self.settled_bytes += known.bytes
         else:
             names, files = subfolders(self.root / path)
             base = PurePosixPath(path)
@@ -105,12 +118,13 @@ class UnsettledFiles:
         for name in names:
             self._list(f"{path}/{name}")
 
+    def _bytes_of(self, folder: _Listed) -> int:
+        return bytes_of(self.root, folder.files)
+
 
 def unentered(root: Path, ledger: Ledger) -> list[str]:
     """Return the files below raw/ that the ledger does not name, in order of path; it is read after them."""
-    paths = UnsettledFiles.of(root, ledger).paths
-    entered = {entry["path"] for entry in ledger.naming(paths)}
-    return [path for path in paths if path not in entered]
+    return UnsettledFiles.of(root, ledger).unentered(ledger)
 
 
 def _stamp(path: str) -> FolderStamp | None:

@@ -47,6 +47,7 @@ SEGMENT_KINDS = ("segment", "recovered")
 FILE_KINDS = (*SEGMENT_KINDS, "torn", "joined", "manifest", "day_file")
 """Ledger lines that enter a file."""
 
+_BEGIN = LineMark()
 _BLOCK = 2**20
 _KIND = re.compile(rb'\{"kind":"(\w+)","').match
 
@@ -161,9 +162,17 @@ class Ledger:
             if (feeds is None or (entry["venue"], entry["feed"]) in feeds) and touches(entry, since, until):
                 yield entry
 
-    def of_kind(self, *kinds: str) -> Iterator[Entry]:
-        """Yield in order the lines of some kinds."""
-        return self._found(lambda page: not page.kinds.keys().isdisjoint(kinds), kinds)
+    def of_kind(self, *kinds: str, begin: LineMark = _BEGIN, end: LineMark | None = None) -> Iterator[Entry]:
+        """Yield in order the lines of some kinds, from behind the line `begin` up to the line `end`.
+
+        By default all lines.
+        """
+        return self._found(lambda page: not page.kinds.keys().isdisjoint(kinds), kinds, begin, end)
+
+    def page_spans(self) -> list[tuple[LineMark, LineMark]]:
+        """Return between which lines each page lies."""
+        with self._snapshot() as (file, _):
+            return [(page.begin, page.end) for page in self._pages(file)]
 
     def feeds(self) -> set[tuple[str, str]]:
         """Return (venue, feed) of all segments."""
@@ -293,11 +302,17 @@ class Ledger:
         return pages
 
     def _found(
-        self, may_hold: Callable[[LedgerPage], bool], kinds: Collection[str] | None
+        self,
+        may_hold: Callable[[LedgerPage], bool],
+        kinds: Collection[str] | None,
+        begin: LineMark = _BEGIN,
+        end: LineMark | None = None,
     ) -> Iterator[Entry]:
         """Yield the lines of `kinds` (None: all), those of a page only where it may hold what is sought."""
         with self._snapshot() as (file, size):
-            yield from self._read(file, size, self._pages(file), may_hold, kinds)
+            until = size if end is None else min(size, end.offset)
+            pages = [page for page in self._pages(file) if page.end.offset <= until]
+            yield from self._read(file, until, pages, may_hold, kinds, begin)
 
     def _read(
         self,
@@ -306,16 +321,18 @@ class Ledger:
         pages: Sequence[LedgerPage],
         may_hold: Callable[[LedgerPage], bool],
         kinds: Collection[str] | None,
+        behind: LineMark = _BEGIN,
         *,
         with_torn: bool = False,
     ) -> Iterator[Entry]:
         """Yield lines of the pages that may hold what is sought, and of all that follows them.
 
-        Lines that are no JSON object only `with_torn`.
+        Only those behind a line, and those that are no JSON object only `with_torn`.
         """
         spans = [(page.begin, page.end) for page in pages if page.end.offset <= size and may_hold(page)]
         for begin, end in (*spans, (_end_of(pages), LineMark(size))):
-            for entry in _entries(file, begin.offset, end.offset, begin.lines, kinds):
+            first = max(begin, behind, key=lambda mark: mark.offset)
+            for entry in _entries(file, first.offset, end.offset, first.lines, kinds):
                 if with_torn or (entry.fields is not None and (kinds is None or entry.kind in kinds)):
                     yield entry
 

@@ -142,6 +142,14 @@ def lock_path(name: str) -> PurePosixPath:
     return PurePosixPath("manifests", f"{name}.lock")
 
 
+def manifest_page_path(lines: int, sha256: str) -> PurePosixPath:
+    """Return where it is kept what the manifests of a page of the ledger say.
+
+    The page ends with line number `lines`, of that digest: of another ledger it is another file.
+    """
+    return PurePosixPath(f"index/manifests-{lines}-{sha256[:16]}.page")
+
+
 def manifest_path(name: str) -> PurePosixPath:
     return PurePosixPath("manifests", f"{name}.json")
 

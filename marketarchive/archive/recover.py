@@ -24,6 +24,7 @@ from marketarchive.archive.deadrun import CrashRecovery, DeadRun
 from marketarchive.archive.files import Files
 from marketarchive.archive.folders import UnsettledFiles
 from marketarchive.archive.ledger import SEGMENT_KINDS, Entry, Ledger, LedgerWriteError
+from marketarchive.archive.manifest_pages import seal_manifest_pages
 from marketarchive.archive.paths import (
     LEDGER,
     RECOVERING,
@@ -101,6 +102,7 @@ def recover(
                 recovery.warn(f"{relative(root, path)} is no lock of a run, and left alone")
             with suppress(OSError):  # else the next one reads these lines again
                 store.ledger.seal_pages()
+                seal_manifest_pages(root, store.ledger)
             provenance = Provenance(root, store.ledger)
             for dead in _dead_runs(store, held, provenance, recovery):
                 with recovery.attempt(dead.name):

@@ -14,16 +14,17 @@ import shutil
 import sys
 import time
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 
-from marketarchive.archive.folders import unentered
+from marketarchive.archive.folders import UnsettledFiles
 from marketarchive.archive.ledger import SEGMENT_KINDS, Entry, Ledger
 from marketarchive.archive.locks import is_alive, read_identity
+from marketarchive.archive.manifest_pages import EndedRun, EnteredManifest, entered_manifests
 from marketarchive.archive.moved import MovedAway
 from marketarchive.archive.paths import (
     LEDGER,
@@ -35,7 +36,7 @@ from marketarchive.archive.paths import (
     parse_segment_path,
 )
 from marketarchive.archive.stored import merged_of
-from marketarchive.archive.tree import raw_files, run_locks, walk
+from marketarchive.archive.tree import bytes_of, raw_files, run_locks, walk
 from marketarchive.clock import Clock
 from marketarchive.gap_lines import GapLineKey, held_subjects, is_void
 from marketarchive.scope import Scope
@@ -58,7 +59,7 @@ State = Literal["alive", "dead", "done", "recovered", "unknown"]
 
 @dataclass(slots=True)
 class RunStatus:
-    """One run. Of a run without a manifest, lines, bytes and invalid are those of its sealed segments."""
+    """One run; lines, bytes and invalid are those of its sealed segments."""
 
     name: str
     spider: str
@@ -137,50 +138,6 @@ class Status:
         return {reason: (recent[reason], whole[reason]) for reason in sorted(whole | recent)}
 
 
-class _Raw(msgspec.Struct):
-    venue: str
-    feed: str
-    lines: int
-    bytes: int
-    counts: dict[str, int]
-    gaps: dict[str, int]
-
-
-class _NewestRows(msgspec.Struct):
-    rows: int
-
-
-class _Markets(msgspec.Struct):
-    count: int = 0
-
-
-class _Summary(msgspec.Struct):
-    recovered_at_utc: str | None = None
-    exit_code: int | None = None
-    markets: _Markets | None = None
-
-
-class _Manifest(msgspec.Struct):
-    """Fields needed of a run's manifest; a derived product's has no `spider`."""
-
-    run: str = ""
-    spider: str = ""
-    venue: str | None = None
-    started_at_utc: str = ""
-    finished_at_utc: str = ""
-    exit_reason: str = ""
-    recovered: bool = False
-    pid: int | None = None
-    settings: dict[str, Any] = {}
-    raw: list[_Raw] = []
-    records: list[_NewestRows] = []
-    summary: _Summary = msgspec.field(default_factory=_Summary)
-
-
-class _Spider(msgspec.Struct):
-    spider: str = ""
-
-
 class _Gap(msgspec.Struct):
     """A row of records/gaps-*.jsonl."""
 
@@ -231,7 +188,7 @@ class _Look:
         self._root = root
         self._ledger = Ledger(root)
         self._newest = newest
-        self._ended: list[tuple[int, str, RunStatus]] = []  # a heap of those to be listed
+        self._ended: dict[str, RunStatus] = {}  # those to be listed
         self._clock = clock
         self._wall_ns = time.time_ns()
         self._runs: dict[str, RunStatus] = {}
@@ -243,7 +200,7 @@ class _Look:
         self._measure_parts()
         self._read_gaps()
         self._read_newest_rows()
-        found = [*self._runs.values(), *(run for _, _, run in self._ended)]
+        found = [*self._runs.values(), *self._ended.values()]
         self.status.runs = sorted(found, key=lambda run: (run.started or 0, run.name), reverse=True)
         for run in self._runs.values():
             self.status.states[run.state] += 1
@@ -282,51 +239,34 @@ class _Look:
             self._feed(str(run.venue), feed)
         return self._runs.setdefault(name, run)
 
-    def _add_manifest(self, path: str, away: MovedAway) -> None:
-        name = Path(path).stem
+    def _add_manifest(self, manifest: EnteredManifest, away: MovedAway) -> tuple[str, EndedRun] | None:
+        """Count what a manifest tells of its run; return the run's name and this, None if there is none."""
+        path = manifest.path
         try:
-            found = _manifest((self._root / path).read_bytes())
+            found = manifest.read(self._root)
         except FileNotFoundError:
             if away.to(path) is None:
                 self.status.problems.append(f"{path}: is in the ledger, but not on the disk")
-            return
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+            return None
+        except (OSError, ValueError) as error:
             self.status.problems.append(f"{path}: cannot be read: {error}")
-            return
-        if not found.spider:
-            return
-        gaps: Counter[str] = Counter()
-        ended = from_iso(found.finished_at_utc)
-        noticed = from_iso(found.summary.recovered_at_utc or found.finished_at_utc)
-        for raw in found.raw:
-            gaps.update(raw.gaps)
-            feed = self._feed(raw.venue, raw.feed)
-            feed.gaps.update(raw.gaps)
-            if noticed >= self.status.at - DAY_NS:
-                feed.gaps_24h.update({name: raw.gaps[name] for name in WITHOUT_ROWS if name in raw.gaps})
-        run = RunStatus(
-            name,
-            sys.intern(found.spider),
-            found.run,
-            None if found.venue is None else sys.intern(found.venue),
-            "recovered" if found.recovered else "done",
-            from_iso(found.started_at_utc),
-            ended,
-            sys.intern(found.exit_reason),
-            found.summary.exit_code,
-            bool(found.settings.get("SIMULATOR_URL")),
-            found.pid,
-            found.summary.markets.count if found.summary.markets else None,
-            sum(each.rows for each in found.records),
-            gaps=gaps,
-        )
+            return None
+        if found is None:
+            return None
+        is_recent = found.noticed >= self.status.at - DAY_NS
+        for each in found.feeds:
+            feed = self._feed(each.venue, each.feed)
+            if each.gaps:
+                feed.gaps.update(each.gaps)
+                if is_recent:
+                    late = {name: each.gaps[name] for name in WITHOUT_ROWS if name in each.gaps}
+                    feed.gaps_24h.update(late)
+        name = path.rpartition("/")[2].removesuffix(".json")
         self._runs.pop(name, None)  # it ended after its lock had been seen
-        self.status.states[run.state] += 1
-        self.status.simulated += run.simulated
-        self.status.rows += run.rows or 0
-        heapq.heappush(self._ended, (run.started or 0, name, run))
-        if self._newest is not None and len(self._ended) > self._newest:
-            heapq.heappop(self._ended)
+        self.status.states[_state(found)] += 1
+        self.status.simulated += found.is_simulated
+        self.status.rows += found.rows
+        return name, found
 
     # ---- files -----------------------------------------------------------------------------------------
 
@@ -349,17 +289,25 @@ class _Look:
             # its last line is the gap that recovery wrote, maybe days later
             if self._see_file(feed, entry["path"] + TORN) is None and entry["first"]:
                 feed.seen(from_iso(entry["first"]), "ledger")  # moved away: it has data of then, at least
-        for entry in self._ledger.of_kind("manifest"):
-            self._add_manifest(entry["path"], away)
-        listed = self._runs | {name: run for _, name, run in self._ended}
-        for entry in self._segments_of(listed.values()):
-            if (run := listed.get(f"{entry['spider']}-{entry['run']}")) is not None:
+        manifests = entered_manifests(self._root, self._ledger)
+        ended = (added for each in manifests if (added := self._add_manifest(each, away)) is not None)
+        self._ended = {name: _ended_run(name, each) for name, each in self._newest_of(ended)}
+        for entry in self._ledger.of_runs({run.run for run in self._runs.values()}):
+            run = self._runs.get(f"{entry.get('spider')}-{entry.get('run')}")
+            if run is not None and entry.kind in SEGMENT_KINDS:
                 run.lines += entry["lines"]
                 run.bytes += entry["bytes"]
                 run.invalid += entry["counts"].get("invalid", 0)
         is_sealed = not found.head.count and any(path.endswith(".jsonl.gz") for path in raw_files(self._root))
         if is_sealed and not _is_written(self._ledger):
             self.status.problems.append(f"{LEDGER}: is missing or empty, though raw/ is not")
+
+    def _newest_of(self, ended: Iterable[tuple[str, EndedRun]]) -> list[tuple[str, EndedRun]]:
+        """Return of all runs that have ended those to be listed; all are gone through."""
+        if self._newest is None:
+            return list(ended)
+        found = heapq.nlargest(max(1, self._newest), ended, key=lambda each: (each[1].started, each[0]))
+        return found[: self._newest]
 
     def _add_moved(self, lines: Sequence[Entry], away: MovedAway) -> None:
         """Count the segments that were moved to a remote and are not here."""
@@ -376,15 +324,11 @@ class _Look:
                 feed.moved += 1
                 feed.moved_bytes += size
 
-    def _segments_of(self, runs: Collection[RunStatus]) -> Iterator[Entry]:
-        if self._newest is None:
-            return self._ledger.of_kind(*SEGMENT_KINDS)
-        found = self._ledger.of_runs({run.run for run in runs})
-        return (entry for entry in found if entry.kind in SEGMENT_KINDS)
-
     def _measure_parts(self) -> None:
         """Measure segments that are still open, or that a dead run left so."""
-        for path in unentered(self._root, self._ledger):
+        unsettled = UnsettledFiles.of(self._root, self._ledger)
+        self._raw_bytes = unsettled.bytes()
+        for path in unsettled.unentered(self._ledger):
             name = parse_segment_path(path)
             if name is None or not path.endswith(PART):
                 continue
@@ -395,15 +339,12 @@ class _Look:
             feed.open += 1
             feed.open_bytes += size
             owner = f"{name.spider}-{name.run}"
-            run = self._runs.get(owner) or self._listed(owner) or self._add_lock(owner)
+            run = self._runs.get(owner) or self._ended.get(owner) or self._add_lock(owner)
             if run is None and self._has_ended(owner):
                 continue
             if run is None:
                 run = self._add_identity(owner, "dead", read_identity(owner, None, name.venue)[0])
             run.open_bytes += size
-
-    def _listed(self, name: str) -> RunStatus | None:
-        return next((run for _, each, run in self._ended if each == name), None)
 
     def _has_ended(self, name: str) -> bool:
         """Return whether a run is one of those that are not listed."""
@@ -426,7 +367,7 @@ class _Look:
     def _measure_disk(self) -> None:
         for entry in sorted(os.scandir(self._root), key=lambda entry: entry.name):
             name = f"{entry.name}/" if entry.is_dir() else entry.name
-            self.status.disk[name] = _size(Path(entry.path))
+            self.status.disk[name] = self._raw_bytes if entry.name == "raw" else _size(Path(entry.path))
         self.status.free = shutil.disk_usage(self._root).free
 
     # ---- rows ------------------------------------------------------------------------------------------
@@ -464,7 +405,10 @@ class _Look:
                     alive[name].markets = known + max(counted[tick] for tick in sorted(counted)[-2:])
 
     def _feed(self, venue: str, feed: str) -> FeedStatus:
-        return self._feeds.setdefault((venue, feed), FeedStatus(venue, feed))
+        found = self._feeds.get((venue, feed))
+        if found is None:
+            found = self._feeds[venue, feed] = FeedStatus(venue, feed)
+        return found
 
 
 def _without_void(rows: Sequence[_Gap]) -> Iterator[_Gap]:
@@ -491,24 +435,40 @@ def _is_written(ledger: Ledger) -> bool:
     return False
 
 
-def _manifest(data: bytes) -> _Manifest:
-    """Decode the manifest of a run; return an empty one for anything else.
+def _state(ended: EndedRun) -> State:
+    return "recovered" if ended.is_recovered else "done"
 
-    Raises msgspec.DecodeError.
-    """
-    try:
-        return msgspec.json.decode(data, type=_Manifest)
-    except msgspec.ValidationError:
-        if msgspec.json.decode(data, type=_Spider).spider:
-            raise
-        return _Manifest()
+
+def _ended_run(name: str, found: EndedRun) -> RunStatus:
+    gaps: Counter[str] = Counter()
+    for feed in found.feeds:
+        gaps.update(feed.gaps)
+    return RunStatus(
+        name,
+        sys.intern(found.spider),
+        found.run,
+        None if found.venue is None else sys.intern(found.venue),
+        _state(found),
+        found.started,
+        found.ended,
+        sys.intern(found.exit_reason),
+        found.exit_code,
+        found.is_simulated,
+        found.pid,
+        found.markets,
+        found.rows,
+        sum(feed.lines for feed in found.feeds),
+        sum(feed.bytes for feed in found.feeds),
+        invalid=sum(feed.invalid for feed in found.feeds),
+        gaps=gaps,
+    )
 
 
 def _size(path: Path) -> int:
     """Return the bytes of a file, or of all files at and below a folder."""
     if not path.is_dir():
         return path.lstat().st_size
-    return sum((folder / name).lstat().st_size for folder, names in walk(path) for name in names)
+    return sum(bytes_of(folder, names) for folder, names in walk(path))
 
 
 def _tail(path: Path) -> list[bytes]:

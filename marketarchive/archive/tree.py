@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from marketarchive.archive.paths import COMPACT_LOCK, OFFLOAD_LOCK, RECOVERY_LOCK, parse_run_name, relative
@@ -38,6 +39,15 @@ def subfolders(path: Path) -> tuple[list[str], list[str]]:
     except OSError:
         pass
     return sorted(folders), sorted(files)
+
+
+def bytes_of(folder: Path, names: Iterable[str]) -> int:
+    """Return the bytes of a folder's files, of a link those of itself; of one that is gone none."""
+    found = 0
+    for name in names:
+        with suppress(FileNotFoundError):
+            found += os.lstat(f"{folder}/{name}").st_size
+    return found
 
 
 def raw_files(root: Path) -> Iterator[str]:

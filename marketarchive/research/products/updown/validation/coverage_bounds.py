@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from marketarchive.research.checks.check import OFFENDERS, CheckResult, dicts, share
 from marketarchive.research.engine import run
+from marketarchive.research.views import literal
+from marketarchive.times import DAY
 
 if TYPE_CHECKING:
     import duckdb
@@ -21,24 +23,35 @@ NOT_TRUE = (
     "both <= max(cl, pm) holds too, and says less than the bound that is checked."
 )
 
+_EMPTY = """
+    CREATE OR REPLACE TEMP TABLE counted (market_id VARCHAR, duration BIGINT, n BIGINT, distinct_n BIGINT,
+        is_whole BOOLEAN, cl BIGINT, pm BIGINT, both_n BIGINT, quiet BIGINT)"""
 _COUNTED = """
-    CREATE OR REPLACE TEMP TABLE counted AS SELECT rounds.market_id, any_value(rounds.duration) AS duration,
-           count(dataset.t) AS n, count(DISTINCT dataset.t) AS distinct_n,
-           coalesce(min(dataset.t) = 0 AND max(dataset.t) = any_value(rounds.duration), false) AS is_whole,
-           count(*) FILTER (within AND cl_ffill = 0) AS cl,
-           count(*) FILTER (within AND pm_ffill = 0) AS pm,
-           count(*) FILTER (within AND cl_ffill = 0 AND pm_ffill = 0) AS both_n,
-           count(*) FILTER (within AND pm_ffill = 0 AND pm_quiet = 1) AS quiet
-    FROM rounds LEFT JOIN (SELECT *, t < duration AS within FROM dataset) AS dataset
-        ON dataset.market_no = rounds.market_no
-    GROUP BY rounds.market_no, rounds.market_id"""
+    INSERT INTO counted
+    SELECT any_value(mine.market_id), any_value(mine.duration), count(dataset.t), count(DISTINCT dataset.t),
+           coalesce(min(dataset.t) = 0 AND max(dataset.t) = any_value(mine.duration), false),
+           count(*) FILTER (within AND cl_ffill = 0),
+           count(*) FILTER (within AND pm_ffill = 0),
+           count(*) FILTER (within AND cl_ffill = 0 AND pm_ffill = 0),
+           count(*) FILTER (within AND pm_ffill = 0 AND pm_quiet = 1)
+    FROM (FROM rounds WHERE start_s // 86400 = {day}) AS mine
+    LEFT JOIN (
+        SELECT *, t < duration AS within FROM dataset WHERE time >= {first} AND time < {last}
+    ) AS dataset ON dataset.market_no = mine.market_no
+    GROUP BY mine.market_no"""
 _HAS_ROWS = "n = duration + 1 AND distinct_n = n AND is_whole"
 _IS_BOUND = "both_n BETWEEN greatest(0, cl + pm - duration) AND least(cl, pm)"
 
 
 def check(connection: duckdb.DuckDBPyConnection) -> CheckResult:
-    """Check the rows of `dataset` of `rounds`, read once. Raises duckdb.Error."""
-    run(connection, _COUNTED)
+    """Check the rows of `dataset` of `rounds`.
+
+    Goes by UTC day of starts: rows are told apart in memory. Raises duckdb.Error.
+    """
+    run(connection, _EMPTY)
+    for (day,) in run(connection, "SELECT DISTINCT start_s // 86400 AS day FROM rounds ORDER BY day"):
+        first, last = (literal(at * DAY) for at in (day - 1, day + 2))  # with room for rows out of place
+        run(connection, _COUNTED.format(day=day, first=first, last=last))
     [all_of] = dicts(connection, _sums("true"))
     [seen] = dicts(connection, _sums("cl + pm > 0"))
     offenders = dicts(

@@ -75,6 +75,7 @@ def check(
     counts: dict[str, Counter[str]] = {stream: Counter() for stream in STREAMS}
     longest: dict[str, dict[str, int]] = {stream: {} for stream in STREAMS}
     offenders: list[dict[str, Any]] = []
+    stream_seconds.register_sessions(connection, root)
     for _, some in sorted(days.items()):
         inputs.register(connection, root, some, names, dataset)
         stream_seconds.register(connection, root, some)

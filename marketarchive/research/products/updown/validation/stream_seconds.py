@@ -34,17 +34,22 @@ SILENT_S = 30
 _AROUND = 3_600 * SECOND  # before and after the rounds: messages that tell what lies between
 
 
+def register_sessions(connection: duckdb.DuckDBPyConnection, root: Path) -> None:
+    """Register `sessions`, the recording sessions of the whole archive. Raises duckdb.Error."""
+    connection.register("sessions", as_table(sessions(Ledger(root).of_kind(*SEGMENT_KINDS, "label"))))
+
+
 def register(connection: duckdb.DuckDBPyConnection, root: Path, labels: Sequence[Label]) -> None:
     """Create the tables `observed` and `bare`.
 
     `observed` has the dataset's seconds before the end; `bare` (market_no, stream, t, state) those of
     `seconds` without an observation.
 
-    Needs `rounds`, `tokens`, `market_gaps`, `dataset`, `seconds` of `labels`. Raises duckdb.Error.
+    Needs `rounds`, `tokens`, `market_gaps`, `dataset`, `seconds` of `labels`, and `sessions`. Raises
+    duckdb.Error.
     """
     first = min(each.start_ns for each in labels) - _AROUND
     last = max(each.end_ns for each in labels) + _AROUND
-    connection.register("sessions", as_table(sessions(Ledger(root).of_kind(*SEGMENT_KINDS, "label"))))
     _messages(connection, root, first, last)
     _tracked(connection, root, first, last)
     run(

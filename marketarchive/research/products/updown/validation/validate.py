@@ -125,7 +125,8 @@ def _validate(
     ]
     labels = recorded(root, [each for each in every if is_mine(each)])
     unrecorded = sum(map(is_mine, every)) - len(labels)
-    every = sorted([*labels, *(each for each in every if not is_mine(each))], key=every.index)
+    judged = {each.market_id for each in labels}
+    every = [each for each in every if not is_mine(each) or each.market_id in judged]
     progress.total(len(labels))
     progress.begin("checks")
     dataset = root / path_of("observation")
