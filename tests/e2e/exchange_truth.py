@@ -123,9 +123,9 @@ class ExchangeTruth:
         shown = [missing for missing, one in unexplained if not self._is_hidden(one, times)]
         result.hidden = len(unexplained) - len(shown)
         result.unexplained = shown
-        hidden = [missing for missing, one in unexplained if self._is_hidden(one, times)]
+        books = [missing for missing, one in lacking if isinstance(one, BookMessage)]
         groundless = stream_truth.groundless(result, truth, slack, faults)
-        result.groundless = [gap for gap in groundless if not _shows_late(gap, hidden, wholes)]
+        result.groundless = [gap for gap in groundless if not _shows_late(gap, books, wholes)]
         return result
 
     def _is_hidden(self, one: MarketMessage, times: dict[str, list[int]]) -> bool:
@@ -175,13 +175,16 @@ class ExchangeTruth:
         return found
 
 
-def _shows_late(gap: Spell, hidden: Sequence[Missing], wholes: dict[str, list[int]]) -> bool:
-    """Return whether a checksum failed for levels that it covers by now, lost while it did not cover them."""
+def _shows_late(gap: Spell, books: Sequence[Missing], wholes: dict[str, list[int]]) -> bool:
+    """Return whether a checksum failed for levels that it covers by now, lost while it did not cover them.
+
+    books: missing deltas, in a gap or hidden; a whole book since then would have brought their levels.
+    """
     return gap.reason == "hash" and any(
         missing.market in gap.tokens
         and missing.at <= gap.first
         and not any(missing.at < at <= gap.first for at in wholes[missing.market])
-        for missing in hidden
+        for missing in books
     )
 
 
