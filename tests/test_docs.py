@@ -202,6 +202,7 @@ def words(name: str) -> str:
 
 def test_the_figures_of_what_proves_a_stream_are_those_of_the_code() -> None:
     text, each = words("METHODOLOGY.md"), MARKETS
+    assert f"alone falls silent: within {each.weak_max_s:g} s)" in words("DATA_CONTRACT.md")
     renew_s = each.renew_s or 0
     for figure in (
         f"up to {each.axis_error_s:g} s before its own time. That counts for {each.weak_max_s:g} s after",

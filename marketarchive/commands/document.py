@@ -21,6 +21,7 @@ from marketarchive.collecting.config_file import VARIABLE, keys
 from marketarchive.collecting.plan_spider import PlanSpider
 from marketarchive.collecting.spider import ArchiveSpider
 from marketarchive.configured import ConfiguredCommand
+from marketarchive.field_docs import END
 from marketarchive.invocation import command
 from marketarchive.venues import venues
 from marketarchive.venues.channel import Channel
@@ -29,7 +30,7 @@ COMMANDS, SPIDERS, SETTINGS = "docs/COMMANDS.md", "docs/SPIDERS.md", "docs/SETTI
 MONITORING = "docs/MONITORING.md"  # only what stands between BEGIN and END
 PERPS = "docs/PERPS.md"  # only what stands between BEGIN and END
 METHODOLOGY = "docs/METHODOLOGY.md"  # only what stands between BEGIN and END
-BEGIN, END = "<!-- written by `scrapy document` -->\n", "<!-- until here -->\n"
+BEGIN = "<!-- written by `scrapy document` -->\n"
 COMMANDS_HEAD = """# Commands
 
 Written by `scrapy document` from what `marketarchive COMMAND -h` prints; change that. In a checkout,
@@ -75,8 +76,8 @@ class Command(ConfiguredCommand):
 
     def short_desc(self) -> str:
         return (
-            f"Write {COMMANDS}, {SPIDERS}, {SETTINGS} and tables of {METHODOLOGY}, {MONITORING} and {PERPS} "
-            "from the code"
+            f"Write {COMMANDS}, {SPIDERS}, {SETTINGS}, tables of {METHODOLOGY}, {MONITORING} and {PERPS}, "
+            "and the lists of fields in other pages, from the code"
         )
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
@@ -86,6 +87,8 @@ class Command(ConfiguredCommand):
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         if args:
             raise UsageError("document takes no argument", print_help=False)
+        from marketarchive.field_lists import field_lists, with_lists  # needs the extra `research`
+
         root = checkout("document")
         assert self.settings is not None
         loader = get_spider_loader(self.settings)
@@ -103,6 +106,9 @@ class Command(ConfiguredCommand):
             ),
             PERPS: _between((root / PERPS).read_text(encoding="utf-8"), PERPS, perps_tables()),
         }
+        for name, lists in field_lists().items():
+            page = pages.get(name) or (root / name).read_text(encoding="utf-8")
+            pages[name] = with_lists(page, name, lists)
         for name, text in pages.items():
             path = root / name
             if not opts.check:

@@ -27,6 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
+from marketarchive.field_docs import NEVER, FieldDoc
 from marketarchive.master.fields import FIELDS, PRICES, decimal_text
 
 
@@ -111,17 +112,52 @@ price_snapshots = Table(
     UniqueConstraint("platform", "market_id", "snapshot_at", "capture", name="price_snapshots_identity"),
 )
 
+
+def _documented(
+    name: str,
+    kind: type[TypeEngine[Any]],
+    meaning: str,
+    unit: str = "",
+    null_when: str = NEVER,
+    *,
+    since: str,
+) -> Column[Any]:
+    """Return a column with what documents say of it. since: the revision that made it."""
+    doc = FieldDoc(meaning, unit, null_when, since)
+    return Column(name, kind, nullable=null_when != NEVER, info={"doc": doc})
+
+
 news_context = Table(
     "news_context",
     metadata,
     _id(),
     *_market(),
-    Column("headline", Text, nullable=False),
-    Column("source", Text),
-    Column("url", Text),
-    Column("captured_at", BigInteger, nullable=False),
-    Column("published_at", BigInteger),  # a claim of the page or the search engine: masks nothing
-    Column("capture", Text),  # run/venue/feed/seq of the raw line that had it first
+    _documented("headline", Text, "as the server gives it", since="0001"),
+    _documented("source", Text, "host of the page, without `www.`", "", "the URL has none", since="0001"),
+    _documented("url", Text, "as the server gives it", since="0001"),
+    _documented(
+        "captured_at",
+        BigInteger,
+        "when it was received **here** for the first time",
+        "microseconds UTC",
+        since="0001",
+    ),
+    _documented(
+        "published_at",
+        BigInteger,
+        "the date that a page or search engine claims; it masks nothing",
+        "microseconds UTC",
+        "it claims none, or no date",
+        since="0005",
+    ),
+    _documented(
+        "capture",
+        Text,
+        "the raw line that had it first",
+        "`run/venue/feed/seq`",
+        "written before revision 0005",
+        since="0005",
+    ),
     UniqueConstraint("platform", "market_id", "url", "headline", name="news_context_identity"),
 )
 
@@ -129,14 +165,48 @@ cycles = Table(
     "cycles",
     metadata,
     _id(),
-    Column("platform", Text, nullable=False),
-    Column("phase", Text, nullable=False),
-    Column("started_at", BigInteger, nullable=False),
-    Column("ended_at", BigInteger),  # null: not over, or nobody came back to it
-    Column("state", Text, nullable=False),
-    Column("pages", BigInteger, nullable=False),
-    Column("markets", BigInteger, nullable=False),
-    Column("failures", BigInteger, nullable=False),
-    Column("updated_at", BigInteger, nullable=False),
+    _documented("platform", Text, "the venue", since="0006"),
+    _documented("phase", Text, "`discover`, `snapshot` or `resolve`", since="0006"),
+    _documented(
+        "started_at",
+        BigInteger,
+        "when the cycle began (`cycles_view`: ISO 8601 text)",
+        "microseconds UTC",
+        since="0006",
+    ),
+    _documented(
+        "ended_at",
+        BigInteger,
+        "when it ended (`cycles_view`: ISO 8601 text)",
+        "microseconds UTC",
+        "it is not over, or nobody resumed it",
+        since="0006",
+    ),
+    _documented("state", Text, "`running`, `complete` or `incomplete`", since="0006"),
+    _documented("pages", BigInteger, "answers with markets", "answers", since="0006"),
+    _documented("markets", BigInteger, "rows of markets in these answers", "rows", since="0006"),
+    _documented(
+        "failures",
+        BigInteger,
+        "requests that were given up; all but the last were sent again",
+        "requests",
+        since="0006",
+    ),
+    _documented(
+        "updated_at",
+        BigInteger,
+        "of the last page or the end (`cycles_view`: ISO 8601 text)",
+        "microseconds UTC",
+        since="0006",
+    ),
     UniqueConstraint("platform", "phase", "started_at", name="cycles_identity"),
 )
+
+
+def column_docs(table: Table) -> tuple[dict[str, FieldDoc], dict[str, str]]:
+    """Return (what documents say of the documented columns of `table`, their types)."""
+    documented = {column.name: column for column in table.columns if "doc" in column.info}
+    types = {
+        name: "integer" if isinstance(each.type, BigInteger) else "text" for name, each in documented.items()
+    }
+    return {name: each.info["doc"] for name, each in documented.items()}, types

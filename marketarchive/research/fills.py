@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Context, Decimal
 from typing import Any, Literal
 
 from marketarchive.exceptions import ArgumentError
+from marketarchive.field_docs import FieldDoc
 from marketarchive.research.book_at import BookAt
 
 Side = Literal["buy", "sell"]
@@ -19,23 +20,18 @@ _RATIO = Context(prec=38)
 
 @dataclass(frozen=True)
 class Fill:
-    """Shares and dollars, without fees: the archive does not know whose order it is, and guesses none.
-
-    `gap`: nothing says what the book was at that moment, because a gap reaches to it, no recording was to
-    see its market, no book was known yet, or its newest state is not sound; then nothing is filled and every
-    price is null.
-    """
+    """Shares and dollars, without fees: the archive does not know whose order it is. See `FIELDS`."""
 
     token: str
     side: Side
-    size: Decimal  # asked for
+    size: Decimal
     filled: Decimal
-    value: Decimal | None  # paid or got for `filled`, exact
-    average: Decimal | None  # value / filled, to 38 digits
-    worst: Decimal | None  # of the levels used
-    levels: int  # used, the last one perhaps in part
-    age: timedelta | None  # of the book's newest data at that moment
-    verified: str | None  # verdict of the book's last change: ok, failed, ...
+    value: Decimal | None
+    average: Decimal | None
+    worst: Decimal | None
+    levels: int
+    age: timedelta | None
+    verified: str | None
     gap: bool
     book: BookAt | None
 
@@ -47,6 +43,30 @@ class Fill:
     @property
     def is_verified(self) -> bool:
         return self.verified == "ok"
+
+
+_NOTHING_FILLED = "nothing is filled"
+
+FIELDS: Mapping[str, FieldDoc] = {
+    "token": FieldDoc("the token"),
+    "side": FieldDoc("`buy` walks the asks, `sell` the bids", type="str"),
+    "size": FieldDoc("size of the order", "shares"),
+    "filled": FieldDoc("what it gets", "shares"),
+    "value": FieldDoc("paid or received for `filled`, exact", "dollars", _NOTHING_FILLED),
+    "average": FieldDoc("`value / filled`, to 38 digits", "dollars per share", _NOTHING_FILLED),
+    "worst": FieldDoc("the worst of the levels that are used", "dollars per share", _NOTHING_FILLED),
+    "levels": FieldDoc("levels used, the last one perhaps in part", "levels"),
+    "age": FieldDoc("of the book's newest data at that moment", "", "no book was known"),
+    "verified": FieldDoc("the verdict on the book's last change", "", "no book was known"),
+    "gap": FieldDoc(
+        "true: nothing states what the book was, because a gap reaches to that moment (any `book.gap`), or "
+        "no book was known; then nothing is filled"
+    ),
+    "book": FieldDoc("the book that is walked", "", "no book was known"),
+    "is_partial": FieldDoc("true: the book, as it is known, had less than `size`", type="bool"),
+    "is_verified": FieldDoc("true: `verified` is `ok`", type="bool"),
+}
+"""Field of a `Fill` -> what docs/TABLES.md says of it."""
 
 
 def fill(token: str, side: Side, size: Decimal, book: BookAt | None, age: timedelta | None) -> Fill:

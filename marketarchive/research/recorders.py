@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from marketarchive.field_docs import FieldDoc
 from marketarchive.research import views
 from marketarchive.research.engine import connect, run, text
 from marketarchive.research.tables import copies, schemas
@@ -21,6 +22,24 @@ from marketarchive.times import MICROSECOND, from_datetime
 if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
+
+FIELDS: Mapping[str, FieldDoc] = {
+    "time": FieldDoc("from when on both recorded it", "UTC"),
+    "until": FieldDoc("until when both recorded it", "UTC"),
+    "venue": FieldDoc("the venue"),
+    "feed": FieldDoc("the feed that both recorded"),
+    "run": FieldDoc("the recorder that the row is about", "run id"),
+    "other": FieldDoc("the one it is compared with", "run id"),
+    "both": FieldDoc("messages that both received", "messages"),
+    "missed": FieldDoc(
+        "messages that `other` received and `run` did not, between the first and the last that both have of "
+        "a market",
+        "messages",
+    ),
+    "gapped_s": FieldDoc("recorded gaps of `run`, summed over markets", "seconds"),
+    "closed_s": FieldDoc("of these, what others proved", "seconds"),
+}
+"""Column of `recorders` -> what docs/TABLES.md says of it."""
 
 _Span = tuple[int, int]
 
@@ -213,11 +232,12 @@ def _length(spans: Iterable[_Span]) -> int:
     return sum(end - start for start, end in spans)
 
 
-def _table(rows: Sequence[dict[str, Any]]) -> pa.Table:
+def schema() -> pa.Schema:
+    """Return the columns of `recorders`."""
     import pyarrow as pa
 
     moment, name = pa.timestamp("us", "UTC"), pa.string()
-    schema = pa.schema(
+    return pa.schema(
         [
             ("time", moment),
             ("until", moment),
@@ -228,4 +248,9 @@ def _table(rows: Sequence[dict[str, Any]]) -> pa.Table:
             ("closed_s", pa.float64()),
         ]
     )
-    return pa.Table.from_pylist(list(rows), schema)
+
+
+def _table(rows: Sequence[dict[str, Any]]) -> pa.Table:
+    import pyarrow as pa
+
+    return pa.Table.from_pylist(list(rows), schema())

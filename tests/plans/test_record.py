@@ -13,7 +13,9 @@ import pytest
 
 from marketarchive.collecting.live_books import StateSource
 from marketarchive.collecting.together.listener import Observation
+from marketarchive.field_docs import NEVER
 from marketarchive.items import Market
+from marketarchive.plans.kxbtc15m.fields import LINES
 from marketarchive.plans.kxbtc15m.record import WAIT_S
 from marketarchive.times import SECOND, from_iso, iso
 from marketarchive.venues.kalshi import queries
@@ -48,6 +50,12 @@ def second_of(unix: int) -> str:
 def test_a_market_has_900_ticks_in_order_and_ends_with_its_settlement(tmp_path: Path) -> None:
     made, ticker = whole(tmp_path, None)
     each = round_with(None, AT)
+    for line in made.lines():
+        documented = {name: doc for name, doc in LINES[line["type"]].items() if name != "repeated"}
+        assert list(line) == ["type", "time", "ticker", *documented, "run"]
+        assert [
+            name for name in documented if line[name] is None and documented[name].null_when == NEVER
+        ] == []
     [opened] = of(made, "market_open", ticker)
     [strike] = of(made, "strike_set", ticker)
     [settled] = of(made, "settlement", ticker)

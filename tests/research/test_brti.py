@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from marketarchive.exceptions import ArgumentError
-from marketarchive.research.products.brti.seconds import IndexSecond, brti, index_seconds
+from marketarchive.research.products.brti.seconds import FIELDS, IndexSecond, brti, index_seconds
 from marketarchive.simulator.bitstamp import Bitstamp, BitstampSession
 from marketarchive.simulator.coinbase import Coinbase
 from marketarchive.simulator.coinbase.advanced import AdvancedSession
@@ -272,6 +272,7 @@ def test_notebooks_have_a_row_a_second(tmp_path: Path) -> None:
     recorded(tmp_path, 90)
     frame = brti(tmp_path, "BTC", "2026-11-21T11:59:58.5Z", "2026-11-21T12:01:30Z")
     assert len(frame) == 91
+    assert list(frame) == list(FIELDS)
     assert str(frame["second"].dt.tz) == "UTC"
     assert frame["second"].iloc[0].isoformat() == "2026-11-21T11:59:59+00:00"
     assert frame["value"].isna().sum() == 2

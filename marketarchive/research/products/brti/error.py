@@ -16,6 +16,7 @@ from statistics import fmean, median
 from typing import Any, Literal
 
 from marketarchive.exceptions import ArgumentError
+from marketarchive.field_docs import FieldDoc
 from marketarchive.invocation import command
 from marketarchive.research.derived import NullProgress, Progress
 from marketarchive.research.labels.label import touches
@@ -87,6 +88,34 @@ class IndexErrorRow:
     median_bps: float | None = None
     p95_bps: float | None = None
     max_bps: float | None = None
+
+
+_NONE_WHOLE = "`whole` is 0"
+
+FIELDS: Mapping[str, FieldDoc] = {
+    "asset": FieldDoc("`BTC`, ..."),
+    "kind": FieldDoc(
+        "`floor_strike`: the mean before the open, `expiration_value`: that before the close", type="str"
+    ),
+    "definition": FieldDoc("which 60 seconds: `(T-60s, T]` or `[T-60s, T)`"),
+    "windows": FieldDoc("rounds that state the mean", "rounds"),
+    "recorded": FieldDoc("of them, those with any second of the proxy", "rounds"),
+    "whole": FieldDoc(
+        "of them, those with all 60: errors are of these, a mean of fewer is another number", "rounds"
+    ),
+    "implausible": FieldDoc("published values that are more than 5 % off: they are left out", "rounds"),
+    "median_seconds": FieldDoc(
+        "median of the seconds that are there (`n of 60`)", "seconds of the 60", "nothing was recorded"
+    ),
+    "bias_dollars": FieldDoc("mean of proxy - published", "dollars", _NONE_WHOLE),
+    "median_dollars": FieldDoc("median of the absolute error", "dollars", _NONE_WHOLE),
+    "p95_dollars": FieldDoc("95th percentile, one that occurred (nearest rank)", "dollars", _NONE_WHOLE),
+    "max_dollars": FieldDoc("the largest", "dollars", _NONE_WHOLE),
+    "median_bps": FieldDoc("as in dollars", "basis points of the published mean", _NONE_WHOLE),
+    "p95_bps": FieldDoc("as in dollars", "basis points of the published mean", _NONE_WHOLE),
+    "max_bps": FieldDoc("as in dollars", "basis points of the published mean", _NONE_WHOLE),
+}
+"""Field of an `ErrorRow` -> what docs/BRTI.md says of it."""
 
 
 @dataclass

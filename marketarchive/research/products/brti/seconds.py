@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from marketarchive.exceptions import ArgumentError
+from marketarchive.field_docs import FieldDoc
 from marketarchive.research.engine import require
 from marketarchive.research.products.brti.books import RunBook, books_each_second
 from marketarchive.research.products.brti.gaps import RecordedGaps
@@ -25,6 +26,31 @@ from marketarchive.venues.brti import (
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+_NO_VALUE = "fewer than `needed` books count (2 by default), or none is deep enough"
+
+FIELDS: Mapping[str, FieldDoc] = {
+    "second": FieldDoc(
+        "the value is of the messages received up to its beginning: what a live reader knew",
+        "UTC",
+        type="timestamp",
+    ),
+    "value": FieldDoc("as it would be published", "dollars", _NO_VALUE, type="Decimal"),
+    "unrounded": FieldDoc("the same, not rounded", "dollars", _NO_VALUE, type="float"),
+    "venues": FieldDoc(
+        "those whose books count, also where they are too few; may be empty", type="list of text"
+    ),
+    "dropped": FieldDoc(
+        "venue -> why its book does not count: `delayed`, `one_sided`, `crossed`, `deviating` by the method; "
+        "`failed` where the book does not match its checksum, `gap` where a recorded gap concerns it. A "
+        "venue of which no book is open is in neither column",
+        type="dict",
+    ),
+    "utilized_depth": FieldDoc("v_T", "of the asset", _NO_VALUE, type="float"),
+    "size_cap": FieldDoc("C_T", "of the asset", "fewer than `needed` books count", type="float"),
+}
+"""Column of `brti` -> what docs/BRTI.md says of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +108,7 @@ def brti(
 ) -> pd.DataFrame:
     """Return the index proxy for each whole second in `start` <= second < `end` of an archive.
 
-    Columns: `second` (UTC); `value` (dollars, Decimal as it published, None where fewer than
-    `needed` books count); `unrounded` (float); `venues` (those that count); `dropped` (venue -> why it does
-    not count, without those that sent nothing); `utilized_depth` and `size_cap` (in the asset). Raises
-    ArgumentError, ArchiveError.
+    Its columns are those of `FIELDS`. Raises ArgumentError, ArchiveError.
     """
     require()
     import pandas as pd

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from marketarchive.field_docs import FieldDoc
 from marketarchive.research.engine import require
 from marketarchive.research.products.whales.alerts import RubbishRow, WhaleAlert
 from marketarchive.research.products.whales.database import read_alerts
@@ -21,14 +22,31 @@ from marketarchive.times import iso
 if TYPE_CHECKING:
     import pandas as pd
 
-COLUMNS = (
-    "whale_alerts",
-    "whale_count",
-    "whale_net_direction",
-    "whale_avg_win_rate",
-    "whale_win_rate_source",
-    "whale_max_value",
-)
+_UNWATCHED = "nobody watched the market: see below"
+
+FIELDS: Mapping[str, FieldDoc] = {
+    "whale_alerts": FieldDoc(
+        "the alerts that count, by time: `at`, `known_at`, `side`, `action`, `outcome`, `value`, `price`, "
+        "`win_rate`, `match`, `score`",
+        "dollars; times as ISO 8601 text",
+        _UNWATCHED,
+        type="list of objects",
+    ),
+    "whale_count": FieldDoc("how many", "alerts", _UNWATCHED, type="integer"),
+    "whale_net_direction": FieldDoc(
+        "YES or NO, where more dollars went; NEUTRAL where as many or none", "", _UNWATCHED, type="text"
+    ),
+    "whale_avg_win_rate": FieldDoc(
+        "mean of the traders' rates of wins", "0 to 1", "no rate is known", type="float"
+    ),
+    "whale_win_rate_source": FieldDoc(
+        "`stated`: in the file; `computed`: see below", "", "no rate is known", type="text"
+    ),
+    "whale_max_value": FieldDoc("the largest alert", "dollars", "there is no alert", type="float"),
+}
+"""Column of a `WhaleSummary` -> what docs/CATALOG.md says of it."""
+
+COLUMNS = tuple(FIELDS)
 Direction = Literal["YES", "NO", "NEUTRAL"]
 RateSource = Literal["stated", "computed"]
 """A rate of wins stands in the file, or was computed of the wallet's own earlier alerts."""

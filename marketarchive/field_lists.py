@@ -1,0 +1,76 @@
+"""The lists of fields that documents have, page by page, made of what the code declares."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from marketarchive.field_docs import END, FieldDoc, field_table
+from marketarchive.master.tables import column_docs, cycles, news_context
+from marketarchive.plans.kxbtc15m import fields as kxbtc15m
+from marketarchive.research import book_at, fills, recorders
+from marketarchive.research.products.brti import error, seconds
+from marketarchive.research.products.updown.canonical import columns as canonical
+from marketarchive.research.products.whales import whales
+from marketarchive.research.tables.described import described, shared
+
+
+def field_lists() -> Mapping[str, Mapping[str, str]]:
+    """Return page -> name of a list -> Markdown. Raises ValueError where a field is not described."""
+    return {
+        "docs/KXBTC15M.md": {
+            "common": field_table(kxbtc15m.COMMON),
+            **{kind: field_table(documented) for kind, documented in kxbtc15m.LINES.items()},
+        },
+        "docs/NEWS_COLLECTOR.md": {"news_context": field_table(*column_docs(news_context))},
+        "docs/CATALOG.md": {
+            "cycles": field_table(*column_docs(cycles)),
+            "whales": field_table(whales.FIELDS),
+        },
+        "docs/CANONICAL.md": {
+            "canonical": field_table(
+                canonical.FIELDS, {each.name: str(each.type) for each in canonical.schema()}
+            )
+        },
+        "docs/BRTI.md": {
+            "brti": field_table(seconds.FIELDS),
+            "error": _of_class(error.ErrorRow, error.FIELDS),
+        },
+        "docs/BACKFILL.md": {"price_history": described("price_history")},
+        "docs/PERPS.md": {
+            table: described(table)
+            for table in ("fundings", "candles", "open_interest", "instruments", "borrow_rates")
+        },
+        "docs/ORDERBOOK_SCHEMA.md": {
+            table: described(table) for table in ("books", "book_changes", "quotes")
+        },
+        "docs/TABLES.md": {
+            "shared": shared(),
+            **{table: described(table) for table in ("trades", "reference_prices", "gaps", "coverage")},
+            "book_at": _of_class(book_at.BookAt, book_at.FIELDS),
+            "fill": _of_class(fills.Fill, fills.FIELDS),
+            "recorders": field_table(
+                recorders.FIELDS, {each.name: str(each.type) for each in recorders.schema()}
+            ),
+        },
+    }
+
+
+def with_lists(page: str, name: str, lists: Mapping[str, str]) -> str:
+    """Return `page` with each list at its place. Raises ValueError where a place or its list is missing."""
+    place = re.compile(f"(<!-- fields of (\\w+) -->\n).*?({END})", re.DOTALL)
+    if (found := {each[2] for each in place.finditer(page)}) != lists.keys():
+        raise ValueError(
+            f"{name}: fields of {', '.join(sorted(found ^ lists.keys()))} have no place, or no list"
+        )
+    return place.sub(lambda each: f"{each[1]}{lists[each[2]]}{each[3]}", page)
+
+
+def _of_class(described_class: Any, documented: Mapping[str, FieldDoc]) -> str:
+    """Return the list of a dataclass; its properties state their types themselves."""
+    types = {each.name: str(each.type) for each in dataclasses.fields(described_class)}
+    if missing := types.keys() - documented.keys():
+        raise ValueError(f"{described_class.__name__}: {', '.join(sorted(missing))} not described")
+    return field_table(documented, {name: kind.replace(" | None", "") for name, kind in types.items()})
