@@ -20,7 +20,6 @@ from scrapy.settings import BaseSettings
 from marketarchive.collecting.route import check_address
 from marketarchive.collecting.user_settings import environment_value
 from marketarchive.exceptions import ConfigurationError
-from marketarchive.master.engine import sqlite_url
 from marketarchive.venues import venues
 from marketarchive.venues.endpoint import Address
 
@@ -49,6 +48,8 @@ class ConfigKey:
 
 
 def _master(path: str) -> str:
+    from marketarchive.master.engine import sqlite_url  # here: SQLAlchemy is a tenth of a start
+
     return sqlite_url(Path(path).expanduser().absolute())
 
 

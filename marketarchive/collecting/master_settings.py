@@ -8,11 +8,12 @@ from scrapy.settings import BaseSettings
 
 from marketarchive.collecting.process import output_dir
 from marketarchive.exceptions import ConfigurationError
-from marketarchive.master.engine import sqlite_url
 
 
 def master_url(settings: BaseSettings) -> str:
     """Return MASTER_URL, by default a SQLite file in OUTPUT_DIR; "" for no master."""
+    from marketarchive.master.engine import sqlite_url  # here: SQLAlchemy is a tenth of a start
+
     url = settings.get("MASTER_URL")
     if url is None:
         return sqlite_url(output_dir(settings) / "master.db")

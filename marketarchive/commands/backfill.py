@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 from scrapy.exceptions import UsageError
 
-from marketarchive.collecting.backfill import BackfillSpider
 from marketarchive.collecting.exit_codes import FAILED, FINISHED
 from marketarchive.collecting.process import Process
 from marketarchive.collecting.run import exit_of
@@ -21,6 +20,8 @@ from marketarchive.progress import Bar
 
 if TYPE_CHECKING:
     from scrapy.crawler import Crawler
+
+    from marketarchive.collecting.backfill import BackfillSpider
 
 LOOK_S = 0.5
 """Seconds (wall) between two looks at how far the crawls are."""
@@ -99,6 +100,8 @@ class Command(CrawlingCommand):
 
     def _chosen(self, platform: str) -> list[type[BackfillSpider]]:
         """Return the spiders of a platform, or of all. Raises UsageError."""
+        from marketarchive.collecting.backfill import BackfillSpider
+
         known = self.spiders(BackfillSpider)
         if platform != "all" and platform not in known:
             raise UsageError(

@@ -7,11 +7,14 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from marketarchive.offline import OfflineCommand, chosen_assets
 from marketarchive.progress import Bar
 from marketarchive.research.engine import require
-from marketarchive.research.products.brti.error import BrtiErrors, ErrorRow, IndexErrorRow, brti_errors
+
+if TYPE_CHECKING:
+    from marketarchive.research.products.brti.error import BrtiErrors, ErrorRow, IndexErrorRow
 
 HEAD = ("asset", "mean", "seconds", "windows", "recorded", "whole", "n of 60")
 FIGURES = ("median $", "p95 $", "max $", "bias $", "median bp", "p95 bp", "max bp")
@@ -44,6 +47,8 @@ class Command(OfflineCommand):
         parser.add_argument("--json", action="store_true", help="print one JSON object, with every window")
 
     def work(self, args: list[str], opts: argparse.Namespace) -> int:
+        from marketarchive.research.products.brti.error import brti_errors
+
         require()
         with Bar() as bar:
             found = brti_errors(self.root, *self.times(opts), assets=chosen_assets(opts), progress=bar)

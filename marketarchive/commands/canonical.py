@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
+from typing import TYPE_CHECKING
 
 from marketarchive.collecting.master_settings import master_url
 from marketarchive.invocation import command
 from marketarchive.offline import OfflineCommand, chosen_assets
 from marketarchive.progress import Bar
-from marketarchive.research.products.updown.canonical.columns import CLOCKS
-from marketarchive.research.products.updown.canonical.dataset import CARRY_S, Canonical, canonical
+
+if TYPE_CHECKING:
+    from marketarchive.research.products.updown.canonical.dataset import Canonical
 
 
 class Command(OfflineCommand):
@@ -27,6 +29,9 @@ class Command(OfflineCommand):
         )
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
+        from marketarchive.research.products.updown.canonical.columns import CLOCKS
+        from marketarchive.research.products.updown.canonical.dataset import CARRY_S
+
         super().add_options(parser)
         parser.add_argument(
             "--since",
@@ -54,6 +59,8 @@ class Command(OfflineCommand):
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def work(self, args: list[str], opts: argparse.Namespace) -> int:
+        from marketarchive.research.products.updown.canonical.dataset import canonical
+
         assert self.settings is not None
         with Bar() as bar:
             done = canonical(

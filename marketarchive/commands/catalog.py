@@ -10,7 +10,6 @@ from scrapy.settings import BaseSettings
 from marketarchive.collecting.feed_context import name_feeds
 from marketarchive.commands.collect import Command as Collect
 from marketarchive.exceptions import ConfigurationError
-from marketarchive.plans.catalog.plan import PLAN, left_out
 
 MINUTES = {
     "discover": "CATALOG_POLL_MINUTES",
@@ -46,6 +45,8 @@ class Command(Collect):
         )
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
+        from marketarchive.plans.catalog.plan import PLAN, left_out
+
         assert self.settings is not None
         if args:
             raise UsageError(f"{args[0]!r}: catalog takes options only", print_help=False)

@@ -18,11 +18,8 @@ from scrapy.spiderloader import get_spider_loader
 
 from marketarchive.checkout import checkout
 from marketarchive.collecting.config_file import VARIABLE, keys
-from marketarchive.collecting.metric_figures import METRICS
 from marketarchive.collecting.plan_spider import PlanSpider
 from marketarchive.collecting.spider import ArchiveSpider
-from marketarchive.collecting.streams.detection import table
-from marketarchive.collecting.streams.stream import StreamSpider
 from marketarchive.configured import ConfiguredCommand
 from marketarchive.field_docs import END
 from marketarchive.invocation import command
@@ -233,6 +230,8 @@ def config_table() -> str:
 
 def methodology_page(page: str, spiders: Iterable[type[Any]]) -> str:
     """Return `page` with a table of what is noticed for each channel to which one of `spiders` listens."""
+    from marketarchive.collecting.streams.stream import StreamSpider
+
     streams = {
         channel.endpoint: (spider.venue, channel)
         for spider in spiders
@@ -254,6 +253,8 @@ def _between(page: str, name: str, parts: Iterable[str]) -> str:
 
 def metrics_table() -> Iterable[str]:
     """Yield the table of the metrics that are exported."""
+    from marketarchive.collecting.metric_figures import METRICS
+
     yield "\n" + _row(["metric", "labels", "what"]) + _row(["---"] * 3)
     for metric in METRICS:
         labels = ", ".join(f"`{label}`" for label in metric.labels)
@@ -288,5 +289,7 @@ def _row(cells: Iterable[str]) -> str:
 
 
 def _channel_section(venue: str, channel: Channel) -> str:
+    from marketarchive.collecting.streams.detection import table
+
     title = f"### {venue}, {channel.endpoint.name} (proof: {channel.proof})"
     return "\n".join(["", title, *table(channel), ""])

@@ -6,26 +6,18 @@ import argparse
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from marketarchive.collecting.arguments import names, seconds
 from marketarchive.collecting.exit_codes import FAILED, FINISHED
 from marketarchive.collecting.master_settings import master_url
 from marketarchive.exceptions import ArgumentError, DiskError
 from marketarchive.offline import OfflineCommand, chosen_assets
-from marketarchive.research.exports.export import (
-    ALL,
-    ExportedFile,
-    chosen_tables,
-    declared_formats,
-    declared_options,
-    declared_tables,
-    in_format,
-    open_table,
-    write_table,
-)
-from marketarchive.research.exports.table import ExportedTable, ExportRequest, TableOption
 from marketarchive.times import from_seconds
+
+if TYPE_CHECKING:
+    from marketarchive.research.exports.export import ExportedFile
+    from marketarchive.research.exports.table import ExportedTable, ExportRequest, TableOption
 
 
 class Command(OfflineCommand):
@@ -33,6 +25,8 @@ class Command(OfflineCommand):
         return "Write the rows of records/, or tables made from raw, as CSV, Parquet or JSON lines"
 
     def long_desc(self) -> str:
+        from marketarchive.research.exports.export import declared_formats, declared_tables
+
         return (
             "Writes TABLE.FORMAT of each table into OUTPUT_DIR/exports, or EXPORT_DIR; a file is replaced "
             "when the new one is whole. Of a series of records/: the columns, values and digits of its rows, "
@@ -45,6 +39,13 @@ class Command(OfflineCommand):
         )
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
+        from marketarchive.research.exports.export import (
+            ALL,
+            declared_formats,
+            declared_options,
+            declared_tables,
+        )
+
         super().add_options(parser)
         parser.add_argument(
             "--table",
@@ -77,6 +78,9 @@ class Command(OfflineCommand):
         parser.add_argument("--output", type=Path, metavar="FILE", help="file to write, of one table")
 
     def work(self, args: list[str], opts: argparse.Namespace) -> int:
+        from marketarchive.research.exports.export import ALL, chosen_tables, declared_formats, in_format
+        from marketarchive.research.exports.table import ExportRequest
+
         assert self.settings is not None
         tables = chosen_tables(self.root, names("--table", opts.table))
         if opts.format not in declared_formats() or ALL not in opts.table.split(","):
@@ -107,6 +111,8 @@ class Command(OfflineCommand):
 
     def _options(self, tables: Sequence[ExportedTable], opts: argparse.Namespace) -> dict[str, Any]:
         """Return the given options of tables by name. Raises ArgumentError where none of them has one."""
+        from marketarchive.research.exports.export import declared_options
+
         given: dict[str, Any] = {}
         for option in declared_options():
             value = getattr(opts, option.name)
@@ -138,6 +144,8 @@ class Command(OfflineCommand):
         self, table: ExportedTable, request: ExportRequest, opts: argparse.Namespace
     ) -> ExportedFile | None:
         """Write one table and print its result; None where the table was skipped."""
+        from marketarchive.research.exports.export import ALL, in_format, open_table, write_table
+
         target = opts.output or self._folder()
         try:
             opened, form = in_format(table, opts.format)

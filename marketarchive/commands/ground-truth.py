@@ -7,16 +7,18 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from marketarchive.exceptions import ArgumentError, DiskError
 from marketarchive.offline import OfflineCommand
 from marketarchive.progress import Bar
 from marketarchive.research.engine import require
 from marketarchive.research.labels import label_files
-from marketarchive.research.labels.ground_truth import GroundTruth, ground_truth
-from marketarchive.research.labels.label import Label
 from marketarchive.research.labels.label_files import LabelStamp
-from marketarchive.research.products.updown.labels import recording
+
+if TYPE_CHECKING:
+    from marketarchive.research.labels.ground_truth import GroundTruth
+    from marketarchive.research.labels.label import Label
 
 SHOWN = 20
 """Markets of an archive that are named one by one."""
@@ -58,6 +60,8 @@ class Command(OfflineCommand):
         return 1 if opts.strict and any(each.verdict == "differs" for each in labels) else 0
 
     def _of_archive(self, opts: argparse.Namespace) -> Sequence[Label]:
+        from marketarchive.research.labels.ground_truth import ground_truth
+
         if opts.output is not None:
             raise ArgumentError("--output is for --recording; an archive's labels lie in its OUTPUT_DIR")
         with Bar() as bar:
@@ -67,6 +71,8 @@ class Command(OfflineCommand):
 
 
 def _of_recording(opts: argparse.Namespace) -> Sequence[Label]:
+    from marketarchive.research.products.updown.labels import recording
+
     if opts.since is not None or opts.until is not None or opts.estimate:
         raise ArgumentError("--recording takes the whole folder: no --since, --until or --estimate")
     if opts.output is not None:

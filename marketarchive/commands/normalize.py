@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 import json
+from typing import TYPE_CHECKING
 
 from marketarchive.collecting.master_settings import master_url
 from marketarchive.exceptions import ArgumentError
 from marketarchive.offline import OfflineCommand
 from marketarchive.progress import Bar
-from marketarchive.research.tables.checks import BookCheck
-from marketarchive.research.tables.normalize import Normalized, normalize
+
+if TYPE_CHECKING:
+    from marketarchive.research.tables.checks import BookCheck
+    from marketarchive.research.tables.normalize import Normalized
 
 
 class Command(OfflineCommand):
@@ -51,6 +54,8 @@ class Command(OfflineCommand):
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def work(self, args: list[str], opts: argparse.Namespace) -> int:
+        from marketarchive.research.tables.normalize import normalize
+
         assert self.settings is not None
         url = master_url(self.settings)
         with Bar() as bar:

@@ -8,7 +8,7 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from scrapy.exceptions import UsageError
 
@@ -21,8 +21,10 @@ from marketarchive.crawling import CrawlingCommand
 from marketarchive.exceptions import ArgumentError, MarketArchiveError
 from marketarchive.pipelines.market_master import check_settings
 from marketarchive.progress import Bar
-from marketarchive.research.products.perps.unified import Unified, unify
 from marketarchive.venues.symbols import symbols
+
+if TYPE_CHECKING:
+    from marketarchive.research.products.perps.unified import Unified
 
 ATTEMPTS = 2
 """A venue that failed is tried once more, after all others."""
@@ -84,6 +86,8 @@ class Command(CrawlingCommand):
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
+        from marketarchive.research.products.perps.unified import unify
+
         assert self.settings is not None
         given = {
             name: getattr(opts, name)

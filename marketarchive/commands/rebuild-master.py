@@ -7,12 +7,15 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from typing import TYPE_CHECKING
 
 from marketarchive.collecting.master_settings import master_url, snapshots_kept
 from marketarchive.exceptions import ConfigurationError
-from marketarchive.master.rebuild import Rebuilt, rebuild
 from marketarchive.offline import OfflineCommand
 from marketarchive.times import iso
+
+if TYPE_CHECKING:
+    from marketarchive.master.rebuild import Rebuilt
 
 PROGRESS_EVERY_S = 5.0
 
@@ -39,6 +42,8 @@ class Command(OfflineCommand):
         )
 
     def work(self, args: list[str], opts: argparse.Namespace) -> int:
+        from marketarchive.master.rebuild import rebuild
+
         assert self.settings is not None
         since = self.moment("--since", opts.since)
         url = master_url(self.settings)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from marketarchive.collecting.exit_codes import FINISHED
 from marketarchive.collecting.master_settings import master_url
 from marketarchive.exceptions import ArgumentError
 from marketarchive.offline import OfflineCommand, chosen_assets
 from marketarchive.progress import Bar
-from marketarchive.research.report.report import WrittenReport, report
+
+if TYPE_CHECKING:
+    from marketarchive.research.report.report import WrittenReport
 
 
 class Command(OfflineCommand):
@@ -41,6 +44,8 @@ class Command(OfflineCommand):
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def work(self, args: list[str], opts: argparse.Namespace) -> int:
+        from marketarchive.research.report.report import report
+
         root, (since, until), assets = self.root, self.times(opts), chosen_assets(opts)
         output = None if opts.output is None else Path(opts.output).expanduser().absolute()
         if output is not None and (output.is_dir() or not output.parent.is_dir()):

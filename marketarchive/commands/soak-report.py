@@ -11,7 +11,6 @@ from marketarchive.collecting.exit_codes import FINISHED
 from marketarchive.collecting.master_settings import master_url
 from marketarchive.offline import OfflineCommand
 from marketarchive.progress import Bar
-from marketarchive.research.soak.report import soak_report
 
 
 class Command(OfflineCommand):
@@ -32,6 +31,8 @@ class Command(OfflineCommand):
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def work(self, args: list[str], opts: argparse.Namespace) -> int:
+        from marketarchive.research.soak.report import soak_report
+
         assert self.settings is not None
         soak = named_soak(self.root, opts.soak)
         with Bar() as bar:

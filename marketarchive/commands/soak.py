@@ -37,7 +37,6 @@ from marketarchive.exceptions import ArgumentError, DiskError
 from marketarchive.invocation import program
 from marketarchive.offline import OfflineCommand
 from marketarchive.progress import Bar
-from marketarchive.research.soak.report import soak_report
 from marketarchive.times import iso
 from marketarchive.venues import venues
 from marketarchive.version import COLLECTOR
@@ -141,6 +140,8 @@ class Command(OfflineCommand):
 
     def _report(self, root: Path, clock: Clock, soak: Soak) -> int:
         """Seal what a killed collector left, write the report, and note that it is written."""
+        from marketarchive.research.soak.report import soak_report
+
         assert self.settings is not None
         recover(root, clock, Files(), ArchiveConfig.from_settings(self.settings))
         _Saying(soak)("its hours are over; measuring and verifying")

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from rich.console import Console
 from rich.control import Control
@@ -25,10 +25,12 @@ from marketarchive.collecting.master_settings import master_url
 from marketarchive.exceptions import ArgumentError, MasterError
 from marketarchive.invocation import command
 from marketarchive.items import Phase
-from marketarchive.master.counts import MasterCounts, counts
-from marketarchive.master.cycles import HeldCycle
 from marketarchive.offline import OfflineCommand
 from marketarchive.times import iso, to_seconds
+
+if TYPE_CHECKING:
+    from marketarchive.master.counts import MasterCounts
+    from marketarchive.master.cycles import HeldCycle
 
 LISTED = 15
 STYLES = {"alive": "green", "dead": "bold red", "recovered": "yellow", "unknown": "yellow"}
@@ -173,6 +175,8 @@ def _expected(text: str, max_age_s: float | None) -> Expected:
 
 
 def _master(settings: BaseSettings, now: int) -> Master:
+    from marketarchive.master.counts import counts
+
     url = master_url(settings)
     if not url:
         return Master(None, "none: MASTER_URL is empty")

@@ -7,7 +7,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Collection, Iterable, Sequence
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from rich import box
 from rich.console import Console
@@ -22,9 +22,11 @@ from marketarchive.commands.crawl import exit_code
 from marketarchive.crawling import CrawlingCommand
 from marketarchive.exceptions import MarketArchiveError
 from marketarchive.pipelines.market_master import check_settings
-from marketarchive.research.products.perps.listings import Difference, differences, listed
 from marketarchive.venues import venues
 from marketarchive.venues.symbols import symbols
+
+if TYPE_CHECKING:
+    from marketarchive.research.products.perps.listings import Difference
 
 SHIPPED = ("venue", "asset", "symbol", "multiplier", "contract_size", "quote", "listed_from", "listed_to")
 
@@ -56,6 +58,8 @@ class Command(CrawlingCommand):
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
+        from marketarchive.research.products.perps.listings import differences, listed
+
         chosen = _chosen(args)
         if not (opts.check or opts.request):
             rows = [
@@ -129,7 +133,7 @@ def _report(
     found: Collection[str], different: Sequence[Difference], without: Sequence[str], silent: Sequence[str]
 ) -> None:
     if different:
-        _print(Difference._fields, different)
+        _print(different[0]._fields, different)
     for venue in found:
         if count := sum(each.venue == venue for each in different):
             print(f"DIFFERS  {venue}: {count}")

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+from typing import TYPE_CHECKING
 
 from marketarchive.collecting.master_settings import master_url
 from marketarchive.offline import OfflineCommand
 from marketarchive.progress import Bar
-from marketarchive.research.products.updown.validation.validate import JSON, MARKDOWN, Validation, validate
+
+if TYPE_CHECKING:
+    from marketarchive.research.products.updown.validation.validate import Validation
 
 
 class Command(OfflineCommand):
@@ -16,6 +19,8 @@ class Command(OfflineCommand):
         return "Check labels, canonical dataset, books and sequence numbers, and write a report"
 
     def long_desc(self) -> str:
+        from marketarchive.research.products.updown.validation.validate import JSON, MARKDOWN
+
         return (
             f"Brings the labels and the canonical dataset up to date, checks them, and writes {MARKDOWN} and "
             f"{JSON} in OUTPUT_DIR. Each check passes, warns, fails, or had nothing to check. Exit code 1 "
@@ -36,6 +41,8 @@ class Command(OfflineCommand):
         parser.add_argument("--json", action="store_true", help="print the report as one JSON object")
 
     def work(self, args: list[str], opts: argparse.Namespace) -> int:
+        from marketarchive.research.products.updown.validation.validate import validate
+
         assert self.settings is not None
         url = master_url(self.settings)
         with Bar() as bar:
@@ -45,6 +52,8 @@ class Command(OfflineCommand):
 
 
 def _text(done: Validation) -> str:
+    from marketarchive.research.products.updown.validation.validate import JSON, MARKDOWN
+
     lines = [f"{each.state:<16} {each.title}: {each.figure}" for each in done.checks]
     if done.not_looked_at:
         lines.append(

@@ -14,15 +14,13 @@ from marketarchive.collecting.master_settings import master_url, snapshots_kept
 from marketarchive.exceptions import MasterError
 from marketarchive.invocation import command
 from marketarchive.items import Cycle, Headline, Market, PriceSnapshot, Resolution
-from marketarchive.master.engine import connect, open_master
-from marketarchive.master.feeder import Feeder
-from marketarchive.master.store import MasterStore
 
 if TYPE_CHECKING:
     from scrapy.crawler import Crawler
     from scrapy.settings import BaseSettings
 
     from marketarchive.archive.run import RunArchive
+    from marketarchive.master.feeder import Feeder
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +40,9 @@ class MarketMasterPipeline:
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> MarketMasterPipeline:
+        from marketarchive.master.feeder import Feeder  # here: not every command needs SQLAlchemy
+        from marketarchive.master.store import MasterStore
+
         archive = needed_run(crawler).archive
         settings = crawler.settings
         url = master_url(settings)
@@ -89,6 +90,8 @@ class MarketMasterPipeline:
 
 def check_settings(settings: BaseSettings) -> None:
     """Check MASTER_URL and MASTER_SNAPSHOTS without connecting. Raises ConfigurationError."""
+    from marketarchive.master.engine import connect
+
     snapshots_kept(settings)
     if url := master_url(settings):
         connect(url).dispose()
@@ -96,6 +99,8 @@ def check_settings(settings: BaseSettings) -> None:
 
 def prepare_master(settings: BaseSettings) -> None:
     """Create the tables before several crawlers would at once; failures are reported by their feeders."""
+    from marketarchive.master.engine import open_master
+
     if url := master_url(settings):
         with suppress(MasterError):
             open_master(url).dispose()

@@ -28,6 +28,7 @@ class Prices:
         self.spot = lru_cache(maxsize=1 << 16)(self._spot)
         self.exchange = lru_cache(maxsize=1 << 12)(self._exchange)
         self.twap = lru_cache(maxsize=1 << 12)(self._twap)
+        self._sums: dict[tuple[str, int], tuple[int, int]] = {}  # (asset, window) -> newest (second, sum)
 
     def _spot(self, asset: str, second: int) -> int:
         """Return dollars times 10**18; eight decimals are used."""
@@ -50,7 +51,13 @@ class Prices:
 
     def _twap(self, asset: str, second: int, window: int) -> int:
         """Return the mean of the `window` prices up to and including `second`, times 10**18."""
-        return sum(self._row(asset, range(second - window + 1, second + 1))) // window
+        before, total = self._sums.get((asset, window), (None, 0))
+        if before == second - 1:  # streams go on second by second
+            total += self.spot(asset, second) - self.spot(asset, second - window)
+        else:
+            total = sum(self._row(asset, range(second - window + 1, second + 1)))
+        self._sums[asset, window] = second, total
+        return total // window
 
 
 @cache

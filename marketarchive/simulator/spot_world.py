@@ -124,7 +124,8 @@ class SpotWorld:
             at = second * SECOND + (1 + bits(self._seed, self._venue, symbol, second, "at") % 989_999) * 1000
             events.append((at, (), trade))
         events.sort(key=lambda event: (event[0], event[2] is not None))
-        bids, asks = _Side(before[0], is_bid=True), _Side(before[1], is_bid=False)
+        grid = float(_GRID[self.assets[symbol]])
+        bids, asks = _Side(before[0], grid, is_bid=True), _Side(before[1], grid, is_bid=False)
         steps = []
         for number, (ns, part, traded) in enumerate(events, second * 1000 + 1):
             for side, price, size in part:
@@ -172,16 +173,17 @@ class SpotWorld:
 class _Side:
     """The levels of a side while they change, best first: no sorting at each step."""
 
-    def __init__(self, levels: Mapping[str, str], *, is_bid: bool) -> None:
-        """Create a side of a book. levels: price -> size, best first."""
-        self._sign = -1 if is_bid else 1
-        self._places = [self._sign * float(price) for price in levels]  # upwards
+    def __init__(self, levels: Mapping[str, str], grid: float, *, is_bid: bool) -> None:
+        """Create a side of a book. levels: price -> size, best first; none of the grid is left out."""
+        self._step = -grid if is_bid else grid
+        best = self._place(next(iter(levels)))
+        self._places = list(range(best, best + len(levels)))
         self._levels = list(levels.items())
         self._reported: Levels | None = None
 
     def change(self, price: str, size: str) -> None:
         """Give a level another size, or take it away with "0"."""
-        wanted = self._sign * float(price)
+        wanted = self._place(price)
         place = bisect_left(self._places, wanted)
         is_there = place < len(self._places) and self._places[place] == wanted
         if size == "0":
@@ -192,6 +194,10 @@ class _Side:
             self._places.insert(place, wanted)
             self._levels.insert(place, (price, size))
         self._reported = None
+
+    def _place(self, price: str) -> int:
+        """Return the number of its level on the grid, lower for a better price."""
+        return round(float(price) / self._step)
 
     def levels(self) -> Levels:
         """Return the levels by now; the same object until one changes."""

@@ -5,15 +5,19 @@ Times are ns since the Unix epoch. Prices and sizes are the venue's text, digit 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain
 from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
 from marketarchive.venues.book import BookSide
 
-Amount: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,20}(\.[0-9]{1,18})?$")]
+_AMOUNT = r"^[0-9]{1,20}(\.[0-9]{1,18})?$"
+Amount: TypeAlias = Annotated[str, msgspec.Meta(pattern=_AMOUNT)]
 """A price or size as text, in the wire models of venues that send it so."""
 Level: TypeAlias = tuple[str, str]
 """(price, size)."""
@@ -118,6 +122,22 @@ class WireFormat:
     """Of bids and asks, as the venue states it."""
     recipe: str = ""  # how a book is proven, in a word: crc32, sequence
     depth: int | None = None  # levels a side that a book is cut to after each message
+
+
+def check_levels(levels: Iterable[Level]) -> None:
+    """Check that each price and size is an `Amount`. Raises msgspec.ValidationError.
+
+    For books that come whole in every frame: a text of the frames before is matched no second time, which
+    decoding them as `SentLevel` would do.
+    """
+    for text in chain.from_iterable(levels):
+        if not _is_amount(text):
+            raise msgspec.ValidationError(f"{text[:40]!r} is no price or size")
+
+
+@lru_cache(maxsize=1 << 14)
+def _is_amount(text: str) -> bool:
+    return re.search(_AMOUNT, text) is not None
 
 
 def amount(raw: bytes | msgspec.Raw) -> str:

@@ -216,10 +216,11 @@ def test_events_hold_their_markets_in_an_order_that_changes() -> None:
 
 def test_early_settlement_leaves_the_schedule_a_month_ahead() -> None:
     venue = kalshi()
+    known = truth(venue)
     early = [
         each
         for each in markets(sweep(venue, of_kalshi.old_markets())).values()
-        if (true := truth(venue).get(each.market_id)) and true["fate"] == "early"
+        if (true := known.get(each.market_id)) and true["fate"] == "early"
     ]
     assert early
     for each in early:

@@ -20,9 +20,10 @@ from marketarchive.venues.market_messages import (
     Amount,
     BookMessage,
     Decoded,
-    SentLevel,
+    Level,
     TradeMessage,
     WireFormat,
+    check_levels,
 )
 from marketarchive.venues.messages import Parsed, Received
 
@@ -62,8 +63,8 @@ class _Frame(msgspec.Struct, frozen=True, gc=False):
 
 class _Book(msgspec.Struct, frozen=True, gc=False):
     microtimestamp: Micros
-    bids: list[SentLevel]
-    asks: list[SentLevel]
+    bids: list[Level]  # see `check_levels`
+    asks: list[Level]
 
 
 class _Trade(msgspec.Struct, frozen=True, gc=False):
@@ -110,6 +111,8 @@ def parse(received: Received) -> Parsed:
 
 def _book(market: str, data: bytes | msgspec.Raw) -> BookMessage:
     sent = _BOOKS.decode(data)
+    check_levels(sent.bids)
+    check_levels(sent.asks)
     at = _ns(sent.microtimestamp)
     return BookMessage(market, at, sent.bids, sent.asks, is_snapshot=True, state=sent.microtimestamp)
 
