@@ -240,7 +240,7 @@ class Ledger:
             check = _check_behind(pages)
             for entry in self._read(file, size, pages, _nothing, None, with_torn=True):
                 problems += check.of(entry)
-                sums.take(entry.fields)
+                sums.apply(entry.fields)
                 head = Head(entry.number, entry.sha256)
             return LedgerSummary(head, problems, [sums.by_feed[key] for key in sorted(sums.by_feed)])
 

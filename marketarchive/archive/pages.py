@@ -115,7 +115,7 @@ class FeedSums:
 
     by_feed: dict[tuple[str, str], FeedSum] = field(default_factory=dict)
 
-    def take(self, fields: Mapping[str, Any] | None) -> bool:
+    def apply(self, fields: Mapping[str, Any] | None) -> bool:
         """Add a line of the ledger; return False for one of a segment that lacks what it has."""
         kind = None if fields is None else fields.get("kind")
         if fields is None or kind not in ("segment", "recovered", "torn"):
@@ -204,7 +204,7 @@ class PageMaker:
                 self._day_files.append(path)
         if isinstance(run, str):
             self._keys.add(key_of(run))
-        self._is_odd |= not self._sums.take(fields)
+        self._is_odd |= not self._sums.apply(fields)
 
     def page(self, unreadable_end: int) -> LedgerPage:
         """Return what was added; unreadable_end: the last line's number, if it is not JSON, else 0."""

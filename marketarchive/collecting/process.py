@@ -99,7 +99,7 @@ class Process:
     def notify(self, item: Any) -> None:
         """Pass an item that was scraped, or an Observation, to all listeners."""
         for listener in self.listeners:
-            listener.take(item)
+            listener.apply(item)
 
     def close(self) -> None:
         """Join the writer; every run must have been closed before."""

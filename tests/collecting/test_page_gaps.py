@@ -50,7 +50,7 @@ class Script:
         self.keeper = PageKeeper(spider, StreamPage("BTC", "spot"))
         self._news: News | None = None
         self._newest = -1
-        monkeypatch.setattr(spider, "take", lambda *_: self._news)
+        monkeypatch.setattr(spider, "apply", lambda *_: self._news)
 
     def open(self, name: str = "p1") -> OpenPage:
         page = OpenPage(self.keeper, name)

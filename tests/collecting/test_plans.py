@@ -106,7 +106,7 @@ def counted() -> FeedCounts:
     things: list[Any] = [Frames("acme", "stream", "c1", frames), response("polls", 1), response("polls", 3)]
     things += [price(0), price(1), price(2, is_observed=False), gap(None), gap(START + SECOND)]
     for thing in things:
-        counts.take(thing)
+        counts.apply(thing)
     return counts
 
 
@@ -146,7 +146,7 @@ def test_a_listener_is_given_only_what_is_of_its_feeds() -> None:
     traffic = Traffic()
     selected = Selected(traffic, frozenset({STREAM}))
     for venue in ("acme", "other"):
-        selected.take(Frames(venue, "stream", "c1", ((START, 1, b"a"),)))
+        selected.apply(Frames(venue, "stream", "c1", ((START, 1, b"a"),)))
     assert traffic.frames == 1
 
 

@@ -69,7 +69,7 @@ class Recording:
         self.record.open(self.root)
         self.record.begin(self.clock, Rows(self.root))
         for each in VENUES:
-            self.record.take(BookSource(each, "spot", self.books))
+            self.record.apply(BookSource(each, "spot", self.books))
 
     def books(self) -> Iterator[LiveBook]:
         if self.spot:
@@ -102,7 +102,7 @@ class Recording:
         for market in found.items:
             if isinstance(market, Market):
                 at = self.clock.now_ns()
-                self.record.take(
+                self.record.apply(
                     PolledMarket(
                         "kalshi",
                         "prices",

@@ -239,11 +239,11 @@ def test_what_the_stream_proves_comes_before_an_answer(tmp_path: Path) -> None:
             return None
         return KalshiTop(moment, 1, Decimal("0.123"), Decimal("0.130"), "ok")
 
-    made.record.take(StateSource("kalshi", "stream", top))
+    made.record.apply(StateSource("kalshi", "stream", top))
     begin = made.second
     proven["until"] = (begin + 10) * SECOND
     said = QuoteMessage(each.ticker, (begin + 3) * SECOND, "0.12", "0.13", volume="7.50", open_interest="3")
-    made.record.take(Observation("kalshi", "stream", each.ticker, said.at, said))
+    made.record.apply(Observation("kalshi", "stream", each.ticker, said.at, said))
     made.pass_to(begin + 20 + WAIT_S, each.ticker)
     ticks = {from_iso(line["time"]) // SECOND - begin: line for line in made.lines("tick")}
     streamed = ticks[5]
@@ -263,7 +263,7 @@ def test_the_index_itself_stands_beside_its_proxy(tmp_path: Path) -> None:
 
     def publish(made: Recording, second: int, value: str, index: str = "BRTI", ms: int = 0) -> None:
         message = IndexMessage(f"cfbenchmarks_value:{index}", second * SECOND + ms * 10**6, value, 0)
-        made.record.take(Observation("kalshi", "stream", message.market, message.at, message))
+        made.record.apply(Observation("kalshi", "stream", message.market, message.at, message))
 
     def record(made: Recording, until: int) -> None:
         while made.second < until:
@@ -301,7 +301,7 @@ def test_a_listed_market_takes_the_place_of_the_grids(tmp_path: Path) -> None:
     [listed] = [
         item for item in read(queries.market(each.ticker), made.second).items if isinstance(item, Market)
     ]
-    made.record.take(listed.model_copy(update={"market_id": "KXBTC15M-OTHERWISE"}))
+    made.record.apply(listed.model_copy(update={"market_id": "KXBTC15M-OTHERWISE"}))
     made.pass_to(each.start + 20 + WAIT_S)
     tickers = [line["ticker"] for line in made.lines("tick")]
     assert tickers == [each.ticker] * tickers.count(each.ticker) + ["KXBTC15M-OTHERWISE"] * 12

@@ -65,7 +65,7 @@ class StreamPageSpider(PageSpider):
     def wants(self, url: str) -> bool:
         return url.startswith(f"{API}/")
 
-    def take(self, keeper: PageKeeper, page: OpenPage, item: Response, url: str) -> News | None:
+    def apply(self, keeper: PageKeeper, page: OpenPage, item: Response, url: str) -> News | None:
         if url not in (LIVE, TIMESCALE):
             return None
         target = keeper.target
@@ -96,7 +96,7 @@ class StreamPageSpider(PageSpider):
         shown = {"Mid-price": found.mid, "Bid price": found.bid, "Ask price": found.ask}
         return " ".join(f"{name} ${value}" for name, value in shown.items() if value is not None)
 
-    def take_labels(self, keeper: PageKeeper, text: str, at: int, seq: int) -> None:
+    def apply_labels(self, keeper: PageKeeper, text: str, at: int, seq: int) -> None:
         target, found = keeper.target, read_labels(text)
         assert isinstance(target, StreamPage)
         second = at // SECOND

@@ -32,7 +32,7 @@ def _series(name: str, text: str) -> tuple[str, ...]:
 
 SERIES = Argument("series", _series, "KXBTC15M,KXETH15M", "the markets of these series")
 
-Take = Callable[[Answer], Iterable[Any]]
+Extract = Callable[[Answer], Iterable[Any]]
 
 
 def environment_of(settings: BaseSettings) -> str:
@@ -92,43 +92,45 @@ class KalshiSpider(SweepSpider):
             await self.look_up_named(self.arguments.markets, found)
         else:
             await self.sweep_markets(
-                [partial(queries.markets, status=status) for status in statuses], self.taking(found)
+                [partial(queries.markets, status=status) for status in statuses], self.extracting(found)
             )
         self.run.stats.inc_value("discovery/cycles")
         self.run.stats.set_value("discovery/markets", len(found))
         return found
 
-    async def sweep_markets(self, questions: Sequence[Callable[..., Query]], take: Take) -> None:
+    async def sweep_markets(self, questions: Sequence[Callable[..., Query]], extract: Extract) -> None:
         """Read the lists of `questions` to their end, per chosen series or once for all.
 
-        `take` yields their items.
+        `extract` yields their items.
         """
         sweeps = [
-            self.sweep(question(series=series), self.catalogue_feed, take)
+            self.sweep(question(series=series), self.catalogue_feed, extract)
             for question in questions
             for series in self.series or (None,)
         ]
         await asyncio.gather(*sweeps)
 
-    def taking(self, found: dict[str, Market]) -> Take:
+    def extracting(self, found: dict[str, Market]) -> Extract:
         """Return a callback that yields a page's items and adds its markets of this shard to `found`."""
 
-        def take(answer: Answer) -> Iterable[Any]:
+        def extract(answer: Answer) -> Iterable[Any]:
             for item in items_of(answer):
                 if isinstance(item, Market) and self.arguments.in_shard(item.market_id):
                     found[item.market_id] = item
                 yield item
 
-        return take
+        return extract
 
     async def look_up_named(self, tickers: Iterable[str], found: dict[str, Market]) -> None:
         """Request markets by ticker, from the historical tier where the live one has none."""
-        take = self.taking(found)
+        extract = self.extracting(found)
         for question in (queries.market, queries.old_market):
             missing = [
                 ticker for ticker in tickers if ticker not in found and self.arguments.in_shard(ticker)
             ]
-            await asyncio.gather(*(self.fetch(question(each), self.catalogue_feed, take) for each in missing))
+            await asyncio.gather(
+                *(self.fetch(question(each), self.catalogue_feed, extract) for each in missing)
+            )
         for ticker in tickers:
             if ticker not in found and self.arguments.in_shard(ticker):
                 logger.warning("Kalshi has no market %r", ticker)

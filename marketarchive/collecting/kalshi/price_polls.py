@@ -176,7 +176,7 @@ class PricePollSpider(TrackingSpider):
         found: dict[str, Market] = {}
         settled = partial(queries.markets, status="settled", settled_since_ns=since_ns)
         closed = partial(queries.markets, status="closed", closed_since_ns=since_ns)
-        await self.sweep_markets([settled, closed], self.taking(found))
+        await self.sweep_markets([settled, closed], self.extracting(found))
         for market in found.values():
             if market.resolution_state != "final":
                 self._unsettled[market.market_id] = Open.of(market)

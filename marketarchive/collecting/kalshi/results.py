@@ -25,12 +25,12 @@ class ResultSpider(KalshiSpider):
             await self.look_up_named(self.arguments.markets, found)
             return
         since_ns = self.run.clock.now_ns() - from_seconds(self.arguments.since or SINCE_S)
-        take = self.taking(found)
+        extract = self.extracting(found)
         settled = partial(queries.markets, status="settled", settled_since_ns=since_ns)
         closed = partial(queries.markets, status="closed", closed_since_ns=since_ns)
-        await self.sweep_markets([settled, closed], take)
+        await self.sweep_markets([settled, closed], extract)
         if await self._reaches_back(since_ns):
-            await self.sweep_markets([queries.old_markets], take)
+            await self.sweep_markets([queries.old_markets], extract)
         self.run.stats.set_value("resolutions/markets", len(found))
         decided = sum(market.result_kind is not None for market in found.values())
         self.run.stats.set_value("resolutions/decided", decided)

@@ -88,7 +88,7 @@ class PageSpider(ArchiveSpider):
         """Return whether a response of `url` (the venue's own, without query) is archived."""
         raise NotImplementedError
 
-    def take(self, keeper: PageKeeper, page: OpenPage, item: Response, url: str) -> News | None:
+    def apply(self, keeper: PageKeeper, page: OpenPage, item: Response, url: str) -> News | None:
         """Parse an archived answer with status 200 into observations; None where it holds none.
 
         Raises ParseError.
@@ -99,7 +99,7 @@ class PageSpider(ArchiveSpider):
         """Return the part of a page's text that shows values; "" where a page has none."""
         return ""
 
-    def take_labels(self, keeper: PageKeeper, text: str, at: int, seq: int) -> None:
+    def apply_labels(self, keeper: PageKeeper, text: str, at: int, seq: int) -> None:
         """Look at what `labels` gave, archived already as a frame."""
 
     def each_second(self) -> None:

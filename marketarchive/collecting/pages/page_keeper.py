@@ -81,8 +81,8 @@ class PageSource(Host, Protocol):
     def opening(self) -> AbstractAsyncContextManager[None]: ...
     async def renderer_mb(self) -> float: ...
     def labels(self, text: str) -> str: ...
-    def take(self, keeper: PageKeeper, page: OpenPage, item: Response, url: str) -> News | None: ...
-    def take_labels(self, keeper: PageKeeper, text: str, at: int, seq: int) -> None: ...
+    def apply(self, keeper: PageKeeper, page: OpenPage, item: Response, url: str) -> News | None: ...
+    def apply_labels(self, keeper: PageKeeper, text: str, at: int, seq: int) -> None: ...
 
 
 class PageKeeper:
@@ -266,7 +266,7 @@ class PageKeeper:
         if text != self._labels:
             self._labels, self._labels_mono = text, self.spider.run.clock.mono_ns()
         at, seq = page.read_as_frame(text.encode())
-        self.spider.take_labels(self, text, at, seq)
+        self.spider.apply_labels(self, text, at, seq)
         return True
 
     # ---- what comes ------------------------------------------------------------------------------------
@@ -287,7 +287,7 @@ class PageKeeper:
 
     def _looked_at(self, page: OpenPage, item: Response, url: str) -> News | None:
         try:
-            return self.spider.take(self, page, item, url)
+            return self.spider.apply(self, page, item, url)
         except ParseError as error:
             bad = Invalid(
                 item.venue, item.feed, item.received_at, item.seq, error.item, str(error), error.fields

@@ -322,7 +322,7 @@ class Completeness:
         outage = Outage("sequence", "unknown", update.detail)
         broken = [key for key, track in connection.tracks.items() if track.shares(numbers)]
         for key in broken:
-            connection.tracks[key].go_out(outage, now)
+            connection.tracks[key].begin_outage(outage, now)
         self._dirty.update(broken)
         self._resync(connection, broken)
 
@@ -356,7 +356,7 @@ class Completeness:
         if not cut:
             return
         for key in cut:
-            connection.tracks[key].go_out(outage, now, is_damaged=True)
+            connection.tracks[key].begin_outage(outage, now, is_damaged=True)
         if not self._channel.has_resync:  # only subscribing requests a snapshot: it may be what is damaged
             connection.expect_none(cut)
         if self._limits.is_numbered:  # a hash shows whether the book is still right, a number does not
@@ -442,7 +442,7 @@ class Completeness:
 
     def _judge_live(self, track: Track, now: int) -> bool:
         if any(pending.deadline <= self._mono for pending in track.pending.values()):
-            track.go_out(NOT_ARRIVED, now, is_suspect=True)
+            track.begin_outage(NOT_ARRIVED, now, is_suspect=True)
             return True
         if self._limits.counts_order and now - track.strong > self._limits.weak_max:
             track.refute_weak(NO_PROOF)

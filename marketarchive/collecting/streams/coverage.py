@@ -99,7 +99,7 @@ class Coverage:
         for track in self.tracks:
             if track.state is TrackState.LIVE:
                 if track.pending:
-                    track.go_out(NOT_ARRIVED, now, is_suspect=True)
+                    track.begin_outage(NOT_ARRIVED, now, is_suspect=True)
                 elif self._limits.counts_order and now - track.strong > self._limits.weak_max:
                     track.refute_weak(NO_PROOF)
             elif track.state is TrackState.CLOSED and not is_succeeded(track, self.tracks):

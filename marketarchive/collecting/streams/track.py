@@ -190,7 +190,9 @@ class Track:
 
     # ---- out and closed ----------------------------------------------------------------------------------
 
-    def go_out(self, outage: Outage, now: int, *, is_suspect: bool = False, is_damaged: bool = False) -> None:
+    def begin_outage(
+        self, outage: Outage, now: int, *, is_suspect: bool = False, is_damaged: bool = False
+    ) -> None:
         """Leave SUBSCRIBED or LIVE; broken while out is broken anew.
 
         is_suspect: only doubted, by another source: the chain is unbroken. is_damaged: a message of unknown
@@ -299,10 +301,10 @@ class Track:
         numbers: the watermark of its sequence.
         """
         if not self._limits.is_believed(max(update.at, update.base), now):
-            self.go_out(DATED_AHEAD, now)
+            self.begin_outage(DATED_AHEAD, now)
             return FollowUp.NEW_BASE
         if update.is_known and update.kind == "delta" and self._is_base_ahead and self._limits.is_numbered:
-            self.go_out(OUT_OF_ORDER, now)  # the base is dated after it, but does not hold it
+            self.begin_outage(OUT_OF_ORDER, now)  # the base is dated after it, but does not hold it
             return FollowUp.NEW_BASE
         if update.is_known or update.kind == "mark" or self.state is TrackState.CLOSED:
             return FollowUp.NOTHING
@@ -323,7 +325,7 @@ class Track:
 
     def _apply_failed(self, update: Update, now: int) -> FollowUp:
         self.received = now
-        self.go_out(failure(update, self._limits), now)
+        self.begin_outage(failure(update, self._limits), now)
         self._failed_at = max(self._failed_at, update.at)
         self._report(update)
         return FollowUp.RESYNC
@@ -370,7 +372,7 @@ class Track:
             self._report(update)
             return FollowUp.NOTHING
         if update.at < self.at:
-            self.go_out(OUT_OF_ORDER, now)
+            self.begin_outage(OUT_OF_ORDER, now)
             return FollowUp.NEW_BASE
         self._check_cadence(update)
         self._hold(update)

@@ -67,7 +67,7 @@ class FeedCounts(Listener):
         self._due = DueRows()
         self._ended: set[str] = set()  # ids of gaps that have ended in part at least: they count once
 
-    def take(self, item: Any) -> None:
+    def apply(self, item: Any) -> None:
         """Count an item that a spider yielded."""
         counts = self.counts.setdefault((item.venue, item.feed), FeedFigures())
         if isinstance(item, Frames):
@@ -78,7 +78,7 @@ class FeedCounts(Listener):
             counts.newest = item.received_at
         elif isinstance(item, Row):
             counts.rows += 1
-            self._due.take(item)
+            self._due.apply(item)
         elif isinstance(item, Gap):
             self._count_end(counts, item)
 

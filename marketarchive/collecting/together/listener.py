@@ -78,7 +78,7 @@ class DueRows:
     def __init__(self) -> None:
         self.seconds: dict[tuple[str, str, str], Seconds] = {}  # by feed, series and subject
 
-    def take(self, row: Row) -> None:
+    def apply(self, row: Row) -> None:
         """Count a row of a series that has one a second; other rows are ignored."""
         if row.is_due:
             key = (row.feed, row.series, row.subject)
@@ -124,7 +124,7 @@ class Listener:
     def finish(self) -> None:
         """Write what is left, the last call of all."""
 
-    def take(self, item: Any) -> None:
+    def apply(self, item: Any) -> None:
         """Count an item that a spider yielded, or an Observation."""
         raise NotImplementedError
 
@@ -156,9 +156,9 @@ class Selected(Listener):
         self._listener = listener
         self._feeds = feeds
 
-    def take(self, item: Any) -> None:
+    def apply(self, item: Any) -> None:
         if (item.venue, item.feed) in self._feeds:
-            self._listener.take(item)
+            self._listener.apply(item)
 
 
 class Traffic(Listener):
@@ -168,7 +168,7 @@ class Traffic(Listener):
         self.rows = 0
         self.frames = 0
 
-    def take(self, item: Any) -> None:
+    def apply(self, item: Any) -> None:
         if isinstance(item, Frames):
             self.frames += len(item.frames)
         elif isinstance(item, Row):

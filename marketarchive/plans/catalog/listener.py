@@ -77,7 +77,7 @@ class CycleListener(Listener):
         """Make sure that no other process keeps the catalogue. Raises ArgumentError where one does."""
         self._claim = claim(root, CLAIM_FILE)  # held until the process ends
 
-    def take(self, item: Any) -> None:
+    def apply(self, item: Any) -> None:
         if isinstance(item, Cycle):
             self._cycles[item.venue, item.phase] = item
         elif isinstance(item, Gap) and item.is_first:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from marketarchive.plans.kxbtc15m.market import Followed
+from marketarchive.plans.kxbtc15m.market import FollowedMarket
 from marketarchive.times import SECOND, from_iso
 
 DAYS = 2
@@ -37,7 +37,7 @@ class _Line(msgspec.Struct):
 class History:
     """Lines of one series that earlier runs wrote."""
 
-    markets: dict[str, Followed] = field(default_factory=dict)  # by ticker
+    markets: dict[str, FollowedMarket] = field(default_factory=dict)  # by ticker
     index: dict[int, Decimal | None] = field(default_factory=dict)  # by Unix second
     published: dict[int, Decimal] = field(default_factory=dict)  # of the index itself, by Unix second
     ticks: int = 0  # of the newest day
@@ -92,7 +92,7 @@ def _add(history: History, line: _Line, day: str, series: str, asset: str) -> No
             begin, close, expected = map(
                 from_iso, (line.open_time, line.close_time, line.expected_expiration)
             )
-            market = Followed(line.ticker, series, asset, begin, close, expected)
+            market = FollowedMarket(line.ticker, series, asset, begin, close, expected)
             history.markets[line.ticker] = market
         market.day = day
     elif line.type == "tick":

@@ -20,7 +20,7 @@ class PublishedIndex:
     def __init__(self, assets: Iterable[str]) -> None:
         self._values: dict[str, dict[int, Decimal]] = {asset: {} for asset in assets}
 
-    def take(self, message: IndexMessage) -> None:
+    def apply(self, message: IndexMessage) -> None:
         """Remember a value; a second that has one keeps it."""
         asset = assets_of_indices().get(message.market.partition(":")[2])
         if asset in self._values:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from marketarchive.items import Market
-from marketarchive.plans.kxbtc15m.market import Followed
+from marketarchive.plans.kxbtc15m.market import FollowedMarket
 from marketarchive.times import from_datetime, iso, to_seconds
 from marketarchive.venues.brti import MEAN_S
 
@@ -62,7 +62,7 @@ def prices(bid: Decimal | None, ask: Decimal | None) -> dict[str, Any]:
     }
 
 
-def opening(market: Followed) -> dict[str, Any]:
+def opening(market: FollowedMarket) -> dict[str, Any]:
     """Return the fields of a `market_open` line."""
     return {
         "open_time": whole(market.open_ns),
@@ -71,7 +71,7 @@ def opening(market: Followed) -> dict[str, Any]:
     }
 
 
-def strike_set(market: Followed) -> dict[str, Any]:
+def strike_set(market: FollowedMarket) -> dict[str, Any]:
     """Return the fields of a `strike_set` line."""
     return {
         "strike": number(market.strike),
@@ -84,7 +84,7 @@ def _mean(values: Sequence[Decimal], places: int) -> Decimal | None:
     return round(sum(values, Decimal(0)) / len(values), places) if values else None
 
 
-def settlement(market: Followed, final: Market, places: int) -> dict[str, Any]:
+def settlement(market: FollowedMarket, final: Market, places: int) -> dict[str, Any]:
     """Return the fields of a `settlement` line. places: decimals of the average."""
     values = market.closing or []
     there = [value for value in values if value is not None]

@@ -16,7 +16,7 @@ EXPIRATION_S = 300
 
 
 @dataclass(slots=True)
-class Followed:
+class FollowedMarket:
     """A market that the record follows; times in wall ns."""
 
     ticker: str
@@ -59,7 +59,7 @@ class Followed:
         place = due.ticker, due.series, due.asset, due.start_ns, due.end_ns
         return cls(*place, expiration_ns, is_listed=False)
 
-    def note_listed(self, other: Followed) -> None:
+    def note_listed(self, other: FollowedMarket) -> None:
         """Take over the times that the market's own row has."""
         self.is_listed = True
         self.open_ns, self.close_ns, self.expiration_ns = other.open_ns, other.close_ns, other.expiration_ns

@@ -51,7 +51,7 @@ class PolledQuotes:
     def __init__(self) -> None:
         self._answers: dict[str, OrderedDict[int, PolledMarket]] = {}
 
-    def take(self, polled: PolledMarket) -> None:
+    def apply(self, polled: PolledMarket) -> None:
         """Remember an answer."""
         answers = self._answers.setdefault(polled.quoted.ticker, OrderedDict())
         answers[polled.tick] = polled
@@ -89,11 +89,11 @@ class StreamedQuotes:
         self._source: StateSource | None = None
         self._tickers: dict[str, OrderedDict[int, QuoteMessage]] = {}
 
-    def take_source(self, source: StateSource) -> None:
+    def apply_source(self, source: StateSource) -> None:
         """Read the books of `source` from now on."""
         self._source = source
 
-    def take(self, ticker: QuoteMessage) -> None:
+    def apply(self, ticker: QuoteMessage) -> None:
         """Remember what a ticker said."""
         held = self._tickers.setdefault(ticker.market, OrderedDict())
         held[ticker.at] = ticker

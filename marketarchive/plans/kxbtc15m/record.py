@@ -21,7 +21,7 @@ from marketarchive.items import Gap, Market
 from marketarchive.plans.kxbtc15m import history
 from marketarchive.plans.kxbtc15m.index import PublishedIndex
 from marketarchive.plans.kxbtc15m.lines import line, number, opening, prices, seconds, settlement, strike_set
-from marketarchive.plans.kxbtc15m.market import Followed
+from marketarchive.plans.kxbtc15m.market import FollowedMarket
 from marketarchive.plans.kxbtc15m.quotes import (
     PolledQuotes,
     QuoteSource,
@@ -59,7 +59,7 @@ class Record(Listener):
         self._assets = {series: rounds_series()[series] for series in chosen}
         self._output = output
         self._with_spot = frozenset(with_spot)
-        self._markets: dict[str, Followed] = {}
+        self._markets: dict[str, FollowedMarket] = {}
         self._polled = PolledQuotes()
         self._streamed = StreamedQuotes()
         self._sources: list[QuoteSource] = [self._streamed, self._polled]  # the best first
@@ -91,20 +91,20 @@ class Record(Listener):
                 self._note_closing(market)
         self._next = clock.now_ns() // SECOND + 1
 
-    def take(self, item: Any) -> None:
+    def apply(self, item: Any) -> None:
         if isinstance(item, PolledMarket):
-            self._polled.take(item)
-            self._take_market(item.market)
+            self._polled.apply(item)
+            self._apply_market(item.market)
         elif isinstance(item, Market):
-            self._take_market(item)
+            self._apply_market(item)
         elif isinstance(item, BookSource):
-            self._spot.take(item)
+            self._spot.apply(item)
         elif isinstance(item, StateSource):
-            self._streamed.take_source(item)
+            self._streamed.apply_source(item)
         elif isinstance(item, Observation) and isinstance(item.value, QuoteMessage):
-            self._streamed.take(item.value)
+            self._streamed.apply(item.value)
         elif isinstance(item, Observation) and isinstance(item.value, IndexMessage):
-            self._published.take(item.value)
+            self._published.apply(item.value)
         elif isinstance(item, Gap) and item.is_first:
             self._gaps += 1
 
@@ -164,12 +164,12 @@ class Record(Listener):
         if second % ROUND_S == 0:
             self._forget(at)
 
-    def _open_at(self, at: int) -> list[Followed]:
+    def _open_at(self, at: int) -> list[FollowedMarket]:
         """Return the markets that are open, of a series without a listed one that of its grid."""
         found = [market for market in self._markets.values() if market.is_listed and market.is_open(at)]
         missing = self._assets.keys() - {market.series for market in found}
         rounds = filter(None, (round_at(series, at) for series in missing))
-        found += [self._markets.setdefault(due.ticker, Followed.of_round(due)) for due in rounds]
+        found += [self._markets.setdefault(due.ticker, FollowedMarket.of_round(due)) for due in rounds]
         return sorted(found, key=lambda market: market.ticker)
 
     def _forget(self, at: int) -> None:
@@ -187,11 +187,11 @@ class Record(Listener):
 
     # ---- markets -----------------------------------------------------------------------------------------
 
-    def _take_market(self, market: Market) -> None:
+    def _apply_market(self, market: Market) -> None:
         asset = self._assets.get(market.series or "")
         if asset is None:
             return
-        held, listed = self._markets.get(market.market_id), Followed.of(market, asset)
+        held, listed = self._markets.get(market.market_id), FollowedMarket.of(market, asset)
         if held is None:
             if listed is None or listed.close_ns <= self._clock.now_ns():
                 return  # it was over before anything of it was recorded
@@ -203,25 +203,25 @@ class Record(Listener):
         if market.resolution_state == "final" and held.final is None and not held.is_settled:
             held.final = market
 
-    def _note_closing(self, market: Followed) -> None:
+    def _note_closing(self, market: FollowedMarket) -> None:
         """Keep the index of the seconds that a settlement is the mean of: (close - 60 s, close]."""
         close, values = market.close_ns // SECOND, self._index[market.asset]
         seconds = range(close - MEAN_S + 1, close + 1)
         market.closing = [values.get(second) for second in seconds]
         market.closing_index = [self._published.at(market.asset, second) for second in seconds]
 
-    def _is_observed(self, quote: YesQuote | None, market: Followed, spot: SpotSecond) -> bool:
+    def _is_observed(self, quote: YesQuote | None, market: FollowedMarket, spot: SpotSecond) -> bool:
         """Return whether the venue's state is fresh and, where exchanges are collected, one of them is."""
         has_spot = market.asset not in self._with_spot or any(venue in spot.mids for venue in SHOWN)
         return quote is not None and quote.is_fresh and has_spot
 
     # ---- lines -------------------------------------------------------------------------------------------
 
-    def _put(self, kind: str, at: int, market: Followed, fields: Mapping[str, Any]) -> None:
+    def _put(self, kind: str, at: int, market: FollowedMarket, fields: Mapping[str, Any]) -> None:
         text = line(kind, at, market.ticker, fields, self._rows.run)
         self._rows.write_record(market.series, at, text, self._output)
 
-    def _open_in(self, market: Followed, at: int) -> None:
+    def _open_in(self, market: FollowedMarket, at: int) -> None:
         """Begin a market in the file of a day, or repeat what the lines that follow there need."""
         day = f"{utc(at):%Y-%m-%d}"
         if market.day == day:
@@ -233,7 +233,7 @@ class Record(Listener):
         if repeated and market.is_strike_written:
             self._put("strike_set", at, market, strike_set(market) | repeated)
 
-    def _set_strike(self, market: Followed, until: int, spot: SpotSecond) -> None:
+    def _set_strike(self, market: FollowedMarket, until: int, spot: SpotSecond) -> None:
         """Write a strike that was received by `until`, once."""
         if market.strike is None or market.is_strike_written or market.strike_ns > until:
             return
@@ -242,7 +242,7 @@ class Record(Listener):
         market.is_strike_written = True
         self._put("strike_set", max(market.strike_ns, market.open_ns), market, strike_set(market))
 
-    def _tick(self, market: Followed, at: int, spot: SpotSecond) -> None:
+    def _tick(self, market: FollowedMarket, at: int, spot: SpotSecond) -> None:
         quote = best_quote(self._sources, market.ticker, at)
         seen = quote if quote is not None and quote.is_fresh else None
         is_observed = self._is_observed(quote, market, spot)

@@ -10,7 +10,7 @@ from rich.table import Table
 from marketarchive.collecting.together.listener import Share
 from marketarchive.collecting.together.look import fitting, new_table, share_text
 from marketarchive.plans.kxbtc15m.lines import cents
-from marketarchive.plans.kxbtc15m.market import Followed
+from marketarchive.plans.kxbtc15m.market import FollowedMarket
 from marketarchive.plans.kxbtc15m.quotes import YesQuote
 from marketarchive.times import SECOND
 
@@ -59,7 +59,7 @@ class Counts:
         self.ticks += Share(int(is_observed), 1)
         self.newest = quote
 
-    def shown(self, market: Followed, now: int) -> ShownMarket:
+    def shown(self, market: FollowedMarket, now: int) -> ShownMarket:
         """Return an open market of the series as it is shown."""
         left_s = (market.close_ns - now) // SECOND
         return ShownMarket(market.series, market.ticker, left_s, market.strike, self.newest, self.ticks)

@@ -46,7 +46,7 @@ class SpotMarkets:
             asset: RealTimeIndex(PARAMETERS[asset]) for asset in self._assets if asset in PARAMETERS
         }
 
-    def take(self, source: BookSource) -> None:
+    def apply(self, source: BookSource) -> None:
         """Read the books of the venue of `source` from it from now on."""
         self._sources[source.venue] = source
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from marketarchive.collecting.arguments import ASSETS, DURATIONS, Arguments
 from marketarchive.collecting.together.plan import Plan, PlannedFeed
 from marketarchive.invocation import command
-from marketarchive.plans.updown.board import Board
+from marketarchive.plans.updown.live_rounds import LiveRounds
 
 AHEAD = "3m"
 """Rounds are looked up every minute, so each is subscribed two minutes before it opens."""
@@ -54,9 +54,9 @@ def _durations(arguments: Arguments) -> dict[str, str]:
     return {"durations": ",".join(arguments.durations or ())}
 
 
-def listener(arguments: Arguments, now: int) -> Board:
+def listener(arguments: Arguments, now: int) -> LiveRounds:
     """Return the listener that shows a row per asset and duration."""
-    return Board(arguments.assets or (), arguments.durations or (), now, outcomes_command(arguments))
+    return LiveRounds(arguments.assets or (), arguments.durations or (), now, outcomes_command(arguments))
 
 
 PLAN = Plan(

@@ -32,8 +32,8 @@ RULES: dict[str, tuple[str, str, str]] = {
     ),
     "dated ahead is not believed": (
         "track",
-        "max(update.at, update.base), now):\n            self.go_out",
-        "0, now):\n            self.go_out",
+        "max(update.at, update.base), now):\n            self.begin_outage",
+        "0, now):\n            self.begin_outage",
     ),
     "a base dated ahead is dropped": ("completeness", "if need is FollowUp.NEW_BASE:", "if False:"),
     "a base dated ahead holds nothing": ("track", "and self._is_base_ahead and", "and False and"),
@@ -89,7 +89,7 @@ RULES: dict[str, tuple[str, str, str]] = {
     "observations come at a cadence": ("track", "self.add_gap(self.at, update.at, CADENCE_BROKEN)", "pass"),
     "a failed hash takes out": (
         "track",
-        "        self.go_out(failure(update, self._limits), now)\n",
+        "        self.begin_outage(failure(update, self._limits), now)\n",
         "",
     ),
     "coverage is extended or it is a gap": (

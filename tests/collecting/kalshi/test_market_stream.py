@@ -32,7 +32,7 @@ class Heard(Listener):
     def __init__(self) -> None:
         self.items: list[Any] = []
 
-    def take(self, item: Any) -> None:
+    def apply(self, item: Any) -> None:
         self.items.append(item)
 
 

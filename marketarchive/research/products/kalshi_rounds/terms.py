@@ -24,7 +24,7 @@ VERSION = 1
 """Raised when what is taken from a segment changes."""
 
 
-class Stated(msgspec.Struct, frozen=True):
+class StatedTerms(msgspec.Struct, frozen=True):
     """Terms of a round that all answers received between `first` and `last` (wall ns) state alike."""
 
     terms: RoundTerms
@@ -59,15 +59,15 @@ def segments(root: Path) -> list[Entry]:
     return [entry for feed in feeds for entry in reader.segments(VENUE.name, feed)]
 
 
-def stated(root: Path, entries: Iterable[Entry], progress: Progress) -> list[Stated]:
+def stated(root: Path, entries: Iterable[Entry], progress: Progress) -> list[StatedTerms]:
     """Return the terms of rounds in all segments of `entries`. Raises ArchiveError, CorruptError, OSError."""
     folder = root / "research" / ".kalshi_terms" / f"v{VERSION}"
-    return list(kept_facts(root, folder, entries, Stated, _read, progress))
+    return list(kept_facts(root, folder, entries, StatedTerms, _read, progress))
 
 
-def rounds(found: Iterable[Stated]) -> tuple[list[KalshiRound], int]:
+def rounds(found: Iterable[StatedTerms]) -> tuple[list[KalshiRound], int]:
     """Return (rounds by start, number of markets whose window is not that of a round)."""
-    by_ticker: dict[str, list[Stated]] = {}
+    by_ticker: dict[str, list[StatedTerms]] = {}
     for each in found:
         by_ticker.setdefault(each.terms.ticker, []).append(each)
     made = [_round(each) for each in by_ticker.values()]
@@ -75,13 +75,13 @@ def rounds(found: Iterable[Stated]) -> tuple[list[KalshiRound], int]:
     return sorted(known, key=lambda each: (each.start_ns, each.ticker)), len(made) - len(known)
 
 
-def _read(messages: Iterable[Message]) -> list[Stated]:
+def _read(messages: Iterable[Message]) -> list[StatedTerms]:
     seen: dict[RoundTerms, tuple[int, int]] = {}
     for message in messages:
         for terms in _terms(message):
             first, last = seen.get(terms, (message.received_at, message.received_at))
             seen[terms] = min(first, message.received_at), max(last, message.received_at)
-    return [Stated(terms, first, last) for terms, (first, last) in seen.items()]
+    return [StatedTerms(terms, first, last) for terms, (first, last) in seen.items()]
 
 
 def _terms(message: Message) -> list[RoundTerms]:
@@ -95,7 +95,7 @@ def _terms(message: Message) -> list[RoundTerms]:
     return [each for each in said if isinstance(each, RoundTerms)]
 
 
-def _round(found: Sequence[Stated]) -> KalshiRound | None:
+def _round(found: Sequence[StatedTerms]) -> KalshiRound | None:
     reported = sorted(found, key=lambda each: (each.last, each.first), reverse=True)
     newest = reported[0].terms
     asset, start = series_asset(newest.ticker), _newest(reported, "start")
@@ -120,11 +120,11 @@ def _round(found: Sequence[Stated]) -> KalshiRound | None:
     )
 
 
-def _newest(reported: Sequence[Stated], name: str) -> Any:
+def _newest(reported: Sequence[StatedTerms], name: str) -> Any:
     return next((value for each in reported if (value := getattr(each.terms, name)) is not None), None)
 
 
-def _first(reported: Sequence[Stated], name: str, value: Any) -> int | None:
+def _first(reported: Sequence[StatedTerms], name: str, value: Any) -> int | None:
     return (
         None if value is None else min(each.first for each in reported if getattr(each.terms, name) == value)
     )

@@ -1,4 +1,4 @@
-"""The board: what is told of rounds, rows and gaps as their items pass."""
+"""The live: what is told of rounds, rows and gaps as their items pass."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from marketarchive.collecting.together.listener import Observation, Share, Traffic
 from marketarchive.items import Frames, Gap, Market, ReferencePrice, Resolution
-from marketarchive.plans.updown.board import LATE_S, REMEMBERED_S, Board
+from marketarchive.plans.updown.live_rounds import LATE_S, REMEMBERED_S, LiveRounds
 from marketarchive.scope import Scope
 from marketarchive.times import SECOND, utc
 from marketarchive.venues.polymarket.rows import Quote
@@ -67,39 +67,39 @@ def gap(**scope: Any) -> Gap:
 
 
 def test_the_round_under_way_is_the_one_whose_time_it_is() -> None:
-    board = Board(["BTC", "ETH"], ["5m"], START)
+    live = LiveRounds(["BTC", "ETH"], ["5m"], START)
     for each in (market(0), market(1), market(0, "ETH"), market(0, "SOL")):
-        board.take(each)
-    lane = board.lanes["BTC", "5m"]
-    last, first = lane.at(START + 299 * SECOND), lane.at(START + 300 * SECOND)
+        live.apply(each)
+    one = live.series["BTC", "5m"]
+    last, first = one.at(START + 299 * SECOND), one.at(START + 300 * SECOND)
     assert last is not None
     assert first is not None
     assert (last.market_id, first.market_id) == ("BTC-0", "BTC-1")
-    assert lane.at(START - 1) is None
-    assert set(board.lanes) == {("BTC", "5m"), ("ETH", "5m")}, "assets that nobody asked for have none"
+    assert one.at(START - 1) is None
+    assert set(live.series) == {("BTC", "5m"), ("ETH", "5m")}, "assets that nobody asked for have none"
 
 
 def test_only_seconds_of_a_round_count_for_its_share() -> None:
-    board = Board(["BTC"], ["5m"], START)
+    live = LiveRounds(["BTC"], ["5m"], START)
     known = market(0)
-    board.take(known)
-    board.take(quote(known, -1, preopen=1))
-    board.take(quote(known, 0))
-    board.take(quote(known, 1, is_observed=0))
-    lane = board.lanes["BTC", "5m"]
-    share = lane.share(lane.rounds[str(known.slug)], START + 2 * SECOND)
+    live.apply(known)
+    live.apply(quote(known, -1, preopen=1))
+    live.apply(quote(known, 0))
+    live.apply(quote(known, 1, is_observed=0))
+    one = live.series["BTC", "5m"]
+    share = one.share(one.rounds[str(known.slug)], START + 2 * SECOND)
     assert (share.observed, share.due, share.joined_ns, share.value) == (1, 2, None, 0.5)
 
 
 def followed(begin: int, seconds: Iterable[int], now: int, number: int = 0) -> Share:
     """The share of a round whose collector began at `begin`, with observed rows of `seconds`."""
-    board = Board(["BTC"], ["5m"], START + begin * SECOND)
+    live = LiveRounds(["BTC"], ["5m"], START + begin * SECOND)
     known = market(number)
-    board.take(known)
+    live.apply(known)
     for second in seconds:
-        board.take(quote(known, second))
-    lane = board.lanes["BTC", "5m"]
-    return lane.share(lane.rounds[str(known.slug)], START + now * SECOND)
+        live.apply(quote(known, second))
+    one = live.series["BTC", "5m"]
+    return one.share(one.rounds[str(known.slug)], START + now * SECOND)
 
 
 def test_a_round_joined_late_is_counted_from_then_on_and_says_so() -> None:
@@ -122,34 +122,34 @@ def test_before_the_first_row_a_round_is_due_since_the_collector_began() -> None
 
 
 def test_a_round_found_late_is_due_from_its_opening_if_others_were_followed() -> None:
-    board = Board(["BTC"], ["5m"], START)
+    live = LiveRounds(["BTC"], ["5m"], START)
     for number in (0, 1):
-        board.take(market(number))
+        live.apply(market(number))
     for second in [*range(300), *range(360, 400)]:
-        board.take(quote(market(second // 300), second))
-    lane = board.lanes["BTC", "5m"]
-    share = lane.share(lane.rounds[str(market(1).slug)], START + 400 * SECOND)
+        live.apply(quote(market(second // 300), second))
+    one = live.series["BTC", "5m"]
+    share = one.share(one.rounds[str(market(1).slug)], START + 400 * SECOND)
     assert (share.observed, share.due, share.joined_ns) == (40, 100, None)
 
 
 def test_the_sum_of_all_rounds_outlives_their_memory() -> None:
-    board = Board(["BTC"], ["5m"], START)
+    live = LiveRounds(["BTC"], ["5m"], START)
     for number in range(2):
-        board.take(market(number))
+        live.apply(market(number))
     for second in range(10, 590):
-        board.take(quote(market(second // 300), second))
-    lane, now = board.lanes["BTC", "5m"], START + 700 * SECOND
+        live.apply(quote(market(second // 300), second))
+    one, now = live.series["BTC", "5m"], START + 700 * SECOND
     expected = (2, 580, 590)
-    rounds, share = lane.total(now)
+    rounds, share = one.total(now)
     assert (rounds, share.observed, share.due) == expected
-    board.take(market(0, status="resolved"))
+    live.apply(market(0, status="resolved"))
     later = START + (400 + REMEMBERED_S) * SECOND
-    board.forget(later)
-    assert len(lane.rounds) == 1
-    rounds, share = lane.total(later)
+    live.forget(later)
+    assert len(one.rounds) == 1
+    rounds, share = one.total(later)
     assert (rounds, share.observed, share.due) == expected
-    board.take(market(0, status="resolved"))  # listed again by who looks for outcomes
-    assert lane.total(later)[0] == 2
+    live.apply(market(0, status="resolved"))  # listed again by who looks for outcomes
+    assert one.total(later)[0] == 2
 
 
 def price(second: int, *, is_observed: Literal[0, 1] = 1) -> ReferencePrice:
@@ -168,67 +168,67 @@ def price(second: int, *, is_observed: Literal[0, 1] = 1) -> ReferencePrice:
 
 
 def test_reference_prices_are_due_each_second_between_the_first_row_and_the_newest() -> None:
-    board = Board(["BTC"], ["5m"], START)
+    live = LiveRounds(["BTC"], ["5m"], START)
     for second in (3, 4, 9):
-        board.take(price(second))
-    board.take(price(10, is_observed=0))
-    board.take(price(11).model_copy(update={"timestamp": None}))  # read now and then, not once a second
-    [share] = [seconds.share for seconds in board.prices.seconds.values()]
+        live.apply(price(second))
+    live.apply(price(10, is_observed=0))
+    live.apply(price(11).model_copy(update={"timestamp": None}))  # read now and then, not once a second
+    [share] = [seconds.share for seconds in live.prices.seconds.values()]
     assert (share.observed, share.due) == (3, 8)
 
 
 def test_a_gap_counts_for_each_asset_that_it_concerns_once_it_has_its_end() -> None:
-    board = Board(["BTC", "ETH"], ["5m"], START)
+    live = LiveRounds(["BTC", "ETH"], ["5m"], START)
     slugs = []
     for each in (market(0), market(1), market(0, "ETH")):
-        board.take(each)
+        live.apply(each)
         slugs.append(each.slug)
-    board.take(gap(connection="c1", markets=slugs))
-    board.take(gap(topics=["crypto_prices"], symbol="btcusdt"))
-    board.take(gap(page="eth-usd-cexprice-streams", asset="ETH"))
-    board.take(gap(topics=["crypto_prices"]))
-    board.take(replace(gap(symbol="btc/usd"), id="r:0", to_ns=START))  # it turned out void
-    board.take(replace(gap(symbol="btc/usd"), to_ns=None))
-    assert board.gaps == {"BTC": 2, "ETH": 2, "": 1}
+    live.apply(gap(connection="c1", markets=slugs))
+    live.apply(gap(topics=["crypto_prices"], symbol="btcusdt"))
+    live.apply(gap(page="eth-usd-cexprice-streams", asset="ETH"))
+    live.apply(gap(topics=["crypto_prices"]))
+    live.apply(replace(gap(symbol="btc/usd"), id="r:0", to_ns=START))  # it turned out void
+    live.apply(replace(gap(symbol="btc/usd"), to_ns=None))
+    assert live.gaps == {"BTC": 2, "ETH": 2, "": 1}
 
 
 def test_outcomes_are_missed_until_they_are_told_and_rounds_without_are_not_forgotten() -> None:
-    board = Board(["BTC"], ["5m"], START)
+    live = LiveRounds(["BTC"], ["5m"], START)
     for number in range(3):
-        board.take(market(number))
+        live.apply(market(number))
     end = START + 900 * SECOND
-    assert board.without_outcome(START, end) == 3
-    assert board.without_outcome(START + 301 * SECOND, end - 1) == 1
-    board.take(market(0, status="resolved"))
+    assert live.without_outcome(START, end) == 3
+    assert live.without_outcome(START + 301 * SECOND, end - 1) == 1
+    live.apply(market(0, status="resolved"))
     told = {"venue": "polymarket", "feed": "resolutions", "received_at": end, "seq": 1}
-    board.take(
+    live.apply(
         Resolution(
             **told, platform="polymarket", market_id="BTC-1", status="resolved", resolution_source="data"
         )
     )
-    assert board.without_outcome(START, end) == 1
-    board.forget(end + REMEMBERED_S * SECOND)
-    assert [each.market_id for each in board.lanes["BTC", "5m"].rounds.values()] == ["BTC-2"]
+    assert live.without_outcome(START, end) == 1
+    live.forget(end + REMEMBERED_S * SECOND)
+    assert [each.market_id for each in live.series["BTC", "5m"].rounds.values()] == ["BTC-2"]
 
 
 def test_frames_and_rows_are_counted() -> None:
     traffic = Traffic()
     for item in (Frames("v", "stream", "c1", ((1, 1, b"a"), (2, 2, b"b"))), quote(market(0), 1), market(0)):
-        traffic.take(item)
+        traffic.apply(item)
     assert (traffic.frames, traffic.rows) == (2, 1)
 
 
 def test_observations_never_go_back() -> None:
-    board = Board(["BTC"], ["5m"], START)
+    live = LiveRounds(["BTC"], ["5m"], START)
     for at in (5, 3):
-        board.take(Observation("polymarket", "reference", "BTC", at))
-    assert board.newest_observation == {"BTC": 5}
+        live.apply(Observation("polymarket", "reference", "BTC", at))
+    assert live.newest_observation == {"BTC": 5}
 
 
 def test_missing_outcomes_are_advised_to_be_fetched() -> None:
-    board = Board(["BTC"], ["5m"], START, "fetch them")
-    board.take(market(0))
-    assert list(board.advice(START + 299 * SECOND)) == []
-    [(what, how)] = board.advice(START + 300 * SECOND)
+    live = LiveRounds(["BTC"], ["5m"], START, "fetch them")
+    live.apply(market(0))
+    assert list(live.advice(START + 299 * SECOND)) == []
+    [(what, how)] = live.advice(START + 300 * SECOND)
     assert what.startswith("no outcome yet of 1 round that ended meanwhile")
     assert how == "fetch them"

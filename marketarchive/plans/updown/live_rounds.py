@@ -35,7 +35,7 @@ class TrackedRound:
 
 
 @dataclass(slots=True)
-class Lane:
+class RoundSeries:
     """The rounds of one asset and duration, one after the other."""
 
     followed_ns: int  # since when: the first row's tick, the collector's start before there is one
@@ -61,7 +61,7 @@ class Lane:
         shares = [share for each in self.rounds.values() if (share := self.share(each, now)).due]
         return self._forgotten_rounds + len(shares), sum(shares, self._forgotten)
 
-    def take(self, row: Row) -> None:
+    def apply(self, row: Row) -> None:
         """Count a row."""
         if not self.has_rows:
             self.has_rows, self.followed_ns = True, row.tick
@@ -79,7 +79,7 @@ class Lane:
         del self.rounds[of.slug]
 
 
-class Board(Listener):
+class LiveRounds(Listener):
     """Given the items of all feeds of the rounds. outcomes_command: the one that fetches missing outcomes."""
 
     def __init__(
@@ -87,35 +87,35 @@ class Board(Listener):
     ) -> None:
         durations = tuple(durations)
         self.began_ns = began_ns
-        self.lanes = {(asset, duration): Lane(began_ns) for asset in assets for duration in durations}
-        self.assets = tuple(dict.fromkeys(asset for asset, _ in self.lanes))
+        self.series = {(asset, duration): RoundSeries(began_ns) for asset in assets for duration in durations}
+        self.assets = tuple(dict.fromkeys(asset for asset, _ in self.series))
         self.gaps: Counter[str] = Counter()  # by asset; "" = of none of them in particular
         self.rounds_feed = ""  # whose rows tell of rounds
         self.prices = DueRows()  # of reference prices
         self.newest_observation: dict[str, int] = {}  # asset -> wall ns, Chainlink
         self._outcomes_command = outcomes_command
-        self._lane_of: dict[str, Lane] = {}  # by slug
+        self._series_of: dict[str, RoundSeries] = {}  # by slug
         self._asset_of: dict[str, str] = {}  # by slug, and by token
         self._tokens_of: dict[str, Collection[str]] = {}  # by slug
         self._with_outcome: set[str] = set()  # market ids
         self._ended: set[str] = set()  # ids of gaps that have ended in part at least: they count once
         self._forgotten_to = 0  # wall ns; a round that ended before it and is not known is over and summed up
 
-    def take(self, item: Any) -> None:
+    def apply(self, item: Any) -> None:
         """Apply an item that passes, of any kind."""
         if isinstance(item, Row):
-            self._take_row(item)
+            self._apply_row(item)
         elif isinstance(item, Market):
-            self._take_market(item)
+            self._apply_market(item)
         elif isinstance(item, Resolution):
             if item.status == "resolved":
                 self._with_outcome.add(item.market_id)
         elif isinstance(item, Gap):
-            self._take_gap(item)
+            self._apply_gap(item)
         elif isinstance(item, Observation) and item.at > self.newest_observation.get(item.subject, 0):
             self.newest_observation[item.subject] = item.at
 
-    def _take_gap(self, item: Gap) -> None:
+    def _apply_gap(self, item: Gap) -> None:
         if item.to_ns is not None and not item.is_void and item.id not in self._ended:
             self._ended.update({item.id} - {""})
             self.gaps.update(self._assets_of(item.scope) or ("",))
@@ -124,20 +124,20 @@ class Board(Listener):
         """Count the rounds that ended between these times (wall ns) and have no outcome yet."""
         return sum(
             since <= each.end_ns <= now and each.market_id not in self._with_outcome
-            for lane in self.lanes.values()
-            for each in lane.rounds.values()
+            for one in self.series.values()
+            for each in one.rounds.values()
         )
 
     def forget(self, now: int) -> None:
         """Forget rounds that ended long ago and have their outcome."""
         before = self._forgotten_to = now - REMEMBERED_S * SECOND
-        for lane in self.lanes.values():
-            for each in list(lane.rounds.values()):
+        for one in self.series.values():
+            for each in list(one.rounds.values()):
                 if each.end_ns < before and each.market_id in self._with_outcome:
-                    lane.forget(each, now)
+                    one.forget(each, now)
                     for name in (each.slug, *self._tokens_of.pop(each.slug)):
                         self._asset_of.pop(name, None)
-                    del self._lane_of[each.slug]
+                    del self._series_of[each.slug]
                     self._with_outcome.discard(each.market_id)
 
     def look(self, now: int) -> MarketRows:
@@ -146,11 +146,11 @@ class Board(Listener):
         return MarketRows(tuple(self._rows(now)))
 
     def _rows(self, now: int) -> Iterator[MarketRow]:
-        for (asset, duration), lane in self.lanes.items():
-            current, newest = lane.at(now), lane.newest
+        for (asset, duration), one in self.series.items():
+            current, newest = one.at(now), one.newest
             is_known = newest is not None and current is not None and newest.subject == current.slug
             observed_at = self.newest_observation.get(asset)
-            share = Share() if current is None else lane.share(current, now)
+            share = Share() if current is None else one.share(current, now)
             yield MarketRow(
                 asset,
                 duration,
@@ -177,7 +177,7 @@ class Board(Listener):
     def totals(self, now: int) -> list[Total]:
         """Return the rounds of each asset and duration."""
         return [
-            Total(f"{asset} {duration}", *lane.total(now)) for (asset, duration), lane in self.lanes.items()
+            Total(f"{asset} {duration}", *one.total(now)) for (asset, duration), one in self.series.items()
         ]
 
     def advice(self, now: int) -> Iterator[tuple[str, str]]:
@@ -187,25 +187,25 @@ class Board(Listener):
             why = "the venue states it minutes after their end"
             yield f"{yet} ({why}); in a quarter of an hour this fetches them", self._outcomes_command
 
-    def _take_row(self, row: Row) -> None:
-        if (lane := self._lane_of.get(row.subject)) is not None:
+    def _apply_row(self, row: Row) -> None:
+        if (one := self._series_of.get(row.subject)) is not None:
             self.rounds_feed = row.feed
-            lane.take(row)
+            one.apply(row)
         else:
-            self.prices.take(row)
+            self.prices.apply(row)
 
-    def _take_market(self, market: Market) -> None:
-        lane = self.lanes.get((market.asset or "", market.duration or ""))
-        if lane is None or not market.slug:
+    def _apply_market(self, market: Market) -> None:
+        one = self.series.get((market.asset or "", market.duration or ""))
+        if one is None or not market.slug:
             return
         if market.status == "resolved":
             self._with_outcome.add(market.market_id)
-        if market.slug not in lane.rounds and market.start_at and market.end_at:
+        if market.slug not in one.rounds and market.start_at and market.end_at:
             start, end = (from_datetime(at) for at in (market.start_at, market.end_at))
             if end < self._forgotten_to:
                 return
-            lane.rounds[market.slug] = TrackedRound(market.slug, market.market_id, start, end)
-            self._lane_of[market.slug] = lane
+            one.rounds[market.slug] = TrackedRound(market.slug, market.market_id, start, end)
+            self._series_of[market.slug] = one
             self._tokens_of[market.slug] = tuple((market.tokens or {}).values())
             names = (market.slug, *self._tokens_of[market.slug])
             self._asset_of.update(dict.fromkeys(names, market.asset or ""))
