@@ -563,8 +563,8 @@ class Archive:
         """Return one row per recorded gap that touches `start` <= time < `end`, by its beginning.
 
         `time` is its beginning, as is `from`. `to` is null where the end is not known (a crash): until the
-        next line of that feed and scope. What the JSON `scope` names is also in columns of its own. No row
-        means that no gap was recorded; for a time when nothing ran this proves nothing.
+        next line of that feed and scope. Subjects that the JSON `scope` names are also in columns of their
+        own. No row means that no gap was recorded; for a time when nothing ran this proves nothing.
         """
         first, last = span(start, end)
         given = wanted(venue=venue, feed=feed)

@@ -72,4 +72,4 @@ FIELDS: Mapping[str, FieldDoc] = {
         type="bool",
     ),
 }
-"""Field of a `BookAt` -> what docs/TABLES.md says of it."""
+"""Field of a `BookAt` -> its description in docs/TABLES.md."""

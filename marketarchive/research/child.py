@@ -1,4 +1,4 @@
-"""Commands of this program as child processes: in one process a reactor starts only once."""
+"""Running of this program's commands as child processes: in one process Twisted's reactor starts only once."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ FIELDS: Mapping[str, FieldDoc] = {
     "is_partial": FieldDoc("true: the book, as it is known, had less than `size`", type="bool"),
     "is_verified": FieldDoc("true: `verified` is `ok`", type="bool"),
 }
-"""Field of a `Fill` -> what docs/TABLES.md says of it."""
+"""Field of a `Fill` -> its description in docs/TABLES.md."""
 
 
 def fill(token: str, side: Side, size: Decimal, book: BookAt | None, age: timedelta | None) -> Fill:

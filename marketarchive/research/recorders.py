@@ -39,7 +39,7 @@ FIELDS: Mapping[str, FieldDoc] = {
     "gapped_s": FieldDoc("recorded gaps of `run`, summed over markets", "seconds"),
     "closed_s": FieldDoc("of these, what others proved", "seconds"),
 }
-"""Column of `recorders` -> what docs/TABLES.md says of it."""
+"""Column of `recorders` -> its description in docs/TABLES.md."""
 
 _Span = tuple[int, int]
 

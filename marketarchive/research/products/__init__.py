@@ -1,9 +1,9 @@
 """Products: packages that join messages of named venues into data of their own; they may import these venues.
 
-A package is found by its modules; no list names it. A module `product` with a `PRODUCT` is shown in reports;
-`rounds` with a `SOURCE` has its rounds labelled by `scrapy ground-truth`; `checks` with `CHECKS` has them
-made by `scrapy validate`; `exports` with `EXPORTS` has its tables written by `scrapy export`; `frame` with a
-function `table` is a method of `Archive` under the package's name.
+A package is found by its modules; no list names it. Reports show the `PRODUCT` of its module `product`;
+`scrapy ground-truth` labels the rounds of `SOURCE` in `rounds`; `scrapy validate` makes the `CHECKS` in
+`checks`; `scrapy export` writes the tables `EXPORTS` in `exports`; `Archive` has the function `table` in
+`frame` as a method called like the package.
 """
 
 from __future__ import annotations

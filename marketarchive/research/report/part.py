@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Found:
-    """Findings of a report that hold for any venue, given to products; the connection has the view `names`."""
+    """Findings of a report that hold for any venue, given to products; `connection` has the view `names`."""
 
     connection: duckdb.DuckDBPyConnection
     scope: ReportScope
@@ -36,7 +36,7 @@ class ReportPart:
     """A product's contribution to a report; numbers in `sections` and `figures` order them on the page."""
 
     sections: Sequence[tuple[int, Section]] = ()  # (place, section); 2 is coverage, 3 gaps, 6 verified books
-    figures: Sequence[tuple[int, str, str]] = ()  # (place, number, what it counts); 3 is verified books
+    figures: Sequence[tuple[int, str, str]] = ()  # (place, number, text); 3 is verified, 4 gaps, 6 messages
     facts: Sequence[tuple[str, str]] = ()
     notes: Sequence[str] = ()  # paragraphs for the section on coverage
     kinds: frozenset[str] = frozenset()  # titles of markets whose observed seconds `figures` state

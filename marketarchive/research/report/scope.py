@@ -116,8 +116,8 @@ def _times(root: Path, reported: Collection[FeedSum]) -> tuple[int, int]:
 def _last(entry: Entry) -> int:
     """Return the time of a segment's last line (ns).
 
-    The last line of a recovered segment is that of the recovery, which may be days later; its time is then at
-    most an hour after the first line.
+    The last line of a recovered segment is written by the recovery, maybe days later; the result is then at
+    most an hour after the segment's first line.
     """
     last = from_iso(entry["last"])
     return last if entry.kind == "segment" else min(last, from_iso(entry["first"]) + _HOUR * SECOND)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 OTHER = "other"
 SEEN = ("observed", "quiet", "unknown", "gapped")
 VERIFIED = ("ok", "unchecked", "not_available", "failed")
-"""States from the bottom of a bar to its top."""
+"""States of seconds (SEEN) and of messages (VERIFIED), in the order in which a bar stacks them upwards."""
 
 BOOKS, CHANGES = "Whole books", "Changes of books"
 

@@ -22,7 +22,7 @@ PLOTTING = "vl_convert"
 
 @dataclass(frozen=True)
 class WrittenSoakReport:
-    """Files of a written soak report, and the verdict on the gate."""
+    """Result of `soak_report`: the files written, and whether the soak test met its thresholds (the gate)."""
 
     path: Path
     plots: tuple[Path, ...]

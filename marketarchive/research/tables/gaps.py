@@ -61,7 +61,7 @@ def newest_lines(rows: Iterable[dict[str, Any]], venue: str, feed: str) -> list[
 
 
 def _without_ended(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the rows without lines of schema 1 that have no end and that a later line repeats with it."""
+    """Return the rows without those of schema 1 that lack an end and that a later row repeats with one."""
     ended: dict[tuple[Any, ...], int] = {}  # the seq of the newest line with the end
     for row in rows:
         if row["id"] is None and row["to"] is not None and row["seq"] is not None:

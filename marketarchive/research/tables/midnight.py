@@ -1,7 +1,7 @@
 """Rows and gap lines of a day's runs before its first and after its last midnight.
 
 They come from the segment of each run before the day, the one after it, and segments that cross a midnight:
-data received just before a second still count in it.
+a message just before midnight still counts as observed after it.
 """
 
 from __future__ import annotations
@@ -69,4 +69,4 @@ def _sides(root: Path, partition: Partition) -> list[tuple[str, tuple[Entry, ...
 
 
 def _no_progress(read: int) -> None:
-    """Ignore progress: these bytes are not among the announced ones."""
+    """Ignore the number of bytes read: rows around the day are no part of the progress that is shown."""

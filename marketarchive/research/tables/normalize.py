@@ -142,7 +142,7 @@ def bring_gaps_up_to_date(
     *,
     master_url: str | None = None,
 ) -> set[tuple[str, str]]:
-    """Bring the tables that `views.close_gaps` reads up to date; return the feeds recorded twice at once.
+    """Bring the inputs of `views.close_gaps` up to date; return the feeds that two runs recorded at once.
 
     wanted: as in `bring_up_to_date`; since, until: ns. Gaps are brought up to date from `since` on, since a
     crash is noticed long after it, and coverage until `until` for feeds that two runs recorded at the same

@@ -132,7 +132,7 @@ class Partition:
 
     @property
     def former_keys(self) -> frozenset[str]:
-        """Return the keys in files of earlier versions that are still readable, for the same segments."""
+        """Return the keys of files that earlier versions made of the same segments and that are readable."""
         versions = range(READABLE.get(self.table, VERSIONS[self.table]), VERSIONS[self.table] + 1)
         of_rows = range(1, self._rows_version + 1)
         return frozenset(self._key(version, rows) for version in versions for rows in of_rows) - {self.key}

@@ -60,7 +60,7 @@ class Day:
         return found
 
     def since(self, mask: Mask, seconds: int) -> Mask:
-        """Return a mask of the seconds of `mask`, each extended to a run of `seconds` seconds."""
+        """Return a mask of each second of `mask` and the `seconds` - 1 seconds after it."""
         import numpy as np
 
         total = np.cumsum(mask, dtype=np.int64)

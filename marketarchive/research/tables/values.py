@@ -39,7 +39,7 @@ def _text(value: Any) -> str:
 
 
 def _time(value: Any) -> int:
-    """Return a time in ns as us. Raises ValueError for anything else."""
+    """Convert a time from ns to us. Raises ValueError for a value that is no time in ns up to LATEST_NS."""
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= LATEST_NS:
         raise ValueError(f"{value!r} is no time in ns")
     return value // 1000

@@ -1,7 +1,7 @@
 """Worker processes for jobs: if a worker dies, only its job fails, and another worker takes its place.
 
 A worker is this module, started as a program: it reads jobs from its standard input and answers on its
-standard output. It inherits nothing from the process that started it.
+standard output. It imports nothing of the program that started it.
 """
 
 from __future__ import annotations

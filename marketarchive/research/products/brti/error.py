@@ -115,7 +115,7 @@ FIELDS: Mapping[str, FieldDoc] = {
     "p95_bps": FieldDoc("as in dollars", "basis points of the published mean", _NONE_WHOLE),
     "max_bps": FieldDoc("as in dollars", "basis points of the published mean", _NONE_WHOLE),
 }
-"""Field of an `ErrorRow` -> what docs/BRTI.md says of it."""
+"""Field of an `ErrorRow` -> its description in docs/BRTI.md."""
 
 
 @dataclass

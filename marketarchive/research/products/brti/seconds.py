@@ -50,7 +50,7 @@ FIELDS: Mapping[str, FieldDoc] = {
     "utilized_depth": FieldDoc("v_T", "of the asset", _NO_VALUE, type="float"),
     "size_cap": FieldDoc("C_T", "of the asset", "fewer than `needed` books count", type="float"),
 }
-"""Column of `brti` -> what docs/BRTI.md says of it."""
+"""Column of `brti` -> its description in docs/BRTI.md."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ def index_seconds(
     """Yield the index proxy at each Unix second `first` <= second < `last`, in order.
 
     needed: number of venues whose books must count for a value; seconds: only these are yielded, None: all. A
-    venue counts with its newest book that passed its verification and is in no recorded gap. Raises
+    venue counts with its newest book that did not fail its verification and is in no recorded gap. Raises
     ArgumentError for an asset without an index, ArchiveError, CorruptError.
     """
     if asset not in PARAMETERS:

@@ -52,7 +52,7 @@ class IndexMinute:
 
     @property
     def is_whole(self) -> bool:
-        """Return whether there is a value of each of the 60 seconds, and no other."""
+        """Return whether the minute has a value of each of its 60 seconds, and no other value."""
         seconds = {-(-at // _SECOND_MS) for at in self.values}
         return len(self.values) == len(seconds) == MEAN_S
 
@@ -123,7 +123,7 @@ def _is_closing(mean: Mean) -> bool:
 
 
 def close_of(at_ms: int) -> int | None:
-    """Return the Unix second of the close in whose minute the time `at_ms` is; None if it is in none.
+    """Return the close (Unix second) of the round in whose last minute `at_ms` (Unix ms) is; None if in none.
 
     The minute is (close - 60 s, close]: the value at its beginning is not in it, the one at the close is.
     """

@@ -32,7 +32,7 @@ AT_LEAST = "greater_or_equal"
 IMPLAUSIBLE = Decimal("0.05")
 """Relative deviation from which a strike is implausible; 7 of 72,000 strikes were."""
 ENOUGH = 54
-"""Number of the 60 seconds that an estimate needs."""
+"""Least number of seconds with a value of the proxy, of the 60 of a mean, that an estimate needs."""
 
 Flag = Literal[
     "no_strike", "implausible_strike", "no_rounding", "other_strike", "scalar", "void", "contradicted"

@@ -32,7 +32,7 @@ COPY_S = 15
 """Greatest age of a cached public answer, s (measured, 2026-08): ticks that state such an age are
 explained."""
 SLACK_NS = SECOND
-"""Tolerance at both ends of a gap, ns: gaps stand on our estimate of the venue's time."""
+"""Tolerance at both ends of a gap, ns, since the times of a gap are our estimate of the venue's time."""
 RULE = (
     "A market has a tick for each second from its open up to its close, none twice of one run, and of no "
     f"more than {LONGEST_S} in a row is it unknown why they are not observed. Of runs that recorded at once "

@@ -34,9 +34,9 @@ def table(
 ) -> pa.Table:
     """Return a row for each line of the record on the UTC day `date`, sorted by time.
 
-    series: of the markets; folder: that of the record, None: `records` in `root`. A column that a line's type
-    does not have is null. `market` is the ticker; prices are cents. `feeds` becomes columns such as
-    `feed_coinbase`. Only the ticks: `frame[frame["type"] == "tick"]`.
+    series: ticker prefix of the markets; folder: where the files of the record are, None: `records` in
+    `root`. A column that a line's type does not have is null. `market` is the ticker; prices are cents.
+    `feeds` becomes columns such as `feed_coinbase`. Only the ticks: `frame[frame["type"] == "tick"]`.
 
     Raises ArgumentError without a file of that day, CorruptError for a complete line that is no JSON object.
     """

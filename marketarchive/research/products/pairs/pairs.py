@@ -46,7 +46,7 @@ def pair_seconds(
     assets: Collection[str] | None = None,
     master_url: str | None = None,
 ) -> Iterator[pa.Table]:
-    """Yield tables with a row per second and pair, on the received clock; at least one, maybe empty.
+    """Yield tables with a row per second and pair, on the received clock: one table at least, maybe empty.
 
     Arguments are those of `pairs_of`; master_url: None is `master.db` in `root`. Raises ArchiveError,
     ConfigurationError, DiskError.

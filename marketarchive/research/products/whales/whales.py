@@ -44,7 +44,7 @@ FIELDS: Mapping[str, FieldDoc] = {
     ),
     "whale_max_value": FieldDoc("the largest alert", "dollars", "there is no alert", type="float"),
 }
-"""Column of a `WhaleSummary` -> what docs/CATALOG.md says of it."""
+"""Column of a `WhaleSummary` -> its description in docs/CATALOG.md."""
 
 COLUMNS = tuple(FIELDS)
 Direction = Literal["YES", "NO", "NEUTRAL"]

@@ -86,7 +86,7 @@ FIELDS: Mapping[str, FieldDoc] = {
         "5",
     ),
 }
-"""Column -> what docs/CANONICAL.md says of it; `since` is a `VERSION` of the dataset."""
+"""Column -> its description in docs/CANONICAL.md; `since` is a `VERSION` of the dataset."""
 
 COLUMNS = tuple(FIELDS)
 
