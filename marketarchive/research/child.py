@@ -1,4 +1,4 @@
-"""Running of this program's commands as child processes: in one process Twisted's reactor starts only once."""
+"""Running of this program's commands as child processes: Twisted's reactor starts only once in a process."""
 
 from __future__ import annotations
 

@@ -160,7 +160,11 @@ def _words(about: About, names: Mapping[str, tuple[str, str]], scope: str) -> st
 
 
 def _left(open_for: Sequence[str] | None, slugs: AbstractSet[str]) -> str:
-    """Return a text on the markets a gap still holds for, where another run closed it for others; else ""."""
+    """Return a text that names the markets for which a gap still holds.
+
+    open_for: their names; None: no other run closed the gap for any market, the text is empty. slugs: all
+    slugs, which are preferred to other names.
+    """
     if open_for is None:
         return ""
     named = sorted(slugs & set(open_for)) or sorted(set(open_for))

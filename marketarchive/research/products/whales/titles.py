@@ -35,9 +35,9 @@ def numbers(found: tuple[str, ...]) -> frozenset[str]:
 def misspellings(one: str, other: str) -> int | None:
     """Return the number of misspelt words if two keys are the same question; None if they are not.
 
-    One key may have more words than the other, but no negation. No word or number may be replaced by another,
-    since that is how sibling markets differ ("65 or above" and "70 or above", "Adams" and "Baker"), unless it
-    is misspelt by one letter.
+    One key may have more words than the other, but no negation. A word may be replaced only by the same word
+    with one letter misspelt, and no number by another, since sibling markets differ in a word or number ("65
+    or above" and "70 or above", "Adams" and "Baker").
     """
     left, right = Counter(one.split()), Counter(other.split())
     more, less = left - right, right - left

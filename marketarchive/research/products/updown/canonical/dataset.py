@@ -109,7 +109,7 @@ class Canonical:
 def path_of(clock: str, *, partitioned: bool = False) -> PurePosixPath:
     """Return the path of the dataset on a clock: one file, or with `partitioned` a folder of daily files.
 
-    The name of the observation clock's dataset has no suffix.
+    The name states the clock, unless it is the observation clock.
     """
     stem = "canonical_dataset" if clock == "observation" else f"canonical_dataset_{clock}"
     return PurePosixPath("research", stem if partitioned else f"{stem}.parquet")

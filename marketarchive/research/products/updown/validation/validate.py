@@ -223,7 +223,7 @@ def _inputs(root: Path, labels: Sequence[Label]) -> list[dict[str, str]]:
 
 
 def _write(root: Path, started: int, document: Mapping[str, Any], checks: Sequence[CheckResult]) -> str:
-    """Write the JSON and Markdown report, each whole or not at all, and the manifest; return its path.
+    """Write the JSON and the Markdown report, each whole or not at all; return the path of the manifest.
 
     started: wall ns. Raises OSError.
     """
