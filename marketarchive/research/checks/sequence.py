@@ -19,8 +19,7 @@ from marketarchive.archive.tree import run_locks
 from marketarchive.research.checks.check import OFFENDERS, CheckResult, State
 
 NOT_REPORTED = "not all told"
-"""State of a feed one of whose segments was moved away, and whose ledger line does not give all its
-numbers."""
+"""State of a feed that has a segment moved away whose ledger line does not give all its numbers."""
 
 RULE = (
     "Of each run, venue and feed with a line in the time looked at, segments n and lines seq are 1, 2, 3 ... "
@@ -86,7 +85,7 @@ def check(root: Path, since: int | None = None, until: int | None = None) -> Che
 
 
 def _facts(root: Path, entry: Entry, report: VerifyReport) -> SegmentScan | None:
-    """Return the scan of a segment, None where its ledger line states its numbers and it is not read."""
+    """Return the scan of a segment; None if its ledger line states all numbers, so that it is not read."""
     stored = StoredSegment(root, entry["path"])
     if entry.kind == "recovered" or claimed(entry) is None:
         return check_segment(stored, entry, report)

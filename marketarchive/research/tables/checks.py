@@ -72,7 +72,7 @@ def check(
     """Return the checks of one day's file of books.
 
     unreadable: number of books that gave no row; examples: some of them; names_both_tokens: each request to
-    /books named both tokens of its markets, so that this is checked too.
+    /books named both tokens of its markets; then each answer is checked to have both books.
     """
     rows = stored(path)
     figures = ", ".join(
