@@ -1,4 +1,4 @@
-"""Check of the record of 15-minute rounds for `scrapy validate`: no second without a tick is unexplained."""
+"""Check for `scrapy validate` that each second without a tick in the record of rounds is explained."""
 
 from __future__ import annotations
 

@@ -44,9 +44,10 @@ _IS_BOUND = "both_n BETWEEN greatest(0, cl + pm - duration) AND least(cl, pm)"
 
 
 def check(connection: duckdb.DuckDBPyConnection) -> CheckResult:
-    """Check the relation `dataset` against the relation `rounds`.
+    """Check that `dataset` has a row per second of each of `rounds`, and that observed shares add up.
 
-    Rounds are checked day by day, by UTC day of their start, to bound memory. Raises duckdb.Error.
+    Both are relations of the connection. Rounds are checked day by day, by UTC day of their start, to bound
+    memory. Raises duckdb.Error.
     """
     run(connection, _EMPTY)
     for (day,) in run(connection, "SELECT DISTINCT start_s // 86400 AS day FROM rounds ORDER BY day"):
