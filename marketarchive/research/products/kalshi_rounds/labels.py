@@ -30,7 +30,7 @@ NOT_GRADED: Verdict = "not_provable"
 OPEN = ("initialized", "active", "inactive")
 AT_LEAST = "greater_or_equal"
 IMPLAUSIBLE = Decimal("0.05")
-"""Relative deviation from which a strike is implausible; 7 of 72,000 strikes were."""
+"""Relative deviation beyond which a strike is implausible; 7 of 72,000 strikes were."""
 ENOUGH = 54
 """Least number of seconds with a value of the proxy, of the 60 of a mean, that an estimate needs."""
 

@@ -171,7 +171,7 @@ _BROKEN = f"""
 
 
 def _of(venue: str) -> str:
-    """Return the SQL of a venue's columns, except its market."""
+    """Return the SQL of a venue's columns in the rows of pairs, except the column of its market."""
     return f"""{venue}.bid AS {venue}_bid, {venue}.ask AS {venue}_ask, {venue}.age_s AS {venue}_age_s,
         CASE WHEN {venue}.t IS NOT NULL THEN {venue}.is_broken END AS {venue}_gap"""
 
