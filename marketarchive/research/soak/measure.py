@@ -79,7 +79,7 @@ class SoakTraffic:
     feeds: dict[str, Counter[str]] = field(default_factory=dict)  # venue/feed -> lines by kind
     statuses: Counter[str] = field(default_factory=Counter)
     sizes: list[int] = field(default_factory=list)  # bytes of sealed segments
-    inflated: int = 0  # bytes of content of segments that still are where they were sealed
+    inflated: int = 0  # decompressed bytes of the segments that still are where they were sealed
     deflated: int = 0  # bytes of the same segments on the disk
     recovered: int = 0
     runs: int = 0
@@ -195,7 +195,7 @@ def outages(lines: Sequence[JournalLine], lasted_s: float) -> tuple[list[Restart
 
 
 def memory(lines: Sequence[JournalLine]) -> Measured:
-    """Return the growth of memory in percent: its maximum after the first hour over its maximum in it."""
+    """Return by how many percent the most memory used after the first hour exceeds the most used within it."""
     used = [(line.elapsed_s, line.resident_bytes) for line in lines if line.resident_bytes]
     first = max((size for at, size in used if at <= FIRST_HOUR_S), default=0)
     later = max((size for at, size in used if at > FIRST_HOUR_S), default=0)
@@ -364,7 +364,7 @@ def _add_segment(found: SoakTraffic, root: Path, entry: Entry) -> None:
 
 
 def _inflated(path: Path) -> int | None:
-    """Return the bytes of content of a segment file; None if it was joined, moved away, or is damaged."""
+    """Return the decompressed bytes of a segment file; None if it was joined, moved away, or is damaged."""
     size = 0
     try:
         with gzip.open(path) as file:
