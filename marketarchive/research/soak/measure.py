@@ -195,7 +195,7 @@ def outages(lines: Sequence[JournalLine], lasted_s: float) -> tuple[list[Restart
 
 
 def memory(lines: Sequence[JournalLine]) -> Measured:
-    """Return by how many percent the most memory used after the first hour exceeds the most used within it."""
+    """Return by how many percent the most memory after the first hour exceeds the most memory within it."""
     used = [(line.elapsed_s, line.resident_bytes) for line in lines if line.resident_bytes]
     first = max((size for at, size in used if at <= FIRST_HOUR_S), default=0)
     later = max((size for at, size in used if at > FIRST_HOUR_S), default=0)

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 LATE_S = 600
-"""Greatest delay from a price's second to its receipt that gaps allow for, s."""
+"""Greatest delay of a price's receipt, s: a gap so long after a round may still hide prices of the round."""
 
 Tokens = Mapping[str, Mapping[str, str]]
 """Slug -> outcome -> token."""
