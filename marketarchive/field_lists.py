@@ -30,6 +30,8 @@ from marketarchive.research.products.updown.canonical import columns as canonica
 from marketarchive.research.products.whales import whales
 from marketarchive.research.tables.described import described, shared
 from marketarchive.venues import record_fields
+from marketarchive.venues.kalshi.record_fields import KALSHI
+from marketarchive.venues.polymarket.record_fields import ROUNDS
 
 
 def field_lists() -> Mapping[str, Mapping[str, str]]:
@@ -61,7 +63,7 @@ def field_lists() -> Mapping[str, Mapping[str, str]]:
             "prompts": field_table(prompts.FIELDS),
         },
         "docs/KALSHI_COLLECTOR.md": {
-            "kalshi_row": field_table(record_fields.KALSHI),
+            "kalshi_row": field_table(KALSHI),
             "pair_seconds": field_table(pair_seconds.FIELDS),
             "pair_windows": field_table(windows.FIELDS),
         },
@@ -99,7 +101,7 @@ def _contract() -> Mapping[str, str]:
         "manifest_raw": manifest_fields.RAW,
         "manifest_records": manifest_fields.RECORDS,
         "manifest_summary": manifest_fields.SUMMARY,
-        "rounds": record_fields.ROUNDS,
+        "rounds": ROUNDS,
         "reference": record_fields.REFERENCE,
         "book_rows": record_fields.BOOKS,
         "perp_rows": record_fields.PERPS,

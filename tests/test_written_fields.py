@@ -26,6 +26,7 @@ from marketarchive.scope import Scope
 from marketarchive.times import SECOND, utc
 from marketarchive.venues import record_fields
 from marketarchive.venues.kalshi.quotes import KalshiQuote
+from marketarchive.venues.kalshi.record_fields import KALSHI
 from tests.archive.checking import described_ledger
 
 SAMPLES = Path(__file__).parent.parent / "docs" / "samples"
@@ -127,7 +128,7 @@ def test_the_row_of_a_book_of_kalshi_is_described() -> None:
         venue="kalshi", feed="orderbook", received_at=AT, seq=1, timestamp=utc(AT), asset="BTC",
         ticker_series="KXBTC15M", market_id="KXBTC15M-26NOV201000-00", is_observed=0, source="stream",
     )  # fmt: skip
-    assert list(row.columns()) == list(record_fields.KALSHI)
+    assert list(row.columns()) == list(KALSHI)
 
 
 def test_each_field_of_a_label_is_described() -> None:

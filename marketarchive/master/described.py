@@ -59,12 +59,12 @@ MARKETS: Mapping[str, FieldDoc] = {
     "protocol_version": _first("version of the venue's protocol", "", _UNSTATED),
     "tick_size": _first("step of prices", "dollars a share", _UNSTATED),
     "listed_outcome": _per_source(
-        "what the venue's list of markets states of the outcome (Polymarket: Gamma, with the label)",
+        "what the venue's list of markets states of the outcome",
         "JSON object",
         "it states none",
     ),
     "reported_outcome": _per_source(
-        "what the venue's resolutions state of it (Polymarket: Data API, payouts without a label)",
+        "what the venue's resolutions state of it",
         "JSON object",
         "they state none",
     ),

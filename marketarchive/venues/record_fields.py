@@ -1,4 +1,4 @@
-"""The columns of `records/`, as docs/DATA_CONTRACT.md and docs/KALSHI_COLLECTOR.md list them."""
+"""The columns of `records/` that any venue's rows have, as docs/DATA_CONTRACT.md lists them."""
 
 from __future__ import annotations
 
@@ -6,46 +6,22 @@ from collections.abc import Mapping
 
 from marketarchive.field_docs import FieldDoc
 
-_UTC = "UTC"
-_SHARE = "dollars per share"
+UTC = "UTC"
 _QUOTE = "the venue's quote currency"
 _PER_UNIT = "quote currency per base unit"
 _NOT_OBSERVED = "not observed"
-_NOTHING = "nothing was received"
-_EMPTY = "not observed, or the side has no orders"
-_PART = "either is"
+NOTHING = "nothing was received"
+EMPTY = "not observed, or the side has no orders"
+PART = "either is"
 
-_TIMESTAMP = FieldDoc("the due tick", _UTC, type="text")
-_RECEIVED_AT = FieldDoc("when the message was received", _UTC, _NOT_OBSERVED, type="text")
+TIMESTAMP = FieldDoc("the due tick", UTC, type="text")
+RECEIVED_AT = FieldDoc("when the message was received", UTC, _NOT_OBSERVED, type="text")
 _SOURCE = FieldDoc("how it was got, see below", type="text")
-_RUN = FieldDoc("the run that wrote the row", "run id", type="text")
-_SEQ = FieldDoc("number of the message in raw", "", _NOTHING, type="int")
-
-ROUNDS: Mapping[str, FieldDoc] = {
-    "timestamp": _TIMESTAMP,
-    "asset": FieldDoc("the asset of the round", "`BTC`", "the market is no up/down round", type="text"),
-    "market_id": FieldDoc("the market", "slug", type="text"),
-    "up_mid": FieldDoc("half of `up_bid` and `up_ask`", _SHARE, _PART, type="number"),
-    "up_bid": FieldDoc("highest bid for up", _SHARE, _EMPTY, type="number"),
-    "up_ask": FieldDoc("lowest ask for up", _SHARE, _EMPTY, type="number"),
-    "down_mid": FieldDoc("half of `down_bid` and `down_ask`", _SHARE, _PART, type="number"),
-    "down_bid": FieldDoc("highest bid for down", _SHARE, _EMPTY, type="number"),
-    "down_ask": FieldDoc("lowest ask for down", _SHARE, _EMPTY, type="number"),
-    "is_observed": FieldDoc("[both books are known](#is_observed) at this tick", type="1 or 0"),
-    "received_at": _RECEIVED_AT,
-    "preopen": FieldDoc("the round had not begun", type="1 or 0"),
-    "source": FieldDoc("`books` or `stream`, see below; where not observed the one tried last", type="text"),
-    "condition_id": FieldDoc(
-        "the venue's own id", "", "the venue had not listed the round (`polymarket_stream`)", type="text"
-    ),
-    "verified": FieldDoc("`ok` (both hashes match), `failed`, `not_available`", type="text"),
-    "run": _RUN,
-    "seq": _SEQ,
-}
-"""Rows of Polymarket's markets."""
+RUN = FieldDoc("the run that wrote the row", "run id", type="text")
+SEQ = FieldDoc("number of the message in raw", "", NOTHING, type="int")
 
 REFERENCE: Mapping[str, FieldDoc] = {
-    "timestamp": FieldDoc("when the source observed it", _UTC, "not observed; `page_text`", type="text"),
+    "timestamp": FieldDoc("when the source observed it", UTC, "not observed; `page_text`", type="text"),
     "asset": FieldDoc("the asset whose price it is", "`BTC`", type="text"),
     "mid": FieldDoc(
         "the price: the source's own, not half of bid and ask", "dollars", _NOT_OBSERVED, type="number"
@@ -53,10 +29,10 @@ REFERENCE: Mapping[str, FieldDoc] = {
     "bid": FieldDoc("bid of the source", "dollars", "not observed, or not sent, as by RTDS", type="number"),
     "ask": FieldDoc("ask of the source", "dollars", "not observed, or not sent, as by RTDS", type="number"),
     "is_observed": FieldDoc("[an observation of this second](#is_observed) came in time", type="1 or 0"),
-    "tick_at": FieldDoc("the whole second", _UTC, type="text"),
-    "received_at": _RECEIVED_AT,
+    "tick_at": FieldDoc("the whole second", UTC, type="text"),
+    "received_at": RECEIVED_AT,
     "source": _SOURCE,
-    "run": _RUN,
+    "run": RUN,
     "seq": FieldDoc("number of the message in raw", "", _NOT_OBSERVED, type="int"),
     "window_s": FieldDoc(
         "the span that the price is the mean of", "seconds", "absent in series of no averages", type="int"
@@ -65,25 +41,25 @@ REFERENCE: Mapping[str, FieldDoc] = {
 """Rows of reference prices."""
 
 BOOKS: Mapping[str, FieldDoc] = {
-    "timestamp": _TIMESTAMP,
+    "timestamp": TIMESTAMP,
     "asset": FieldDoc("the asset", "`BTC`", "the market has none (`<kind>_<venue>_other`)", type="text"),
     "market_id": FieldDoc("the market", "the venue's own id", "an asset has one market", type="text"),
-    "mid": FieldDoc("half of `bid` and `ask`", _QUOTE, _PART, type="number"),
-    "bid": FieldDoc("highest bid", _QUOTE, _EMPTY, type="number"),
-    "ask": FieldDoc("lowest ask", _QUOTE, _EMPTY, type="number"),
+    "mid": FieldDoc("half of `bid` and `ask`", _QUOTE, PART, type="number"),
+    "bid": FieldDoc("highest bid", _QUOTE, EMPTY, type="number"),
+    "ask": FieldDoc("lowest ask", _QUOTE, EMPTY, type="number"),
     "last": FieldDoc(
         "price of the newest trade", _QUOTE, "not observed, or not in the answer", type="number"
     ),
     "is_observed": FieldDoc("[the book is known](#is_observed) at this tick", type="1 or 0"),
-    "received_at": _RECEIVED_AT,
+    "received_at": RECEIVED_AT,
     "source": FieldDoc("how it was got, in the venue's words", type="text"),
-    "run": _RUN,
-    "seq": _SEQ,
+    "run": RUN,
+    "seq": SEQ,
 }
 """Rows of a polled venue's books."""
 
 PERPS: Mapping[str, FieldDoc] = {
-    "timestamp": _TIMESTAMP,
+    "timestamp": TIMESTAMP,
     "asset": FieldDoc("the asset of the contract", "`BTC`", type="text"),
     "market_id": FieldDoc("the contract, as the venue calls it", type="text"),
     "mark": FieldDoc("mark price", _PER_UNIT, "not observed, or the venue states none", type="number"),
@@ -103,59 +79,30 @@ PERPS: Mapping[str, FieldDoc] = {
         "what the rate is of", "seconds", "the venue does not state it here", type="int"
     ),
     "next_funding_at": FieldDoc(
-        "the next settlement", _UTC, "the venue does not state it, or nothing is settled", type="text"
+        "the next settlement", UTC, "the venue does not state it, or nothing is settled", type="text"
     ),
     "open_interest": FieldDoc(
         "each long counted once with its short", "base units", _NOT_OBSERVED, type="number"
     ),
     "is_observed": FieldDoc("[something was received](#is_observed) for this tick", type="1 or 0"),
-    "received_at": FieldDoc("when the newest of its answers was received", _UTC, _NOT_OBSERVED, type="text"),
+    "received_at": FieldDoc("when the newest of its answers was received", UTC, _NOT_OBSERVED, type="text"),
     "source": FieldDoc("the paths that were requested", type="text"),
-    "run": _RUN,
+    "run": RUN,
     "seq": FieldDoc("number of the newest of its messages in raw", "", _NOT_OBSERVED, type="int"),
 }
 """Rows of perpetuals."""
 
-KALSHI: Mapping[str, FieldDoc] = {
-    "timestamp": _TIMESTAMP,
-    "asset": FieldDoc(
-        "the asset that the market is about", "`BTC`", "the ticker is of no crypto market", type="text"
-    ),
-    "market_id": FieldDoc("the market", "ticker", type="text"),
-    "yes_bid": FieldDoc("highest bid for YES", "dollars a contract", _EMPTY, type="number"),
-    "yes_ask": FieldDoc("lowest ask for YES", "dollars a contract", _EMPTY, type="number"),
-    "no_bid": FieldDoc("highest bid for NO", "dollars a contract", _EMPTY, type="number"),
-    "no_ask": FieldDoc("lowest ask for NO", "dollars a contract", _EMPTY, type="number"),
-    "yes_bid_size": FieldDoc("size of the highest bid for YES", "contracts", _EMPTY, type="number"),
-    "yes_ask_size": FieldDoc("size of the lowest ask for YES", "contracts", _EMPTY, type="number"),
-    "is_observed": FieldDoc("[known at this tick](DATA_CONTRACT.md#is_observed)", type="1 or 0"),
-    "age_s": FieldDoc(
-        "how old the state may have been at receipt",
-        "seconds",
-        "nothing was received; streamed",
-        type="number",
-    ),
-    "age_source": FieldDoc(
-        "what states the age: `header`, `unchanged`, `new`", "", "nothing was received; streamed", type="text"
-    ),
-    "received_at": FieldDoc("when the message was received", _UTC, _NOTHING, type="text"),
-    "source": FieldDoc("`orderbook`, `orderbooks`, `stream`", type="text"),
-    "run": _RUN,
-    "seq": _SEQ,
-}
-"""Rows of Kalshi's books."""
-
 GAPS: Mapping[str, FieldDoc] = {
-    "from": FieldDoc("the last moment proven complete", _UTC, type="text"),
-    "to": FieldDoc("its end", _UTC, "the gap is open again", type="text"),
+    "from": FieldDoc("the last moment proven complete", UTC, type="text"),
+    "to": FieldDoc("its end", UTC, "the gap is open again", type="text"),
     "venue": FieldDoc("venue of the feed", type="text"),
     "feed": FieldDoc("the feed that it concerns", type="text"),
     "scope": FieldDoc("what is concerned", type="object"),
     "reason": FieldDoc("what was noticed", type="text"),
     "cause": FieldDoc("whose fault it was", type="text"),
     "detail": FieldDoc('one line for a reader; "" where there is nothing to add', type="text"),
-    "noticed_at": FieldDoc("time of the line in raw", _UTC, type="text"),
-    "run": _RUN,
+    "noticed_at": FieldDoc("time of the line in raw", UTC, type="text"),
+    "run": RUN,
     "seq": FieldDoc("number of the line in raw", type="int"),
     "id": FieldDoc("the gap that the row is about", "`run:seq`", type="text"),
 }

@@ -60,7 +60,7 @@ FIELDS: Mapping[str, FieldDoc] = {
     "strike_kind": FieldDoc("`tick`, `stated`, `estimated`", "", _NO_PRICE, type="text"),
     "settlement_kind": FieldDoc("`tick`, `stated`, `estimated`", "", _NO_PRICE, type="text"),
     "flag": FieldDoc(
-        "what is odd, in one word ([of Kalshi's rounds](KALSHI_COLLECTOR.md#what-decided-a-round))",
+        "what is odd, in one word",
         "",
         "nothing is",
         type="text",
