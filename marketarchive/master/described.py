@@ -129,7 +129,7 @@ SNAPSHOTS: Mapping[str, FieldDoc] = {
 NEWS: Mapping[str, FieldDoc] = {
     "headline": _first("as the server gives it"),
     "source": _first("host of the page, without `www.`", "", "the URL has none"),
-    "url": _first("as the server gives it"),
+    "url": _first("as the server gives it", "", "in no row that this version writes"),
     "captured_at": _first("when it was received **here** for the first time", _UTC),
     "published_at": _news(
         "the date that a page or search engine claims; it masks nothing", _UTC, "it claims none, or no date"
