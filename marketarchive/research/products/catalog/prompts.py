@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from marketarchive.field_docs import FieldDoc
 from marketarchive.research.exports.table import ArrowRows, ExportRequest
 from marketarchive.research.products.catalog.price_points import Cut, PricePoints
 from marketarchive.research.products.catalog.resolved import ResolvedMarket, microseconds, resolved_markets
@@ -27,6 +28,33 @@ AT_THE_END = (0,)
 """Default of the spans (ns) before a market's end at which prompts are cut."""
 _ALERT = ("at", "known_at", "side", "action", "outcome", "value", "price", "win_rate")
 _YES_NO = frozenset(("yes", "no"))
+_UNSTATED = "not stated before the cut"
+FIELDS: Mapping[str, FieldDoc] = {
+    "question": FieldDoc(
+        "`Will <title> resolve YES?`; of markets with other labels the first label stands in place of YES",
+        type="text",
+    ),
+    "context": FieldDoc(
+        "`price_history` (`at`, `price`), `whale_alerts` (null where nobody watched), `news` (`at`, "
+        "`headline`, `source`, `url`), each received before the cut",
+        "UTC, dollars a share of YES",
+        type="object of lists",
+    ),
+    "answer": FieldDoc("YES or NO", type="text"),
+    "cut": FieldDoc("everything but the answer was received strictly before it", "UTC", type="time"),
+    "labels": FieldDoc("the labels that `YES` and `NO` stand for", type="object of text"),
+    "platform": FieldDoc("the venue", type="text"),
+    "market_id": FieldDoc("the market", "the venue's own id", type="text"),
+    "event_id": FieldDoc("its event; for splits", "", "not stated", type="text"),
+    "group": FieldDoc("markets whose outcomes depend on one another; for splits", type="text"),
+    "asset": FieldDoc("the asset that it is about", "`BTC`", "not stated", type="text"),
+    "title": FieldDoc("as stated last before the cut; a later revision is in none", type="text"),
+    "description": FieldDoc("rules as stated last before the cut", "", _UNSTATED, type="text"),
+    "description_sha256": FieldDoc("digest of their UTF-8", "64 hex digits", "`description` is", type="text"),
+    "end_at": FieldDoc("the end that was scheduled before the cut", "UTC", _UNSTATED, type="time"),
+    "split": FieldDoc("`train`, `validation`, `test`", "", "without `--split`; at a border", type="text"),
+}
+"""Fields of a prompt in their order; docs/TRAINING.md lists them."""
 
 
 def prompt_rows(request: ExportRequest) -> ArrowRows:
@@ -163,23 +191,10 @@ def _table(rows: Iterable[Mapping[str, Any]]) -> pa.Table:
     alert = pa.struct([(name, number if name in ("value", "price", "win_rate") else text) for name in _ALERT])
     news = pa.struct([(name, text) for name in ("at", "headline", "source", "url")])
     lists = {"price_history": price, "whale_alerts": alert, "news": news}
-    schema = pa.schema(
-        [
-            ("question", text),
-            ("context", pa.struct([(name, pa.list_(kind)) for name, kind in lists.items()])),
-            ("answer", text),
-            ("cut", time),
-            ("labels", pa.struct([("YES", text), ("NO", text)])),
-            ("platform", text),
-            ("market_id", text),
-            ("event_id", text),
-            ("group", text),
-            ("asset", text),
-            ("title", text),
-            ("description", text),
-            ("description_sha256", text),
-            ("end_at", time),
-            ("split", text),
-        ]
-    )
+    objects = {
+        "context": pa.struct([(name, pa.list_(kind)) for name, kind in lists.items()]),
+        "labels": pa.struct([("YES", text), ("NO", text)]),
+    }
+    types = {"text": text, "time": time}
+    schema = pa.schema([(name, objects.get(name) or types[each.type]) for name, each in FIELDS.items()])
     return pa.Table.from_pylist([dict(row) for row in rows], schema=schema)

@@ -76,20 +76,16 @@ def pair_windows(
 
     del master_url  # labels are made from raw alone
     rows = windows.rows(pairs_of(root, since, until, assets))
-    schema = pa.schema([(name, _kind(name)) for name in windows.COLUMNS])
+    types = {
+        "string": pa.string(),
+        "int64": pa.int64(),
+        "decimal128(38, 18)": pa.decimal128(38, 18),
+        "bool": pa.bool_(),
+    }
+    schema = pa.schema([(name, types[each.type]) for name, each in windows.FIELDS.items()])
     return pa.Table.from_pylist(
         [{name: _fitting(value) for name, value in row.items()} for row in rows], schema
     )
-
-
-def _kind(name: str) -> Any:
-    import pyarrow as pa
-
-    if name.endswith("_timestamp"):
-        return pa.int64()
-    if name.endswith(("_strike", "_settlement", "_difference")):
-        return pa.decimal128(38, 18)
-    return pa.bool_() if name == "agree" else pa.string()
 
 
 def _fitting(value: Any) -> Any:

@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from marketarchive.field_docs import FieldDoc
 from marketarchive.research import views
 from marketarchive.research.engine import connect, run, text
 from marketarchive.research.names import known, tokens_by_market
@@ -24,7 +25,41 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 CARRY_S = 60
-"""Seconds for which a price is carried forward without confirmation."""
+"""Seconds after which a price that nothing confirms is no price any more."""
+_UNKNOWN = f"nothing of the last {CARRY_S} s is known"
+_STATE = {
+    "bid": FieldDoc(
+        "highest bid of the side that wins when the price rises: Up, yes",
+        "dollars",
+        f"{_UNKNOWN}, or the side is empty",
+        type="double",
+    ),
+    "ask": FieldDoc("lowest ask of that side", "dollars", f"{_UNKNOWN}, or the side is empty", type="double"),
+    "age_s": FieldDoc(
+        "since the message that states them was received; of a copy, with its age",
+        "seconds",
+        _UNKNOWN,
+        type="double",
+    ),
+    "gap": FieldDoc(
+        "a gap of this recording and market was recorded since then, so the price is carried across missing "
+        "data",
+        "",
+        _UNKNOWN,
+        type="bool",
+    ),
+}
+
+FIELDS: Mapping[str, FieldDoc] = {
+    "asset": FieldDoc("the asset", "`BTC`", type="string"),
+    "start_timestamp": FieldDoc("start of the window", "Unix seconds", type="int64"),
+    "t": FieldDoc("since the start", "seconds", type="int32"),
+    "second": FieldDoc("start + `t`", "UTC", type="timestamp[us, tz=UTC]"),
+    **{f"{venue}_market": FieldDoc("the round", "slug; ticker", type="string") for venue in SIDES},
+    **{f"{venue}_{name}": each for venue in SIDES for name, each in _STATE.items()},
+    **{f"{venue}_source": FieldDoc("the feed", "", _UNKNOWN, type="string") for venue in SIDES},
+}
+"""Columns of a second; docs/KALSHI_COLLECTOR.md lists them."""
 TABLES = ("books", "book_changes", "quotes")
 """Tables that best prices are read from."""
 TOGETHER = 96
@@ -104,18 +139,15 @@ def _sides(found: Sequence[Pair], tokens: Mapping[str, Mapping[str, str]]) -> pa
 def _schema() -> pa.Schema:
     import pyarrow as pa
 
-    of_venue = (("bid", pa.float64()), ("ask", pa.float64()), ("age_s", pa.float64()), ("gap", pa.bool_()))
-    return pa.schema(
-        [
-            ("asset", pa.string()),
-            ("start_timestamp", pa.int64()),
-            ("t", pa.int32()),
-            ("second", pa.timestamp("us", tz="UTC")),
-            *((f"{venue}_market", pa.string()) for venue in SIDES),
-            *((f"{venue}_{name}", kind) for venue in SIDES for name, kind in of_venue),
-            *((f"{venue}_source", pa.string()) for venue in SIDES),
-        ]
-    )
+    types = {
+        "string": pa.string(),
+        "int64": pa.int64(),
+        "int32": pa.int32(),
+        "timestamp[us, tz=UTC]": pa.timestamp("us", tz="UTC"),
+        "double": pa.float64(),
+        "bool": pa.bool_(),
+    }
+    return pa.schema([(name, types[each.type]) for name, each in FIELDS.items()])
 
 
 # ---- SQL -------------------------------------------------------------------------------------------------

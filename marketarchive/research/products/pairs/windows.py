@@ -6,10 +6,11 @@ count. They are never the same contract: each has a strike and a settlement of i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from marketarchive.field_docs import FieldDoc
 from marketarchive.research.labels.label import Label
 from marketarchive.times import SECOND
 
@@ -21,14 +22,41 @@ POLARITY = "same"
 SIDES = {FIRST: "Up", SECOND_VENUE: "yes"}
 RISEN = frozenset(SIDES.values())
 
-COLUMNS = (
-    "asset", "duration", "start_timestamp", "end_timestamp", "relation", "polarity",
-    "polymarket_market", "polymarket_side", "polymarket_rule", "polymarket_instrument", "polymarket_strike",
-    "polymarket_settlement", "polymarket_outcome", "polymarket_verdict",
-    "kalshi_market", "kalshi_side", "kalshi_rule", "kalshi_instrument", "kalshi_strike", "kalshi_settlement",
-    "kalshi_outcome", "kalshi_verdict", "kalshi_flag",
-    "strike_difference", "settlement_difference", "agree",
-)  # fmt: skip
+_ROUND = {
+    "market": FieldDoc("the round", "slug; ticker", type="string"),
+    "side": FieldDoc("the outcome that wins when the price rises", type="string"),
+    "rule": FieldDoc("the rule in force", type="string"),
+    "instrument": FieldDoc("what the rule takes prices of", "", "not stated", type="string"),
+    "strike": FieldDoc("price at the start", "dollars", "not known", type="decimal128(38, 18)"),
+    "settlement": FieldDoc("price at the end", "dollars", "not known", type="decimal128(38, 18)"),
+    "outcome": FieldDoc("the official outcome, in the venue's words", "", "there is none yet", type="string"),
+    "verdict": FieldDoc("how far it is proven", type="string"),
+}
+"""Columns of either round, without the venue: values of its label."""
+
+FIELDS: Mapping[str, FieldDoc] = {
+    "asset": FieldDoc("the asset", "`BTC`", type="string"),
+    "duration": FieldDoc("length of the window", "`15m`", type="string"),
+    "start_timestamp": FieldDoc("start of the window", "Unix seconds", type="int64"),
+    "end_timestamp": FieldDoc("its end", "Unix seconds", type="int64"),
+    "relation": FieldDoc(
+        "`overlap`, always: either can be won and the other lost, since they settle on means of different "
+        "instruments. It is never an identity",
+        type="string",
+    ),
+    "polarity": FieldDoc("`same`: Up and yes both win when the price rises", type="string"),
+    **{f"{venue}_{name}": each for venue in SIDES for name, each in _ROUND.items()},
+    "kalshi_flag": FieldDoc("what is odd of Kalshi's round, in one word", "", "nothing is", type="string"),
+    "strike_difference": FieldDoc(
+        "Kalshi's strike minus Polymarket's", "dollars", "either is not known", type="decimal128(38, 18)"
+    ),
+    "settlement_difference": FieldDoc(
+        "Kalshi's settlement minus Polymarket's", "dollars", "either is not known", type="decimal128(38, 18)"
+    ),
+    "agree": FieldDoc("both ended alike", "", "either has no outcome, or is split or scalar", type="bool"),
+}
+"""Columns of a window; docs/KALSHI_COLLECTOR.md lists them."""
+COLUMNS = tuple(FIELDS)
 
 
 @dataclass(frozen=True, slots=True)
