@@ -112,7 +112,7 @@ def check_bytes(root: Path, entry: Entry, report: VerifyReport) -> bool:
 def _changed(scan: Scan, entry: Entry) -> tuple[str, int | None]:
     """Return (problem, line) of a segment whose bytes differ from the sealed ones.
 
-    line: number of the first line that can differ, None when all complete gzip members are intact.
+    The line is the number of the first one that can differ, None when all complete gzip members are intact.
     """
     what = (
         f"is not the file that was sealed: {scan.bytes} bytes, sha256 {scan.sha256}; "

@@ -55,7 +55,7 @@ class CrashRecovery:
 
 @dataclass(slots=True)
 class _DeadFeed:
-    """What recovery knows of one feed of the dead run, over all its segments."""
+    """State of one feed of the dead run, summed over all its segments."""
 
     seqs: Seqs = field(default_factory=Seqs)
     gaps: Counter[str] = field(default_factory=Counter)

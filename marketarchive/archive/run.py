@@ -33,7 +33,7 @@ from marketarchive.version import COLLECTOR
 
 
 class Queue(Protocol):
-    """What a run needs of the archive's writer: a queue that the writer thread empties."""
+    """Part of the archive's writer that a run uses: a queue that the writer thread empties."""
 
     @property
     def synced(self) -> int: ...

@@ -256,10 +256,10 @@ class ArchiveWriter:
         self._is_busy = False
 
     def _look_around(self) -> None:
-        """Every `_LOOK_S` seconds, check that open files are in place, write signs of life, check free space.
+        """Check, every `_LOOK_S` seconds, that open files are in place and space is left.
 
-        Raises FileNotFoundError when OUTPUT_DIR was removed or unmounted: writing to a removed file succeeds
-        for as long as it is open, so only this check notices.
+        Write signs of life. Raises FileNotFoundError when OUTPUT_DIR was removed or unmounted: writing to a
+        removed file succeeds for as long as it is open, so only this check notices.
         """
         if time.monotonic() < self._look_due:
             return
