@@ -1,4 +1,4 @@
-"""The market master's tables (SQLAlchemy Core); the migrations make them, with a view each for readers.
+"""The market master's tables (SQLAlchemy Core); migrations create them, each with a view for readers.
 
 Times are microseconds UTC since the Unix epoch; `observed_at`, `snapshot_at`, `captured_at`, `created_at` and
 `updated_at` are times of receipt. Numbers are exact: NUMERIC on PostgreSQL, canonical text on SQLite, which
@@ -32,7 +32,7 @@ from marketarchive.master.fields import FIELDS, PRICES, decimal_text
 
 
 class Exact(TypeDecorator[Decimal]):
-    """A decimal that comes back as it was stored, on any database."""
+    """Column type for decimals that are read exactly as they were stored, on any database."""
 
     impl = Text
     cache_ok = True
@@ -122,7 +122,10 @@ def _documented(
     *,
     since: str,
 ) -> Column[Any]:
-    """Return a column with what documents say of it. since: the revision that made it."""
+    """Return a column with its description for documents.
+
+    meaning, unit, null_when: see `FieldDoc`; since: migration revision that added the column.
+    """
     doc = FieldDoc(meaning, unit, null_when, since)
     return Column(name, kind, nullable=null_when != NEVER, info={"doc": doc})
 
@@ -204,7 +207,7 @@ cycles = Table(
 
 
 def column_docs(table: Table) -> tuple[dict[str, FieldDoc], dict[str, str]]:
-    """Return (what documents say of the documented columns of `table`, their types)."""
+    """Return (column -> description, column -> type name) for the documented columns of a table."""
     documented = {column.name: column for column in table.columns if "doc" in column.info}
     types = {
         name: "integer" if isinstance(each.type, BigInteger) else "text" for name, each in documented.items()
