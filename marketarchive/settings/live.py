@@ -1,6 +1,6 @@
-"""Settings of a live run, the profile `live`; the files beside this one hold what other profiles change.
+"""Settings of the profile `live`; the other files of this folder have the changes of other profiles.
 
-Beside each changed Scrapy setting stands Scrapy's default and why ours differs.
+A comment at each changed Scrapy setting states Scrapy's default and why this project's value differs.
 """
 
 from pathlib import Path
@@ -10,7 +10,7 @@ from marketarchive.version import __version__
 _spiders = Path(__file__).parent.parent / "spiders"
 
 BOT_NAME = "marketarchive"
-# Each by itself: of a package, Scrapy leaves out all that follows a module that cannot be imported.
+# Each module by itself: in a package, Scrapy skips all modules after one that cannot be imported.
 SPIDER_MODULES = [f"marketarchive.spiders.{path.stem}" for path in sorted(_spiders.glob("[a-z]*.py"))]
 COMMANDS_MODULE = "marketarchive.commands"
 
@@ -20,11 +20,11 @@ COMMANDS_MODULE = "marketarchive.commands"
 OUTPUT_DIR = "pipelines_out"
 # SQLAlchemy URL of the market master; None = SQLite at OUTPUT_DIR/master.db, "" = no master (files only).
 MASTER_URL = None
-# "changes": price snapshots on change plus one a day; "all": one every time a market is seen.
+# Price snapshots to keep: "changes", those that differ and one a day; "all", one per observation of a market.
 MASTER_SNAPSHOTS = "changes"
-# Rows waiting for the database at most; more are counted (master/rows_skipped) and remain in raw.
+# Most rows that wait for the database; others are counted (master/rows_skipped) and are only in raw/.
 MASTER_QUEUE = 10_000
-# Seconds (wall) that the end of a run waits for the database.
+# Seconds (wall) that the end of a run waits for the database to be written.
 MASTER_CLOSE_TIMEOUT = 10
 
 # ---- exports ---------------------------------------------------------------------------------------------
@@ -36,7 +36,7 @@ WWATCHER_DB_PATH = ""
 
 # ---- the raw archive -------------------------------------------------------------------------------------
 
-# Seconds (wall) between two fsyncs: what a crash may lose at most, beside the flush in progress.
+# Seconds (wall) between two fsyncs: a crash loses at most what came since the last one.
 ARCHIVE_FLUSH_S = 1.0
 # Seconds (project clock) in one gzip member; each member can be checked and read alone.
 ARCHIVE_MEMBER_S = 60
@@ -44,11 +44,11 @@ ARCHIVE_MEMBER_S = 60
 ARCHIVE_SEGMENT_S = 3600
 # Compressed bytes after which a segment ends early.
 ARCHIVE_SEGMENT_BYTES = 512 * 2**20
-# Compression: 0 to 3 with ISA-L, 0 to 9 without; None = the codec's own middle (3, 6).
+# Compression level: 0 to 3 with ISA-L, 0 to 9 without; None = 3 with ISA-L, 6 without.
 ARCHIVE_GZIP_LEVEL = None
 # Seconds (project clock) after the end of a UTC day until its files in records/ are final.
 ARCHIVE_DAY_GRACE_S = 600
-# Bytes waiting for the writer above which sweeps and polls hold back.
+# Bytes waiting to be written above which spiders send no further requests.
 ARCHIVE_BUFFER_SOFT = 32 * 2**20
 # Seconds (wall) without progress of the writer after which the run ends with reason disk.
 ARCHIVE_STALL_S = 30
@@ -60,7 +60,7 @@ DISK_STOP_FREE_MB = 256
 
 # ---- a service manager -----------------------------------------------------------------------------------
 
-# Seconds (wall) without any line or row after which signs of life alone kick systemd's watchdog no more.
+# Seconds (wall) without any line or row after which systemd's watchdog is no longer kicked.
 WATCHDOG_QUIET_S = 7200
 
 # ---- joining small segments ------------------------------------------------------------------------------
@@ -74,14 +74,14 @@ COMPACT_SMALLER_THAN_MB = 8
 
 # Named, with the project's purpose; venues' firewalls refuse library defaults. Put your own contact here.
 USER_AGENT = f"marketarchive/{__version__} (archives public market data; read-only)"
-# robots.txt speaks about crawling web pages. We ask documented public API endpoints only, under their
+# robots.txt is about crawling web pages. Spiders request only documented public API endpoints, under their
 # documented limits; docs/METHODOLOGY.md explains. Page spiders set this to True for themselves.
 ROBOTSTXT_OBEY = False
-# Share of each venue's documented request limit that we use at most.
+# Highest share of each venue's documented request limit that is used.
 LIMIT_SHARE = 0.5
-# Times a request is sent at most when the venue answers 429, 5xx, rubbish or not at all.
+# Most attempts of a request when the venue answers 429, 5xx, something unreadable, or not at all.
 REQUEST_ATTEMPTS = 5
-# Seconds (project clock) that a Retry-After is waited for at most; a longer one ends the request with a gap.
+# Longest Retry-After (seconds, project clock) that is waited for; a longer one ends the request with a gap.
 RETRY_AFTER_MAX_S = 300
 
 # ---- metrics ---------------------------------------------------------------------------------------------
@@ -92,15 +92,16 @@ METRICS_PORT = None
 
 # ---- monitors at the end of a run ------------------------------------------------------------------------
 
-# True: Spidermon, with the extra `spidermon`, judges each run when it has ended; see docs/MONITORING.md.
+# True: Spidermon (extra `spidermon`) checks each run when it has ended; see docs/MONITORING.md.
 SPIDERMON_ENABLED = False
-# Reasons of gaps that fail no monitor: the venue or the network, not this machine, and nothing that was sent.
+# Reasons of gaps that fail no monitor: the venue or the network caused them, not this machine, and no message
+# within a stream is missing.
 MONITOR_EXPLAINED_GAPS = "disconnect,stall,rate_limited,blocked,not_served,dns,tls"
 # Gaps of reason missed_tick above which a run fails: the tick at which a run ends is often one.
 MONITOR_MAX_MISSED_TICKS = 1
 # Share of answers other than 2xx above which a run fails.
 MONITOR_MAX_ERROR_SHARE = 0.05
-# Rows that made no item above which a run fails.
+# Number of invalid parts of messages (`invalid` lines) above which a run fails.
 MONITOR_MAX_INVALID = 0
 
 # ---- the catalogue ---------------------------------------------------------------------------------------
@@ -111,22 +112,22 @@ CATALOG_PLATFORMS = ""
 CATALOG_POLL_MINUTES = 5
 # Minutes (project clock) between two snapshots of all active markets.
 CATALOG_SNAPSHOT_MINUTES = 15
-# Minutes (project clock) between two looks at markets that are over.
+# Minutes (project clock) between two requests for the results of markets that are over.
 CATALOG_RESOLVE_MINUTES = 30
 # Requests a second to each platform; the venues' own limits hold as well.
 CATALOG_REQUESTS_S = 2.0
 
 # ---- news ------------------------------------------------------------------------------------------------
 
-# Searches a minute at most: search engines refuse a server that asks them often.
+# Most searches per minute: search engines block a server that sends many.
 NEWS_PER_MINUTE = 30
-# Markets that are searched for in one cycle; the next cycle goes on with the next ones. 0 = all in each.
+# Markets searched for in one cycle; the next cycle continues with the next ones. 0 = all in each.
 NEWS_MARKETS = 200
 
 # ---- streams ---------------------------------------------------------------------------------------------
 
-# Share of one processor that a stream may spend on checking messages as they come; what is over it is checked
-# by `scrapy normalize`.
+# Share of one processor that a stream may spend on checking messages when they arrive; `scrapy normalize`
+# checks the rest.
 STREAM_CHECK_SHARE = 0.25
 
 # ---- pages ------------------------------------------------------------------------------------------------
@@ -135,18 +136,18 @@ STREAM_CHECK_SHARE = 0.25
 PAGE_STALE_S = 30
 # Seconds (project clock) after which a page is replaced, the new one first.
 PAGE_RENEW_S = 3600
-# Megabytes of a page's scripts, or of any process that draws pages, above which pages are replaced.
+# Memory (MB) of a page's scripts, or of a process that renders pages, above which pages are replaced.
 PAGE_MEMORY_MB = 1024
-# JSON: how Chromium is started, over our own choices, e.g. {"executable_path": "/opt/chromium/chrome"}.
+# Options for starting Chromium, as JSON, over this project's: {"executable_path": "/opt/chromium/chrome"}.
 PLAYWRIGHT_LAUNCH_OPTIONS = "{}"
 
 # ---- for tests and demonstrations ------------------------------------------------------------------------
 
-# Address of a running `scrapy simulate`: venues are asked there, time is its time. "" = the real venues.
+# Address of a running `scrapy simulate`: venues are requested there, on its time. "" = the real venues.
 SIMULATOR_URL = ""
-# Steps of this machine's wall clock to pretend, "seconds after start:seconds of jump,...", e.g. "60:+5".
+# Simulated steps of this machine's wall clock, "seconds after start:seconds of jump,...", e.g. "60:+5".
 CLOCK_STEPS = None
-# Dotted path of the class that touches the disk for the archive; tests make it fail. None = the real disk.
+# Dotted path of the class with which the archive writes files; tests let it fail. None = the real disk.
 ARCHIVE_FILES = None
 
 # ---- Scrapy, as a collector needs it ---------------------------------------------------------------------
@@ -154,19 +155,19 @@ ARCHIVE_FILES = None
 TWISTED_REACTOR = "twisted.internet.asyncioreactor.AsyncioSelectorReactor"
 # Class of the event loop; with SIMULATOR_URL always one that the simulator's time waits for.
 ASYNCIO_EVENT_LOOP = None
+SPIDER_LOADER_WARN_ONLY = True  # default False; a spider that cannot be imported keeps no other from running
 # Default True since 2.19: a local server that runs code sent to it. Not in an unattended collector.
-SPIDER_LOADER_WARN_ONLY = True  # default False; a spider that is being written keeps no other from running
 REMOTE_CONTROL_ENABLED = False
 TELNETCONSOLE_ENABLED = False  # default True
 DOWNLOAD_VERIFY_CERTIFICATES = True  # default False
 COOKIES_ENABLED = False  # default True; public data needs none
-REDIRECT_ENABLED = False  # default True; a venue's redirect is archived, not followed
+REDIRECT_ENABLED = False  # default True; a redirect is archived, not followed
 METAREFRESH_ENABLED = False  # default True; likewise
-RETRY_ENABLED = False  # default True; it swallows the bodies of 429 and 5xx, ours archives them first
-HTTPERROR_ALLOW_ALL = True  # default False; every answer is archived before it is judged
-COMPRESSION_ENABLED = False  # default True; ours undoes gzip strictly, or keeps the bytes as they came
+RETRY_ENABLED = False  # default True; Scrapy's drops the bodies of 429 and 5xx, ours archives them first
+HTTPERROR_ALLOW_ALL = True  # default False; every answer is archived before it is classified
+COMPRESSION_ENABLED = False  # default True; ours decodes gzip strictly, else keeps the bytes as received
 DOWNLOAD_FAIL_ON_DATALOSS = False  # default True; what arrived of a cut body is archived and flagged
-# Default: Scrapy's own; ours cuts what is in flight 3 s after a stop.
+# Default: Scrapy's own; ours cancels requests in flight 3 s after a stop.
 DOWNLOAD_HANDLERS = dict.fromkeys(("http", "https"), "marketarchive.collecting.downloads.DownloadHandler")
 DOWNLOAD_TIMEOUT = 10  # default 180; seconds (wall)
 DOWNLOAD_DELAY = 0  # default 0; our limiter paces on the project's clock, Scrapy's slots on the wall's
@@ -176,24 +177,24 @@ CONCURRENT_REQUESTS = 0  # default 16; 0 = no limit: a hung request must not del
 CONCURRENT_REQUESTS_PER_DOMAIN = 256  # default 8; likewise
 SCRAPER_SLOT_MAX_ACTIVE_SIZE = 512 * 2**20  # default 5 MB; one large body must not hold back the next tick
 REFERER_ENABLED = False  # default True; APIs need none
-URLLENGTH_LIMIT = 0  # default 2083; a long query is ours to send and the venue's to refuse
+URLLENGTH_LIMIT = 0  # default 2083; long queries are sent, the venue may refuse them
 LOG_LEVEL = "INFO"  # default DEBUG
 # Where `scrapy genspider` writes, in a checkout; default: none.
 NEWSPIDER_MODULE = "marketarchive.spiders"
 # Frames for `scrapy genspider -t sweep`, `polling`, `stream` and `page`; default: Scrapy's own.
 TEMPLATES_DIR = str(Path(__file__).parent.parent / "templates")
-# Log lines carry no items: a single one would hold a whole response body.
+# Log lines contain no items: an item may contain a whole response body.
 LOG_FORMATTER = "marketarchive.collecting.logformat.QuietLogFormatter"
 
-# What `-o`, `-O` and FEEDS write: typed items in rows like those of records/; raw items are in raw/. And
-# monitors, where SPIDERMON_ENABLED asks for them.
+# Feed exports (`-o`, `-O`, FEEDS) write typed items as rows like those of records/, no raw items. Monitors
+# run where SPIDERMON_ENABLED is True.
 ADDONS = {
     "marketarchive.collecting.feed_exports.FeedExports": 0,
     "marketarchive.collecting.monitoring.Monitoring": 1,
 }
 
 DOWNLOADER_MIDDLEWARES = {
-    # next to the downloader, so that the stamp is taken before anything else looks at the answer
+    # next to the downloader, so that the time of receipt is taken before any other code runs on the answer
     "marketarchive.collecting.receipt.ReceiptMiddleware": 999,
 }
 EXTENSIONS = {
