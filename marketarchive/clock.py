@@ -77,7 +77,7 @@ class Clock(Protocol):
         """Convert a recent span of the machine's time (ns) to about the ns that passed on this clock."""
 
     def hold(self) -> AbstractContextManager[None]:
-        """Return a context in which a simulator's time runs at most at real speed, for starting up."""
+        """Return a `with` context in which a simulator's time runs at most at real speed, for starting up."""
 
 
 class RealClock:

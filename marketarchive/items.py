@@ -202,7 +202,7 @@ MAX_EXPONENT = 60
 def is_bounded(number: Decimal) -> bool:
     """Return whether a finite number is within 10**-60 to 10**60.
 
-    Others cannot be written in plain notation: `1E+200000000` would be 200 MB of text.
+    Others are refused, since numbers are written in plain notation: `1E+200000000` would be 200 MB of text.
     """
     return abs(number.adjusted()) <= MAX_EXPONENT
 

@@ -163,7 +163,7 @@ class TimePage:
         return Instant(self._words[_START_SIMULATED], self._words[_START_MONOTONIC])
 
     def write(self, speed: float, lease_ns: int, simulated_ns: int | None = None) -> None:
-        """Write a new anchor, which begins now; only the simulator does.
+        """Set the speed of simulated time from now on, by writing a new anchor; only the simulator does.
 
         speed: simulated seconds per second; lease_ns: wall ns for which the anchor holds; simulated_ns: the
         simulated time now, None to go on from the previous anchor.
@@ -177,7 +177,7 @@ class TimePage:
         words[_SEQUENCE] += 1
 
     def anchor(self) -> Anchor:
-        """Return the anchor of simulated time that is in force."""
+        """Return the anchor in force: the point and speed from which simulated time is computed."""
         return self._read()[0]
 
     def now_ns(self) -> int:
@@ -197,7 +197,7 @@ class TimePage:
         return Anchor(words[_MONOTONIC], words[_SIMULATED], floats[_SPEED], words[_LEASE], floats[_LIMIT])
 
     def _read(self) -> tuple[Anchor, int]:
-        """Return (the anchor, the machine's monotonic ns), read while the anchor was in force."""
+        """Return (the anchor of simulated time, the machine's monotonic ns while it was in force)."""
         words = self._words
         for attempt in range(_READS_MAX):
             sequence = words[_SEQUENCE]

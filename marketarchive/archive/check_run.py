@@ -28,7 +28,10 @@ class FeedOfRun:
     is_read: bool = True  # every segment was read; False where a ledger line stood for one
 
     def add(self, entry: Entry, facts: SegmentScan | None) -> None:
-        """Add a segment; facts: what was read from it, None where only its ledger line counts."""
+        """Add a segment; entry: its ledger line.
+
+        facts: figures read from its file, None if it was not read.
+        """
         self.entries.append(entry)
         if facts is None:
             self.is_read = False

@@ -153,11 +153,11 @@ class Ledger:
         since: int | None = None,
         until: int | None = None,
     ) -> Iterator[Entry]:
-        """Yield the lines of segments, in order of the ledger, that match the arguments.
+        """Yield the ledger lines of the segments that match the arguments, in order of the ledger.
 
-        feeds: (venue, feed) of the segments, None for all; since, until: wall ns; only segments that hold a
-        line received in `since` <= time < `until`. Raises ValueError for a ledger line whose times cannot be
-        parsed.
+        feeds: (venue, feed) of the segments, None for all; since, until: wall ns, None for open; only
+        segments that may hold a line received in `since` <= time < `until`. Raises ValueError for a ledger
+        line whose times cannot be parsed.
         """
 
         def may_hold(page: LedgerPage) -> bool:
@@ -340,7 +340,7 @@ class Ledger:
         *,
         with_torn: bool = False,
     ) -> Iterator[Entry]:
-        """Yield the lines of pages that may hold what is searched, and all lines after the last page.
+        """Yield the lines of those pages for which `may_hold` is True, and all ledger lines after the last page.
 
         size: bytes of the file to read; kinds: of the lines, None for all; behind: only lines after this
         mark; with_torn: yield lines that are no JSON object too.

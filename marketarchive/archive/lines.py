@@ -383,9 +383,10 @@ def parse_frame(line: bytes) -> tuple[FrameLine, bytes] | None:
 
 
 def _parts(body: bytes, stamp: bytes, seq: int) -> tuple[Sequence[bytes], int]:
-    """Return (end of a large message's line and its `part` lines, number of `part` lines).
+    """Encode the body of a large message as numbered `part` lines.
 
-    stamp: time of receipt as written in the lines; seq: of the message.
+    stamp: time of receipt as the lines have it; seq: of the message. Returns (the end of the message's own
+    line, followed by the `part` lines, in pieces; the number of `part` lines).
     """
     pieces = payload.pieces(body, PART_BYTES)
     count = len(pieces)

@@ -45,7 +45,7 @@ class SegmentScan:
 
     @classmethod
     def of(cls, scan: Scan) -> SegmentScan:
-        """Read a whole segment and return its figures."""
+        """Read a whole segment; return its counts of lines, times, sequence numbers and problems."""
         facts = cls()
         for batch in scan:
             facts.add(batch)

@@ -11,7 +11,7 @@ class Seqs:
     """Set of sequence numbers, kept as ranges: a run has millions of them per feed, nearly all in order."""
 
     def __init__(self, ranges: Iterable[tuple[int, int]] = ()) -> None:
-        """Start with `ranges` of (first, last), both included."""
+        """Create a set of the numbers in `ranges`, each (first, last) with both included."""
         self._ranges = list(ranges)
 
     def add(self, seqs: list[int]) -> None:

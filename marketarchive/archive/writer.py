@@ -110,7 +110,10 @@ class ArchiveWriter:
         self.beats = 0
         """Number of signs of life written to lock files at times without lines."""
         self.synced = 0
-        """Mark (see `mark`) up to which all queued data is on the disk."""
+        """Number of the newest job of the writer thread whose data is on the disk.
+
+        `mark` returns such numbers.
+        """
         self._changed = threading.Condition()  # guards everything below, and the figures above
         self._waiting: list[_Waiting] = []
         self._fresh = 0  # bytes in _waiting

@@ -1,4 +1,4 @@
-"""`scrapy kxbtc15m`: run the collector of the kxbtc15m record in the background; compress finished days."""
+"""`scrapy kxbtc15m`: collect a record of 15-minute rounds in the background; compress its finished days."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from marketarchive.research.products.perps.unified import Unified
 
 ATTEMPTS = 2
-"""Crawls of a venue at most: one that failed is repeated after all others have ended."""
+"""Most crawls per venue: one that failed is repeated after those of all other venues have ended."""
 PASSING = frozenset({"disconnect", "stall", "rate_limited", "dns", "tls", "checksum"})
 """Reasons of gaps for which a second attempt may succeed."""
 
@@ -52,7 +52,7 @@ class _Venue:
 
     @property
     def is_due(self) -> bool:
-        """Return whether to crawl the venue, or to crawl it again after a failure that may pass."""
+        """Return whether to crawl the venue: for the first time, or again after a temporary failure."""
         if self.is_stopped or self.attempts >= ATTEMPTS or self.code in (BLOCKED, DISK):
             return False
         return not self.attempts or self.code != FINISHED or bool(PASSING & self.gaps.keys())

@@ -172,7 +172,7 @@ def from_column(kind: Kind, value: Any) -> str | None:
 
 
 def to_python(kind: Kind, text: str | None) -> Any:
-    """Convert a canonical text to the reader's value: str, Decimal, aware datetime, bool, list or dict.
+    """Convert a canonical text to a Python value: str, Decimal, aware datetime, bool, list or dict.
 
     None stays None.
     """

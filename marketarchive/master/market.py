@@ -40,7 +40,7 @@ BEGINNING = Key(-(2**63), "", 0)
 class Change(NamedTuple):
     """A journal entry: from `key` on, `field` has the value `new`.
 
-    `old` is the value before, as known then.
+    `old` is the value before, as it was known when the entry was written.
     """
 
     field: str
@@ -86,7 +86,7 @@ class MergeState:
         raise NotImplementedError
 
     def _note(self, observation: MarketObservation) -> None:
-        """Merge an observation's prices, and note its key and time."""
+        """Merge an observation's prices, and remember its key with the fields that it states."""
         key = observation.key
         at = key.observed_at
         self.created_at = at if self.created_at is None else min(at, self.created_at)
@@ -205,7 +205,10 @@ def recent_text(recent: Mapping[Key, int]) -> str:
 
 
 def is_late(recent: Mapping[Key, int], key: Key) -> bool:
-    """Return whether an observation at `key` is late: not newer than one that stated a journaled field."""
+    """Return whether an observation at `key` is late: not newer than one that stated a journaled field.
+
+    recent: key -> bits (fields.BITS) of the market's remembered observations.
+    """
     return any(mask & JOURNALED_BITS and known >= key for known, mask in recent.items())
 
 

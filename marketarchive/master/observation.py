@@ -27,7 +27,7 @@ class Key(NamedTuple):
 
     @property
     def capture(self) -> str:
-        """Return the capture reference of the raw line: `run/venue/feed/seq`."""
+        """Return the reference to the observed message's line in raw/: `run/venue/feed/seq`."""
         return f"{self.origin}/{self.seq}"
 
     @classmethod

@@ -45,7 +45,7 @@ def by_platform(identities: Iterable[tuple[str, str]]) -> Iterator[tuple[str, li
 
 
 def market(connection: Connection, platform: str, market_id: str) -> dict[str, Any] | None:
-    """Return column -> value of a market, without surrogate id and merge state; None if it is not known."""
+    """Return column -> value of a market, without `id` and `recent`; None if the master does not have it."""
     query = select(markets).where(markets.c.platform == platform, markets.c.market_id == market_id)
     row = connection.execute(query).mappings().one_or_none()
     if row is None:
@@ -144,5 +144,5 @@ def named(connection: Connection, names: Sequence[str]) -> list[Titled]:
 
 
 def kind_of(field: str) -> Kind:
-    """Return the kind of a journaled field, which decides how its text is decoded; `resolution` is text."""
+    """Return how the canonical text of a field is decoded: as text, decimal, time, json or flag."""
     return FIELDS.get(field, "text")

@@ -1,4 +1,4 @@
-"""The master for a long-running writer: opened when needed, and again after an error or a replaced file."""
+"""The master for a long-running writer: opened when needed, again after an error or if its file changed."""
 
 from __future__ import annotations
 

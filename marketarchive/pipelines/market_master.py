@@ -77,11 +77,17 @@ class MarketMasterPipeline:
             )
 
     def counts(self) -> dict[str, int]:
-        """Return the counts of `Feeder` so far, by name; Scrapy's stats may lag behind them."""
+        """Return the numbers of rows written to the master and skipped, journal entries and errors, so far.
+
+        By name: `rows_upserted`, `rows_skipped`, `changes`, `errors`. Scrapy's stats may lag behind them.
+        """
         return self._feeder.counts()
 
     def _publish(self, counts: dict[str, int]) -> None:
-        """Add the increase of the feeder's counts to Scrapy's stats; call it in the reactor's thread."""
+        """Add to Scrapy's stats what was written to the master since the last call; for the reactor's thread.
+
+        counts: totals so far, by name.
+        """
         for name, value in counts.items():
             if more := value - self._published.get(name, 0):
                 self._stats.inc_value(f"master/{name}", more)
@@ -98,9 +104,9 @@ def check_settings(settings: BaseSettings) -> None:
 
 
 def prepare_master(settings: BaseSettings) -> None:
-    """Create or migrate the master's tables before several crawlers start; its errors are ignored.
+    """Create or migrate the master's tables before several crawlers start.
 
-    Each crawler reports the same errors when it writes.
+    A MasterError is ignored here: each crawler reports it when it writes.
     """
     from marketarchive.master.engine import open_master
 

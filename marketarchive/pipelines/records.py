@@ -49,9 +49,10 @@ class RecordsPipeline:
         self._write(None)
 
     def _has_row(self, gap: Gap) -> bool:
-        """Return whether a gap line gets a row in records/: its end is known, or an earlier line has a row.
+        """Return whether a gap line gets a row: its end is known, or an earlier line of the gap has a row.
 
-        So a row that proves wrong is followed by one that replaces it; other rows are never void or open.
+        So a row that proves wrong is followed by one that replaces it. A gap that is open or void from the
+        start has no row.
         """
         known = (gap.venue, gap.feed, gap.id)
         if gap.to_ns is None or gap.is_void:

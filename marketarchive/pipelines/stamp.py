@@ -1,4 +1,4 @@
-"""Second pipeline: set on every derived item the time of its receipt, the run and the program.
+"""Second pipeline: set the time of receipt, the run and the program on every item made from a message.
 
 The time of receipt was taken when the message's bytes arrived; here it is only formatted.
 """
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class StampPipeline:
-    """Pipeline that sets `collected_at_utc`, `run` and `collector` of derived items."""
+    """Pipeline that sets `collected_at_utc`, `run` and `collector` of items made from messages."""
 
     def __init__(self, run: Run) -> None:
         self._run = run

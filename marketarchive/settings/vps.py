@@ -1,4 +1,4 @@
-"""Profile `vps` for a small server under systemd or cron: quieter logs, less memory, more room left."""
+"""Profile `vps`, for a small server under systemd or cron: fewer log lines, less memory, more free disk."""
 
 LOG_LEVEL = "WARNING"
 # systemd's journal adds the time to each line itself.
