@@ -340,7 +340,7 @@ class Ledger:
         *,
         with_torn: bool = False,
     ) -> Iterator[Entry]:
-        """Yield the lines of those pages for which `may_hold` is True, and all ledger lines after the last page.
+        """Yield the lines of those pages for which `may_hold` is True, and all lines after the last page.
 
         size: bytes of the file to read; kinds: of the lines, None for all; behind: only lines after this
         mark; with_torn: yield lines that are no JSON object too.
