@@ -63,12 +63,12 @@ COLUMNS: Mapping[str, str] = {
     "first_seen_at": "time",
     "split": "text",
 }
-"""Columns in their order: those that `scrapy export` has always had, then what splits and checks need."""
+"""Column -> kind, in the file's order: the columns that always existed, then those for splits and checks."""
 PRICES = ("price_at_open", "price_at_close", "price_history")
 
 
 def training_rows(request: ExportRequest) -> ArrowRows:
-    """Return a row per wanted resolved market. Raises ArgumentError, ConfigurationError, MasterError."""
+    """Return a row per requested resolved market. Raises ArgumentError, ConfigurationError, MasterError."""
     remarks: list[str] = []
     return ArrowRows(WHAT, _tables(request, remarks), request, remarks)
 
@@ -85,7 +85,10 @@ def _tables(request: ExportRequest, remarks: list[str]) -> Iterator[pa.Table]:
 
 
 def training_row(market: ResolvedMarket, cycle_us: int) -> dict[str, Any]:
-    """Return the values of COLUMNS; cycle_us: from a market's opening in which its first mid counts."""
+    """Return the row of a market: column of COLUMNS -> value.
+
+    cycle_us: time after a market's opening within which its first mid counts as the price at open.
+    """
     row = market.row
     alerts, rules = row["whale_alerts"], row["description"]
     first_seen, settled = microseconds(row["first_seen_at"]), microseconds(row["settled_at"])
@@ -107,7 +110,7 @@ def training_row(market: ResolvedMarket, cycle_us: int) -> dict[str, Any]:
 
 
 def headline_list(headlines: Iterable[SeenHeadline]) -> list[dict[str, Any]]:
-    """Return headlines as JSON has them."""
+    """Return headlines as JSON objects, their times in ISO 8601."""
     return [
         {
             "at": iso(each.at * MICROSECOND),

@@ -1,4 +1,4 @@
-"""The best prices of both rounds of each pair, a row a second, as a live reader knew them."""
+"""Best prices of both rounds of each pair, a row per second, as a live reader knew them."""
 
 from __future__ import annotations
 
@@ -24,19 +24,18 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 CARRY_S = 60
-"""Seconds after which a price that nothing confirms is no price any more."""
+"""Seconds for which a price is carried forward without confirmation."""
 TABLES = ("books", "book_changes", "quotes")
-"""What best prices are taken from."""
+"""Tables that best prices are read from."""
 TOGETHER = 96
-"""Pairs that are joined at a time: a day of an asset. Bounds memory."""
+"""Number of pairs joined at a time, a day of an asset, to bound memory."""
 
 
 def seconds(root: Path, found: Sequence[Pair], master_url: str | None = None) -> Iterator[pa.Table]:
-    """Yield the rows of all pairs that have any price, by window and second, some pairs a table.
+    """Yield tables with a row per second of each pair that has any price, by window and second.
 
-    The first table is empty: it has the schema. Derived tables are brought up to date first.
-
-    Raises ArchiveError, DiskError, duckdb.Error.
+    found: the pairs; master_url: None is `master.db` in `root`. The first table is empty and has the schema.
+    Derived tables are brought up to date first. Raises ArchiveError, DiskError, duckdb.Error.
     """
     yield _schema().empty_table()
     if not found:
@@ -89,9 +88,9 @@ def _pairs(found: Sequence[Pair]) -> pa.Table:
 
 
 def _sides(found: Sequence[Pair], tokens: Mapping[str, Mapping[str, str]]) -> pa.Table:
-    """Return the name of the side that wins when the price rises, for each round of each pair.
+    """Return a table of the books to read: per pair and venue, the outcome that wins if the price rises.
 
-    The name is its token; at a venue without tokens the market.
+    `name` is the outcome's token; at a venue without tokens the market.
     """
     listed = [
         (number, each.platform, tokens.get(each.market_id, {}).get(SIDES[each.platform], each.market_id))
@@ -125,9 +124,10 @@ _OUTCOMES = ", ".join(f"({text(venue)}, {text(side)})" for venue, side in SIDES.
 
 
 def _stated(name: str) -> str:
-    """Return a query of the best prices that a table states of the sides that are looked at.
+    """Return an SQL query of the best prices that a table states for the outcomes in SIDES.
 
-    A change without any states none; a book or a quote without any is of an empty book.
+    name: the table. A delta without best prices states none; a snapshot or quote without any is an empty
+    book.
     """
     is_book = name == "books"
     return f"""
@@ -139,7 +139,7 @@ def _stated(name: str) -> str:
             {"AND (best_bid IS NOT NULL OR best_ask IS NOT NULL)" if name == "book_changes" else ""}"""
 
 
-# a state counts from its receipt, and only if none that is newer was known before it
+# a state counts from its receipt on, unless a newer one had been received before it
 _STATES = f"""
     SELECT *, (received_us + 999999) // 1000000 AS known_s FROM (
         SELECT sides.pair, sides.platform, found.*
@@ -171,7 +171,7 @@ _BROKEN = f"""
 
 
 def _of(venue: str) -> str:
-    """Return the columns of a venue but for its market."""
+    """Return the SQL of a venue's columns in the rows of pairs, except the column of its market."""
     return f"""{venue}.bid AS {venue}_bid, {venue}.ask AS {venue}_ask, {venue}.age_s AS {venue}_age_s,
         CASE WHEN {venue}.t IS NOT NULL THEN {venue}.is_broken END AS {venue}_gap"""
 

@@ -1,7 +1,7 @@
-"""Pairs of rounds, and the statements of each venue about its own. Pure.
+"""Pairs of rounds, and what each venue states about its round; pure functions.
 
-A pair is two rounds of one asset that are open from the same second until the same second: by rule, never by
-title. They are never the same contract: each has a strike and a settlement of its own.
+A pair is two rounds of one asset that are open from the same second until the same second; titles do not
+count. They are never the same contract: each has a strike and a settlement of its own.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from marketarchive.times import SECOND
 
 FIRST, SECOND_VENUE = "polymarket", "kalshi"
 RELATION = "overlap"
-"""Either can be won and the other lost: they settle on means of different instruments."""
+"""Relation of the two rounds: one can be won and the other lost, as they settle on different instruments."""
 POLARITY = "same"
-"""What wins when the price rises: `Up` there, `yes` here."""
+"""Polarity of the two rounds: `Up` and `yes` both win when the price rises."""
 SIDES = {FIRST: "Up", SECOND_VENUE: "yes"}
 RISEN = frozenset(SIDES.values())
 
@@ -40,14 +40,14 @@ class Pair:
 
     @property
     def agree(self) -> bool | None:
-        """Return whether both rounds have the same outcome; None while either has no outcome of two."""
+        """Return whether both rounds have the same outcome; None unless each has one of its two outcomes."""
         ends = self.first.resolved_outcome, self.second.resolved_outcome
         if not all(each in ("Up", "Down", "yes", "no") for each in ends):
             return None
         return (ends[0] in RISEN) == (ends[1] in RISEN)
 
     def row(self) -> dict[str, Any]:
-        """Return the row of the window; times in Unix seconds, prices in dollars, exact."""
+        """Return the row of the pair, column -> value; times are Unix seconds, prices exact dollars."""
         one, other = self.first, self.second
         return {
             "asset": one.asset,
@@ -66,7 +66,7 @@ class Pair:
 
 
 def pairs(labels: Iterable[Label]) -> list[Pair]:
-    """Return the pairs of rounds of the same asset and window at two venues, by start and asset."""
+    """Return the pairs among labelled rounds, sorted by start and asset."""
     by_window: dict[str, dict[tuple[str, int, int], Label]] = {venue: {} for venue in SIDES}
     for each in labels:
         if each.platform in by_window:
@@ -77,7 +77,7 @@ def pairs(labels: Iterable[Label]) -> list[Pair]:
 
 
 def rows(found: Sequence[Pair]) -> list[dict[str, Any]]:
-    """Return the row of each pair, its columns in their order."""
+    """Return the row of each pair as column -> value, in the order of COLUMNS."""
     made = (pair.row() for pair in found)
     return [{name: row[name] for name in COLUMNS} for row in made]
 

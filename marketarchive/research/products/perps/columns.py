@@ -1,4 +1,4 @@
-"""The columns of the unified data, and what each holds; docs/PERPS.md says what they mean."""
+"""Columns of the unified data of perpetuals and their types; docs/PERPS.md defines their meaning."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ COLUMNS: Mapping[str, Kind] = {
 
 
 def schema() -> pa.Schema:
-    """Return the columns of the files."""
+    """Return the Arrow schema of the files of unified data."""
     import pyarrow as pa
 
     types: Mapping[Kind, pa.DataType] = {
