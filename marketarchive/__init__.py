@@ -1,4 +1,4 @@
-"""marketarchive: public market data, archived verbatim, provable afterwards."""
+"""marketarchive: an archive of public market data, stored byte for byte and verifiable afterwards."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    """Import research only for those who use `from marketarchive import Archive`."""
+    """Import `Archive`, and with it all of research, only when it is used. Raises AttributeError."""
     if name == "Archive":
         from marketarchive.research.archive_api import Archive
 

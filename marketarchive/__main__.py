@@ -1,4 +1,4 @@
-"""`python -m marketarchive`."""
+"""Entry point of `python -m marketarchive`."""
 
 from marketarchive.command_line import main
 

@@ -1,4 +1,4 @@
-"""The folder of the project's own source, for commands that write into it."""
+"""The folder of the project's own source (its checkout), for commands that write into it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from scrapy.utils.conf import closest_scrapy_cfg
 
 
 def checkout(command: str) -> Path:
-    """Return the checkout that this code runs from and that we stand in.
+    """Return the project's checkout: the folder of this code, which must contain the working directory.
 
-    command: who asks. Raises UsageError where the package is installed, or the folder is another one.
+    command: name of the command, for the error. Raises UsageError where the package is installed without a
+    checkout, or the working directory is outside of it.
     """
     source = Path(__file__).resolve().parent.parent
     if (found := closest_scrapy_cfg()) and Path(found).resolve().parent == source:

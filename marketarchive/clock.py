@@ -19,14 +19,14 @@ from marketarchive.exceptions import ConfigurationError
 from marketarchive.times import MILLISECOND, from_seconds, to_seconds
 
 LOOK_AGAIN_S = 0.5
-"""Seconds (wall) after which a waiter for a wall time looks again: the wall clock may have been set."""
+"""Seconds (wall) between two readings of the wall clock while waiting for a wall time: it may be set."""
 _BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 _PAIR_NS = 10 * MILLISECOND  # wall and monotonic time read further apart than this are read again
 
 
 @cache
 def boot_id() -> str | None:
-    """Return the id of the machine's present boot, None where the system does not tell it."""
+    """Return Linux's id of the machine's present boot; None where the system has none."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:
@@ -34,26 +34,32 @@ def boot_id() -> str | None:
 
 
 class Instant(NamedTuple):
-    """Wall and monotonic time of one moment, ns."""
+    """Wall time (Unix, ns) and monotonic time (ns) of one moment."""
 
     wall: int
     mono: int
 
 
 class Clock(Protocol):
-    """Interface through which the rest of the project reads time."""
+    """A source of wall and monotonic time: the machine's, or a simulator's."""
 
     @property
     def simulated(self) -> bool:
-        """Return whether time is a simulator's."""
+        """Return whether the clock is a simulator's."""
 
     @property
     def speed(self) -> float:
-        """Return the seconds of this clock per second of the wall, at most."""
+        """Return the highest speed of this clock, in seconds per second of the machine's.
+
+        1.0 for a real one.
+        """
 
     @property
     def timeline(self) -> str:
-        """Return a name of its monotonic time, equal where such times can be compared; "" if it has none."""
+        """Return a name of the monotonic time's origin: times of equal names can be compared.
+
+        "" is unknown.
+        """
 
     def now_ns(self) -> int:
         """Return wall time, ns since the Unix epoch."""
@@ -62,16 +68,16 @@ class Clock(Protocol):
         """Return monotonic time, ns; differences are durations on this clock."""
 
     def instant(self) -> Instant:
-        """Return both times of one moment."""
+        """Return wall and monotonic time of the present moment."""
 
     def wait_s(self, ns: int) -> float:
-        """Return for how many seconds of the wall one may wait before `ns` of this clock can have passed."""
+        """Return how many real seconds may be slept while waiting for `ns` of this clock to pass."""
 
     def passed_ns(self, machine_ns: int) -> int:
-        """Return about how much of this clock's time has passed in the last so many ns of the machine's."""
+        """Convert a recent span of the machine's time (ns) to about the ns that passed on this clock."""
 
     def hold(self) -> AbstractContextManager[None]:
-        """Keep a simulator's time from running faster than the wall while something is started."""
+        """Return a `with` context in which a simulator's time runs at most at real speed, for starting up."""
 
 
 class RealClock:
@@ -91,7 +97,7 @@ class RealClock:
         return time.clock_gettime_ns(_BOOT_CLOCK)
 
     def instant(self) -> Instant:
-        """Read both close together, even when the thread is held up between the two reads."""
+        """Return wall and monotonic time, read again if more than 10 ms passed between the two readings."""
         for _ in range(5):
             before = self.mono_ns()
             wall = time.time_ns()
@@ -111,10 +117,10 @@ class RealClock:
 
 
 class SteppedClock:
-    """Another clock whose wall time jumps at given moments: faults for tests (`CLOCK_STEPS`)."""
+    """Clock that wraps another and lets its wall time jump, as a fault for tests (setting `CLOCK_STEPS`)."""
 
     def __init__(self, inner: Clock, steps: Sequence[tuple[float, float]]) -> None:
-        """Schedule `steps` of (seconds after now, seconds of the jump)."""
+        """Wrap the clock `inner`; steps: (seconds after now, size of the jump in seconds)."""
         self.inner = inner
         self.simulated = inner.simulated
         self.speed = inner.speed
@@ -146,14 +152,14 @@ class SteppedClock:
 
 
 class SpeedMeter:
-    """Meter of how fast a clock runs beside the machine's, from when it is made."""
+    """Meter of a clock's speed against the machine's clock, measured from the meter's creation on."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._start = clock.mono_ns(), time.monotonic_ns()
 
     def summary(self) -> dict[str, float]:
-        """Return the highest and the mean speed, seconds per second, for a manifest; {} of a real clock."""
+        """Return `speed_limit` and `mean_speed` (seconds per second) for a manifest; {} for a real clock."""
         if not self._clock.simulated:
             return {}
         ours, machine = self._start
@@ -178,9 +184,10 @@ def parse_steps(text: str) -> list[tuple[float, float]]:
 
 
 async def wait_any(clock: Clock, events: Iterable[asyncio.Event], seconds: float | None = None) -> bool:
-    """Wait until one of `events` is set, or for `seconds` of `clock`; whether one is set.
+    """Wait until one of `events` is set, at most `seconds` of `clock` (None: no limit).
 
-    The wait is made in pieces, each worked out anew: a simulator's time may change its speed at any moment.
+    Return whether one is. The wait is made in short pieces, since a simulator's time may change its speed at
+    any moment.
     """
     events = list(events)
     due = None if seconds is None else clock.mono_ns() + from_seconds(seconds)
@@ -201,7 +208,7 @@ async def wait_any(clock: Clock, events: Iterable[asyncio.Event], seconds: float
 
 
 async def sleep(clock: Clock, seconds: float, stop: asyncio.Event | None = None) -> bool:
-    """Wait `seconds` of `clock`; True when the time has passed, False when `stop` was set before."""
+    """Wait `seconds` of `clock`; return True when the time has passed, False when `stop` was set before."""
     if stop is not None:
         return not stop.is_set() and not await wait_any(clock, [stop], seconds)
     due = clock.mono_ns() + from_seconds(seconds)
@@ -212,9 +219,9 @@ async def sleep(clock: Clock, seconds: float, stop: asyncio.Event | None = None)
 
 
 async def sleep_until(clock: Clock, wall_ns: int, stop: asyncio.Event | None = None) -> bool:
-    """Wait until the wall time of `clock` is `wall_ns`; returns as `sleep` does.
+    """Wait until the wall time of `clock` is `wall_ns`; return True then, False when `stop` was set before.
 
-    A step of the wall clock cannot strand a waiter: it looks again every half second.
+    The clock is read every half second, so that a step of the wall clock does not prolong the wait.
     """
     while (left := wall_ns - clock.now_ns()) > 0:
         if not await sleep(clock, min(to_seconds(left), LOOK_AGAIN_S * clock.speed), stop):

@@ -1,7 +1,7 @@
-"""The program `marketarchive`: Scrapy's commands and ours with the package's own settings, in any folder.
+"""The program `marketarchive`: Scrapy's commands and this project's, with the package's own settings.
 
-No scrapy.cfg and no SCRAPY_SETTINGS_MODULE is read: another project in the folder or the environment
-takes no part.
+It works in any folder. It reads neither scrapy.cfg nor SCRAPY_SETTINGS_MODULE, so that another Scrapy project
+in the folder or the environment has no effect.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from scrapy.settings import Settings
 
 PACKAGES = ("scrapy.commands", "marketarchive.commands")
-"""Packages of commands; of two commands with one name the later package's counts."""
+"""Packages that hold commands; if two commands have the same name, the later package's is used."""
 PROFILE_HELP = "settings to begin with: live (the venues), simulator, vps (a small server); default: live"
 WRONG = 2
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
-    """Run one command line, `sys.argv` unless `argv` gives its words, and exit with the command's code."""
+    """Run one command line and exit with the command's exit code; argv: its words, None for `sys.argv`."""
     report_interrupts("marketarchive")
     words = list(sys.argv[1:] if argv is None else argv)
     profile, words = _profile(words)
@@ -48,7 +48,10 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 
 
 def _profile(words: Sequence[str]) -> tuple[str, list[str]]:
-    """Return the profile, of --profile or SCRAPY_PROJECT, and the words without it."""
+    """Return (profile named by --profile or SCRAPY_PROJECT, the words of the command line without --profile).
+
+    Exits with code 2 for an unknown profile.
+    """
     parser = argparse.ArgumentParser(prog="marketarchive", add_help=False, allow_abbrev=False)
     parser.add_argument("--profile")
     opts, rest = parser.parse_known_args(words)
@@ -61,7 +64,7 @@ def _profile(words: Sequence[str]) -> tuple[str, list[str]]:
 
 
 def _modules() -> dict[str, str]:
-    """Return command -> module that holds it."""
+    """Return name of each command -> path of the module that defines it."""
     return {
         found.name: f"{package}.{found.name}"
         for package in PACKAGES
@@ -75,9 +78,9 @@ def _load(module: str) -> ScrapyCommand:
 
 
 def _run(command: ScrapyCommand, name: str, words: Sequence[str], settings: Settings) -> None:
-    """Run a command as Scrapy's own command line does, but for the names it prints.
+    """Run a command as Scrapy's own command line does, with `marketarchive` as the program's name.
 
-    See scrapy.cmdline.execute of Scrapy 2.19.
+    words: of the command line after the command's name. See scrapy.cmdline.execute of Scrapy 2.19.
     """
     from scrapy.cmdline import ScrapyArgumentParser
     from scrapy.commands import ScrapyHelpFormatter

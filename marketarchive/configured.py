@@ -1,4 +1,4 @@
-"""Shared base of all commands: each takes the user's configuration file."""
+"""Shared base of all commands: it reads the user's configuration file (option --config)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from marketarchive.exceptions import ConfigurationError
 
 
 class ConfiguredCommand(ScrapyCommand):
-    """Command whose settings are completed by the environment and the configuration file."""
+    """Command whose settings also come from environment variables and from the user's configuration file."""
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         super().add_options(parser)

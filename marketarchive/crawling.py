@@ -22,11 +22,11 @@ S = TypeVar("S", bound=ArchiveSpider)
 
 
 class CrawlingCommand(ConfiguredCommand):
-    """Base class of commands that run spiders in this process."""
+    """Base class of commands that run spiders in their own process."""
 
     requires_project = True
     shows_itself: ClassVar[bool] = True
-    """True: the terminal is left to what it shows, below errors nothing is logged."""
+    """True if the command draws on the terminal itself: then only errors are logged there."""
 
     def process_options(self, args: list[str], opts: argparse.Namespace) -> None:
         super().process_options(args, opts)
@@ -36,15 +36,18 @@ class CrawlingCommand(ConfiguredCommand):
         follow_simulator(self.settings)
 
     def shutdown(self, least_code: int = FINISHED) -> Shutdown:
-        """Return the process's shutdown, which handles signals from now on. least_code: lowest exit code."""
+        """Return the handler of signals that stop the process, installed from now on.
+
+        least_code: the lowest exit code that the process ends with.
+        """
         made = Shutdown(least_code)
         made.watch(asyncio.get_event_loop())  # the reactor's; it does not run yet
         return made
 
     def prepared(self, prepare: Callable[[], T]) -> T | None:
-        """Return the result of `prepare`; None where the disk or the archive cannot be used.
+        """Call `prepare` and return its result; print its errors of disk or archive and return None.
 
-        Then the exit code is set. Raises UsageError for wrong arguments and settings.
+        With None the command's exit code is set. Raises UsageError for wrong arguments and settings.
         """
         try:
             return prepare()
@@ -57,9 +60,9 @@ class CrawlingCommand(ConfiguredCommand):
             return None
 
     def run_until(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run the reactor until `work` is over, and return its result.
+        """Run Twisted's reactor until the coroutine `work` has ended, and return its result.
 
-        Scrapy alone would stop whenever no crawl is running, also between two.
+        Scrapy by itself would stop the reactor as soon as no crawl is running, also between two crawls.
         """
         from twisted.internet import reactor  # the one that Scrapy has installed
 
@@ -70,7 +73,7 @@ class CrawlingCommand(ConfiguredCommand):
         return over.result()
 
     def spiders(self, kind: type[S]) -> dict[str, type[S]]:
-        """Return the spiders of a kind by their venues."""
+        """Return venue -> spider class for all spiders that are subclasses of `kind`."""
         assert self.crawler_process is not None
         loader = self.crawler_process.spider_loader
         loaded = (loader.load(name) for name in sorted(loader.list()))

@@ -1,7 +1,7 @@
-"""Demonstration of the main job from end to end on the simulator.
+"""Demonstration of the main job from end to end on the simulator: `scrapy demo`.
 
-It collects four assets across the change of the rule, labels, builds the dataset, validates and reports, by
-the very commands that a user would type, and prints them.
+It collects four assets over a midnight at which the rounds' rule changes, labels the rounds, builds the
+dataset, validates and reports. It runs the commands that a user would type, and prints them.
 """
 
 from __future__ import annotations
@@ -34,17 +34,18 @@ from marketarchive.times import to_seconds, utc
 
 ASSETS = "BTC,ETH,SOL,XRP"
 START = "2026-08-06T23:43:00Z"
-"""Rounds begin two minutes later; at midnight their rule changes from the spot price to its mean."""
+"""Begin of simulated time. The first rounds begin two minutes later; at midnight the rule by which rounds are
+decided changes from the spot price to its mean."""
 MINUTES = 23
 PAGES_SPEED = 10.0
-"""Simulated seconds per second, at most: twelve pages in one Chromium sustain about eight on two cores."""
+"""Highest speed in simulated seconds per second: twelve pages in one Chromium reach about 8 on two cores."""
 SPEED = 40.0
-"""Without pages."""
+"""Highest speed, in simulated seconds per second, without pages in a browser."""
 OURS = (sys.executable, "-m", "marketarchive")
 ENVIRONMENT = {**os.environ, "SCRAPY_PROJECT": "simulator"}
 LOG_LINES = 40
 REPORT_EVERY_S = 20.0
-"""Seconds (wall) between two lines of progress where there is no terminal."""
+"""Seconds (wall) between two lines of progress where the output is no terminal."""
 STOP_S = 30.0
 
 CHECK = (
@@ -54,7 +55,7 @@ CHECK = (
 
 
 class DemoError(MarketArchiveError):
-    """Raised when a step of the demo fails; its output stands above."""
+    """Raised when a step of the demonstration fails, after the step's output was printed."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class Form:
 
 
 def demo(folder: Path, console: Console, form: Form) -> None:
-    """Create an archive in a new folder below `folder`. Raises DemoError."""
+    """Run the demonstration in a new folder below `folder`, printing each step. Raises DemoError."""
     out = folder.absolute() / f"demo-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
     out.mkdir(parents=True)
     console.print(
@@ -88,7 +89,10 @@ def demo(folder: Path, console: Console, form: Form) -> None:
 
 
 def _collect(out: Path, console: Console, form: Form) -> None:
-    """Run simulator and collectors until the minutes are over. Raises DemoError, also when either ends."""
+    """Run the simulator and `scrapy collect` into the folder `out`, for the minutes of `form`.
+
+    Raises DemoError where one of the two processes ends early or fails.
+    """
     command = ["collect", "--assets", ASSETS, "--durations", "5m,15m", "--duration", f"{form.minutes}m"]
     if not form.with_pages:
         command.append("--no-pages")
@@ -122,7 +126,7 @@ def _watch(
     form: Form,
     console: Console,
 ) -> None:
-    """Show how far simulated time is, until either process ends."""
+    """Show the progress of simulated time until the collecting process or the simulator ends."""
     columns = (
         TextColumn("  {task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn(),
     )  # fmt: skip
@@ -140,7 +144,7 @@ def _watch(
 
 
 def _stop(process: subprocess.Popen[Any]) -> None:
-    """End it by its id, if it has not ended."""
+    """Stop a child process with SIGTERM, after 30 s with SIGKILL; do nothing if it has ended."""
     if process.poll() is None:
         process.send_signal(signal.SIGTERM)
         try:
@@ -173,7 +177,10 @@ def _step(console: Console, title: str, command: Sequence[str], settings: Sequen
 
 @contextmanager
 def _simulator(speed: float, log: IO[str]) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """Run a simulator; yields its address and its process."""
+    """Run a simulator as a child process in a `with` block; give (its address, the process).
+
+    speed: highest, in simulated seconds per second; log: file for its error output. Raises DemoError.
+    """
     command = [*OURS, "simulate", "--port", "0", "--speed", str(speed), "--start", START]
     process = subprocess.Popen(  # noqa: S603 (our own command)
         command, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=log, text=True

@@ -1,4 +1,4 @@
-"""Errors that reach a user or another package. Each says what the operator does next.
+"""Errors that reach a user or another package. Each message states what the operator does next.
 
 MarketArchiveError
 ├── ArgumentError          a spider argument or command option is wrong          exit code 2
@@ -35,28 +35,28 @@ class ArchiveError(MarketArchiveError):
 
 
 class DiskError(ArchiveError):
-    """Failure of the disk below the archive's writer: the run ends, the next start records the gap.
+    """Raised when the archive cannot be written: the run ends, and the next start records the gap.
 
     Remedy: free space or repair the disk, then start again; sealed segments are not affected.
     """
 
 
 class CorruptError(ArchiveError):
-    """Raised when a stored file cannot be what was written: run `scrapy verify`, restore the named file."""
+    """Raised when a stored file differs from what was written: run `scrapy verify`, restore that file."""
 
 
 class RemoteError(ArchiveError):
-    """Raised when a remote cannot be listed, read or written. Nothing here was deleted; start again."""
+    """Raised when the remote of off-site copies fails. No file was deleted here; run the command again."""
 
 
 class VenueError(MarketArchiveError):
-    """Base of everything a venue sends that cannot be used; the message itself is already in raw."""
+    """Base class of errors about unusable messages of a venue; the message itself is already in raw/."""
 
 
 class ParseError(VenueError):
-    """Raised by `venues` when a message lacks a field or has one of the wrong form.
+    """Raised by parse functions of `venues` for a message with a missing or malformed field.
 
-    `item` names what could not be made of it, `fields` what is missing or wrong.
+    `item` names the kind of item that could not be made, `fields` the missing or wrong fields.
     """
 
     def __init__(self, item: str, message: str, fields: Sequence[str] = ()) -> None:
@@ -66,8 +66,11 @@ class ParseError(VenueError):
 
 
 class CursorError(VenueError):
-    """Raised when paging cannot end: a cursor seen before, or page after page with nothing new."""
+    """Raised when paging would not end: a cursor came twice, or several pages had nothing new."""
 
 
 class MasterError(MarketArchiveError):
-    """Raised when the market master cannot be used: raw goes on; mend it, then `scrapy rebuild-master`."""
+    """Raised when the market master's database cannot be used; raw archiving goes on.
+
+    Remedy: repair the database, then run `scrapy rebuild-master`.
+    """

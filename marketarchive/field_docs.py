@@ -1,4 +1,4 @@
-"""Descriptions of fields that the code declares, and the tables that documents have of them."""
+"""Descriptions of fields, declared beside the code, and the Markdown tables made from them."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from typing import NamedTuple
 
 NEVER = "never"
 END = "<!-- until here -->\n"
-"""Ends a part of a document that is written from the code."""
+"""Marker in a document at the end of a part that `scrapy document` writes."""
 
 
 class FieldDoc(NamedTuple):
-    """The description of a field. unit: of a text, its form. type: "" where a schema declares it.
+    """The description of one field in a document.
 
-    since: the version of the program or schema in which the field came; the document says which.
+    unit: of a number, or the form of a text. null_when: the condition under which it is null. since: the
+    version of the program or of the schema that added the field. type: "" where the field's schema declares
+    it.
     """
 
     meaning: str
@@ -24,9 +26,9 @@ class FieldDoc(NamedTuple):
 
 
 def field_table(documented: Mapping[str, FieldDoc], types: Mapping[str, str] | None = None) -> str:
-    """Return a Markdown table with a row per field, in the order of `documented`.
+    """Return a Markdown table with a row per field, in the order of `documented` (field -> description).
 
-    types: field -> type, of those that do not state their own. Raises KeyError for one that has none.
+    types: field -> type, for descriptions without a type. Raises KeyError for a field without any type.
     """
     rows = [["field", "meaning", "type", "unit", "null when", "since"], ["---"] * 6]
     for name, each in documented.items():

@@ -1,4 +1,4 @@
-"""The lists of fields that documents have, page by page, made of what the code declares."""
+"""The lists of fields in documents, page by page, made from descriptions in the code."""
 
 from __future__ import annotations
 
@@ -35,7 +35,10 @@ from marketarchive.venues.polymarket.record_fields import ROUNDS
 
 
 def field_lists() -> Mapping[str, Mapping[str, str]]:
-    """Return page -> name of a list -> Markdown. Raises ValueError where a field is not described."""
+    """Return all lists: path of the page -> name of the list -> Markdown table.
+
+    Raises ValueError where a field has no description.
+    """
     return {
         "docs/KXBTC15M.md": {
             "common": field_table(kxbtc15m.COMMON),
@@ -118,7 +121,11 @@ def _contract() -> Mapping[str, str]:
 
 
 def with_lists(page: str, name: str, lists: Mapping[str, str]) -> str:
-    """Return `page` with each list at its place. Raises ValueError where a place or its list is missing."""
+    """Return the text of a page with its lists of fields replaced.
+
+    page: the page's text; name: its path, for errors; lists: name of a list -> Markdown. Raises ValueError
+    where a list has no place in the page, or a place has no list.
+    """
     place = re.compile(f"(<!-- fields of (\\w+) -->\n).*?({END})", re.DOTALL)
     if (found := {each[2] for each in place.finditer(page)}) != lists.keys():
         raise ValueError(
@@ -128,7 +135,10 @@ def with_lists(page: str, name: str, lists: Mapping[str, str]) -> str:
 
 
 def _of_class(described_class: Any, documented: Mapping[str, FieldDoc]) -> str:
-    """Return the list of a dataclass; its properties state their types themselves."""
+    """Return the Markdown table of a dataclass's fields; documented: field or property -> description.
+
+    Descriptions of properties state their type. Raises ValueError for a field without a description.
+    """
     types = {each.name: str(each.type) for each in dataclasses.fields(described_class)}
     if missing := types.keys() - documented.keys():
         raise ValueError(f"{described_class.__name__}: {', '.join(sorted(missing))} not described")

@@ -1,6 +1,6 @@
-"""Selection of the gap lines that hold: of those with one id the newest that names a subject.
+"""Selection of the gap lines that are in force: a gap's newest line replaces earlier ones, for its subjects.
 
-`research/tables/gaps.py` says the same as SQL.
+`research/tables/gaps.py` does the same in SQL.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from typing import NamedTuple
 
 
 class GapLineKey(NamedTuple):
-    """Fields that distinguish the lines of a gap.
+    """Fields of a gap line that decide which lines of a gap are in force.
 
-    id: None or "" in schema 1, where each line is a gap of its own.
+    `id` is shared by all lines of a gap; None or "" in schema 1, where each line is a gap of its own.
+    `subjects` are the keys or names in the gap's scope.
     """
 
     venue: str
@@ -23,9 +24,10 @@ class GapLineKey(NamedTuple):
 
 
 def held_subjects(lines: Sequence[GapLineKey]) -> list[list[str] | None]:
-    """Return for each line the subjects that no newer line of its gap names, None where it is replaced.
+    """Return, for each gap line, the subjects for which it is in force; None where newer lines replace it.
 
-    The whole scope of a line without subjects counts as one. Lines may stand in any order.
+    A line is in force for a subject if no newer line (by seq) of the same gap names the subject. A line
+    without subjects is about its whole scope, which counts as one subject. Lines may be in any order.
     """
     newest: dict[tuple[str, str, str, str | None], int] = {}
     for line in lines:
@@ -48,13 +50,18 @@ def held_subjects(lines: Sequence[GapLineKey]) -> list[list[str] | None]:
 
 
 def is_first(gap_id: str | None, seq: int | None) -> bool:
-    """Return whether a line is the first of its gap; in schema 1, without an id, each counts as one."""
+    """Return whether a gap line is the first of its gap.
+
+    gap_id: `<run>:<seq of the first line>`, None or "" in schema 1, where every line is a gap of its own;
+    seq: of the line.
+    """
     return not gap_id or gap_id.rpartition(":")[2] == str(seq)
 
 
 def is_void(gap_id: str | None, seq: int | None, begin: object, end: object) -> bool:
-    """Return whether a line says that there was no gap for its subjects: it ends where it begins.
+    """Return whether a gap line withdraws its gap: it is not the first line, and ends where it begins.
 
-    A first line cannot: a request that failed at once is a gap without a length.
+    gap_id, seq: as for `is_first`; begin, end: of the gap, in any unit. A first line of no length is a real
+    gap, such as a request that failed at once.
     """
     return not is_first(gap_id, seq) and begin == end

@@ -1,4 +1,4 @@
-"""Ctrl+C while nothing of ours handles signals yet: one sentence instead of a traceback."""
+"""Handling of Ctrl+C before a command handles signals itself: one sentence instead of a traceback."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _installed: list[str] = []
 
 
 def report_interrupts(program: str) -> None:
-    """Have Ctrl+C end this process with one sentence of `program`, and as killed by SIGINT, as without it.
+    """Make Ctrl+C end this process by SIGINT with one sentence that names `program`, without a traceback.
 
-    All other exceptions are shown as before; what handles the signal itself is not touched. The first call
-    counts.
+    Other exceptions are shown as before, and signal handlers stay as they are. Only the first call has an
+    effect.
     """
     if _installed:
         return

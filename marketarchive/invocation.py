@@ -1,4 +1,4 @@
-"""Command line of this process, so that a command named in a message can be copied and works."""
+"""The command line of this process, so that commands named in messages can be copied and run."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from pathlib import Path
 PROGRAM = "marketarchive"
 PROGRAMS = ("scrapy", PROGRAM)
 KEPT = ("OUTPUT_DIR", "SIMULATOR_URL")
-"""Settings that a named command repeats; others may hold a secret (the password in MASTER_URL)."""
+"""Settings that a command in a message repeats; others may hold a secret (the password in MASTER_URL)."""
 
 
 def command(*words: str, root: Path | None = None) -> str:
-    """Return the command line `words` with what the user typed: program, profile, configuration, settings.
+    """Return a command line to show in a message, with the program, profile and settings of this process.
 
-    words: may set one of these settings itself, with `-s`.
-    root: the OUTPUT_DIR to name where no command line was typed, as in a notebook.
+    words: the command and its arguments, which may include `-s NAME=VALUE`; root: the OUTPUT_DIR to name
+    where this process has no command line of the program, as in a notebook.
     """
     typed = _program()
     if not typed:
@@ -36,7 +36,7 @@ def command(*words: str, root: Path | None = None) -> str:
 
 
 def program() -> list[str]:
-    """Return the words that start this program again, with its profile."""
+    """Return the words of a command line that starts this program again, with its profile."""
     typed = _program()
     is_module = len(typed) > 1 or not typed
     words = [sys.executable, "-m", typed[-1] if typed else PROGRAM] if is_module else [*typed]
@@ -45,9 +45,9 @@ def program() -> list[str]:
 
 
 def _program() -> tuple[str, ...]:
-    """Return the words that were typed before the command's name.
+    """Return the words before the command's name in this process's command line, such as ("scrapy",).
 
-    Empty where it was neither Scrapy's program nor ours.
+    Empty where the process was started by neither `scrapy` nor `marketarchive`.
     """
     words = sys.orig_argv
     at = words.index("-m") if "-m" in words[:-1] else 0
@@ -61,19 +61,22 @@ def _program() -> tuple[str, ...]:
 
 
 def _profile(argv: Sequence[str]) -> tuple[str, ...]:
-    """Return `--profile X` as our program accepts it; Scrapy's option of that name profiles."""
+    """Return ("--profile", X) from a command line of `marketarchive`, () without it.
+
+    Scrapy's own option of that name is for profiling.
+    """
     given = tuple(_values(argv, ("--profile",)))
     return ("--profile", given[-1]) if given else ()
 
 
 def _settings(argv: Sequence[str]) -> dict[str, str]:
-    """Name -> NAME=VALUE of those that are kept; the last counts."""
+    """Return name -> "NAME=VALUE" of the settings in KEPT that a command line sets; the last one counts."""
     given = {value.partition("=")[0]: value for value in _values(argv, ("-s", "--set"))}
     return {name: value for name, value in given.items() if name in KEPT}
 
 
 def _values(argv: Sequence[str], options: Sequence[str]) -> Iterator[str]:
-    """Yield the values given to these options, in all ways that argparse accepts."""
+    """Yield the values that a command line gives to `options`, in all forms that argparse accepts."""
     words = iter(argv)
     for word in words:
         for option in options:

@@ -1,4 +1,4 @@
-"""The items that travel from spiders through the pipelines: few, typed, immutable.
+"""The items that spiders give to the pipelines: few, typed, immutable.
 
 `Response`, `Frames`, `Connection`, `Gap`, `Invalid`, `Cycle` become lines of the raw archive; `Market`,
 `Resolution`, `PriceSnapshot`, `Headline`, `Cycle` go to the market master; every `Row` goes to records/.
@@ -40,41 +40,47 @@ Cause = Literal["ours", "venue", "upstream", "unknown"]
 ConnectionEvent = Literal["opened", "subscribed", "unsubscribed", "closed"]
 Verdict = Literal["ok", "failed", "unchecked", "not_available"]
 ResultKind = Literal["winner", "scalar", "void"]
-"""One outcome is paid all, each is paid a part, or none is; None where the venue has no word for it."""
+"""How a result pays: one outcome all, each outcome a part, or none.
+
+A field of this type is None where the venue does not state it.
+"""
 Unit = Literal["dollars", "contracts"]
 """Unit of a market's volume or liquidity."""
 ResolutionState = Literal["proposed", "disputed", "final"]
-"""State of a result before it is paid, where the venue says it."""
+"""State of a result before it is paid, where the venue states it."""
 Phase = Literal["discover", "snapshot", "resolve"]
 CycleState = Literal["running", "complete", "incomplete"]
-"""incomplete: it ended before it had seen all there is."""
+"""State of a catalogue cycle; `incomplete`: it ended before it had read all pages."""
 Problem = tuple[str, str]
-"""(field, what is wrong with it)."""
+"""(name of a field, what is wrong with it)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """One HTTP exchange, whatever its status; payload is the body after Content-Encoding is undone."""
+    """One HTTP exchange, whatever its status.
+
+    `payload` is the answer's body after decoding Content-Encoding.
+    """
 
     venue: str
     feed: str
     received_at: int
     seq: int
     method: str
-    url: str  # as really asked, without the query
-    params: Mapping[str, Any]  # the query: a string, or a list of strings where a key repeats
+    url: str  # as requested, without the query
+    params: Mapping[str, Any]  # the query: a string per key, a list of strings where a key repeats
     status: int
-    headers: Mapping[str, str]  # the chosen few, lower case
+    headers: Mapping[str, str]  # a selection of the answer's headers, names in lower case
     latency_ms: float
     payload: bytes
     body: bytes | None = None  # the request's body
     flags: tuple[str, ...] = ()  # e.g. dataloss: the body ended before its Content-Length
-    canonical_url: str = ""  # the venue's own, where the user has put another in its place
+    canonical_url: str = ""  # the venue's own URL where settings replaced it, else ""
 
 
 @dataclass(frozen=True, slots=True)
 class Frames:
-    """Many frames of one connection in one item, so that per-item cost does not limit a stream."""
+    """Many frames of one socket connection in one item, so that the cost per item does not limit a stream."""
 
     venue: str
     feed: str
@@ -84,7 +90,7 @@ class Frames:
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """A socket opened or closed, or something subscribed on it meanwhile."""
+    """An event of a socket connection: it was opened or closed, or keys were subscribed or unsubscribed."""
 
     venue: str
     feed: str
@@ -93,15 +99,15 @@ class Connection:
     connection: str
     event: ConnectionEvent
     url: str
-    subscribe: tuple[str, ...] = ()  # the exact texts that were sent
+    subscribe: tuple[str, ...] = ()  # the exact subscription messages that were sent
     close_code: int | None = None
     close_reason: str | None = None
-    keys: tuple[str, ...] | None = None  # what was subscribed or unsubscribed; None: only the texts say it
+    keys: tuple[str, ...] | None = None  # subscribed or unsubscribed; None: only `subscribe` shows them
 
 
 @dataclass(frozen=True, slots=True)
 class BookState:
-    """The live book of an asset at a rotation, so that a segment can be replayed alone."""
+    """The live book of an asset when a new segment is opened, so that the segment can be replayed alone."""
 
     venue: str
     feed: str
@@ -126,18 +132,18 @@ class Gap:
     reason: GapReason
     cause: Cause
     detail: str = ""  # one line for a reader: status, exception, count
-    id: str = ""  # run:seq of the gap's first line; a later one replaces it for what is in its `scope`
+    id: str = ""  # run:seq of the gap's first line; a later line replaces it for the subjects in its scope
 
     @property
     def is_first(self) -> bool:
-        """Return whether this is the gap's first line."""
+        """Return whether this is the first line of its gap."""
         return is_first(self.id, self.seq)
 
     @property
     def is_void(self) -> bool:
-        """Return whether this line withdraws the gap for its subjects.
+        """Return whether this line withdraws its gap for the subjects in its scope.
 
-        Times are compared in microseconds, as its text will have them.
+        Times are compared in microseconds, as in the archived line.
         """
         end = None if self.to_ns is None else self.to_ns // MICROSECOND
         return is_void(self.id, self.seq, self.from_ns // MICROSECOND, end)
@@ -145,7 +151,7 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Invalid:
-    """Part of a message that did not make a valid item; its line is already in raw."""
+    """Report of a part of a message that made no valid item; the message itself is already in raw/."""
 
     venue: str
     feed: str
@@ -158,30 +164,30 @@ class Invalid:
 
 @dataclass(frozen=True, slots=True)
 class Cycle:
-    """State of one pass of a phase over all markets of a venue: after a page, or at its end.
+    """State, after a page or at the end, of a catalogue cycle: one pass of a phase over a venue's markets.
 
-    Venue, phase and `started` are its identity; of several states the latest holds.
+    Venue, phase and `started` identify the cycle; of several states the latest counts.
     """
 
     venue: str
     feed: str
-    received_at: int  # when this was its state
+    received_at: int  # time of this state
     phase: Phase
-    started: int  # in whole microseconds
+    started: int  # ns, in whole microseconds
     state: CycleState
-    pages: int = 0  # answers with markets
-    markets: int = 0  # rows of markets in them
-    failures: int = 0  # requests that were given up; all but the last were sent again
-    position: str = ""  # JSON: where it goes on; "" once it has ended
+    pages: int = 0  # number of answers with markets
+    markets: int = 0  # number of rows of markets in these answers
+    failures: int = 0  # number of requests that were given up; all but the last were sent again
+    position: str = ""  # JSON, from which a later run continues; "" once the cycle has ended
 
     @property
     def is_over(self) -> bool:
-        """Return whether the gap has ended."""
+        """Return whether the cycle has ended."""
         return self.state != "running"
 
     @property
     def order(self) -> tuple[int, int, bool]:
-        """Return the sort key of a cycle's states: lines of the same moment may be out of order."""
+        """Return the sort key by which the states of one cycle are ordered, also those of the same moment."""
         return self.received_at, self.pages, self.is_over
 
 
@@ -190,11 +196,14 @@ RAW = (Response, Frames, Connection, BookState, Gap, Invalid, Cycle)
 
 
 MAX_EXPONENT = 60
-"""Power of ten that no number of an item exceeds, nor falls below its inverse; amounts of 10**-18 fit."""
+"""Bound of the decimal exponent: numbers of items are from 10**-60 to 10**60; amounts of 10**-18 fit."""
 
 
 def is_bounded(number: Decimal) -> bool:
-    """Return whether a finite number may be written out: `1E+200000000` would be 200 MB of text."""
+    """Return whether a finite number is within 10**-60 to 10**60.
+
+    Others are refused, since numbers are written in plain notation: `1E+200000000` would be 200 MB of text.
+    """
     return abs(number.adjusted()) <= MAX_EXPONENT
 
 
@@ -208,7 +217,7 @@ Number: TypeAlias = Annotated[Decimal, AfterValidator(_bounded)]
 
 
 class Derived(BaseModel):
-    """Origin fields of every item made from a message."""
+    """Base of all items made from a message: the fields that name the message."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -222,21 +231,21 @@ class Derived(BaseModel):
     collector: str = ""
 
     def problem(self) -> Problem | None:
-        """Return (field, reason) where valid fields contradict one another, None where the item is usable."""
+        """Return (field, reason) where valid fields contradict one another; None where the item is usable."""
         return None if self.seq >= 1 else ("seq", "does not name the message that the item was made from")
 
 
 class Market(Derived):
-    """A market as one message described it; None = the message did not say."""
+    """A market as one message described it; a field is None where the message did not state it."""
 
     platform: str
-    market_id: str = Field(min_length=1)  # the venue's own
+    market_id: str = Field(min_length=1)  # the venue's own id
     slug: str | None = None
-    event_id: str | None = None  # of what it is one of several markets, or the only one
-    group: str | None = None  # of markets whose outcomes depend on one another: one event, or several
-    neg_risk: bool | None = None  # whether at most one market of its event can end with its first outcome
-    title: str | None = None  # the whole question: differs from that of every other market of its event
-    subtitle: str | None = None  # what its first outcome stands for
+    event_id: str | None = None  # of the venue's event, which has one or several markets
+    group: str | None = None  # id shared by markets whose outcomes depend on one another
+    neg_risk: bool | None = None  # whether at most one market of the event can end with its first outcome
+    title: str | None = None  # the whole question, different for each market of an event
+    subtitle: str | None = None  # meaning of the first outcome
     description: str | None = None
     category: str | None = None
     outcomes: tuple[str, ...] | None = None
@@ -247,8 +256,8 @@ class Market(Derived):
     start_at: datetime | None = None
     end_at: datetime | None = None
     expected_end_at: datetime | None = None  # when its outcome is expected to be known
-    closed_at: datetime | None = None  # when its trading ended, as stated once it has
-    determined_at: datetime | None = None  # when its outcome was settled on, as stated once it was
+    closed_at: datetime | None = None  # when trading ended, as stated afterwards
+    determined_at: datetime | None = None  # when the outcome was decided, as stated afterwards
     volume: Number | None = Field(default=None, ge=0)
     volume_unit: Unit | None = None
     liquidity: Number | None = Field(default=None, ge=0)
@@ -256,7 +265,7 @@ class Market(Derived):
     status: Literal["unopened", "active", "closed", "resolved"] | None = None
     strike: Number | None = None
     strike_type: str | None = None  # in the venue's words: greater_or_equal, between, ...
-    strike_cap: Number | None = None  # where the strike is a range
+    strike_cap: Number | None = None  # upper end where the strike is a range
     strike_source: str | None = None
     settlement: Number | None = None
     settlement_source: str | None = None
@@ -284,7 +293,7 @@ class Market(Derived):
 
 
 class Resolution(Derived):
-    """Statement of a venue about the outcome of a market it has closed."""
+    """Statement of a venue about the outcome of a market that it has closed."""
 
     platform: str
     market_id: str = Field(min_length=1)
@@ -303,7 +312,7 @@ class Resolution(Derived):
 
 
 class PriceSnapshot(Derived):
-    """Prices of a market's first (yes) and second (no) outcome at one moment, dollars per share."""
+    """Prices of a market's first (yes) and second (no) outcome at one moment, in dollars per share."""
 
     platform: str
     market_id: str = Field(min_length=1)
@@ -315,72 +324,81 @@ class PriceSnapshot(Derived):
 
 
 class Headline(Derived):
-    """A headline that a search for a market returned; it was known to us at `received_at`, and not before."""
+    """A headline that a search for a market returned; it was known here from `received_at` on, not before."""
 
     platform: str
     market_id: str = Field(min_length=1)
     headline: str = Field(min_length=1)
-    source: str | None = None  # the host of its page
+    source: str | None = None  # host of the page
     url: str = Field(min_length=1)
-    published_at: datetime | None = None  # what the page or a search engine claims
+    published_at: datetime | None = None  # as the page or a search engine claims
 
 
 class Row(Derived):
-    """A row of `records/`, made while collecting. Subclass it for a kind of row; the pipelines know no other.
+    """A row of `records/`, made while collecting; base class of all kinds of rows.
 
-    `columns` are written to the series' file of the tick's UTC day. A row in which `problem` finds a fault is
-    replaced by its `unobserved` one.
+    Its `columns` are written to the file of its series and of its tick's UTC day. If `problem` finds a fault,
+    the `unobserved` row is written instead.
     """
 
     @property
     def series(self) -> str:
-        """Return the name of its series, the file's in `records/` without the day; see `series_name`."""
+        """Return the name of the row's series: its file in `records/` without the day; see `series_name`."""
         raise NotImplementedError
 
     @property
     def tick(self) -> int:
-        """Return the moment that it is a row of, wall ns: rows are written in this order."""
+        """Return the moment that the row describes, wall ns.
+
+        The rows of a series are written in this order.
+        """
         raise NotImplementedError
 
     def columns(self) -> dict[str, Any]:
-        """Return the values of the line in order: text, numbers (a Decimal keeps its digits), None."""
+        """Return column -> value in order of the written line: text, number (Decimals exactly) or None."""
         raise NotImplementedError
 
     @property
     def grace_s(self) -> float:
-        """Return the seconds after its tick at which it is written; until then slower rows may come."""
+        """Return how many seconds after its tick the row is written, so that late rows keep the order."""
         return 0
 
     @property
     def subject(self) -> str:
-        """Return the row's subject, unique in its series and tick: a market's id, or an asset."""
+        """Return what the row is about, unique within its series and tick: a market's id, or an asset."""
         return ""
 
     @property
     def observed(self) -> bool:
-        """Return whether the row has values; a due tick without an observation has a row without values."""
+        """Return whether the row has observed values.
+
+        A due tick without an observation has a row without any.
+        """
         return True
 
     @property
     def is_due(self) -> bool:
-        """Return whether each tick has such a row, so that one without values says what was missed."""
+        """Return whether every tick must have this row, so that one without values shows a missed tick."""
         return True
 
     @property
     def best(self) -> tuple[Decimal | None, Decimal | None]:
-        """Return the best bid and ask of its subject, of the first outcome if that is a market."""
+        """Return (best bid, best ask) of the row's subject, of a market those of its first outcome."""
         return None, None
 
     def problem(self) -> Problem | None:
         return super().problem() if self.observed else None
 
     def unobserved(self) -> Self | None:
-        """Return the row of its tick without values, None where it was not due and can be left out."""
+        """Return the row of the same tick without values.
+
+        None where the row was not due and may be omitted.
+        """
         return None
 
 
 class TickRow(Row):
-    """A row of one due tick of what is requested or made each tick. Subclass it for a kind of row."""
+    """A row of one due tick, for data that is requested or computed at every tick; a base class."""
 
     timestamp: datetime  # the due tick
 
@@ -394,19 +412,20 @@ class TickRow(Row):
 
 
 class ReferencePrice(Row):
-    """A reference price of one second by one source; values are None when is_observed is 0, never carried.
+    """The reference price of an asset for one second by one source.
 
-    `mid` is the source's own, not half of bid and ask. seq is 0 when nothing was observed.
+    With `is_observed` 0 its values are None, never carried forward, and `seq` is 0. `mid` is stated by the
+    source; it is not the mean of bid and ask.
     """
 
-    timestamp: datetime | None  # when the source observed it; None where it does not say
+    timestamp: datetime | None  # of the source's observation; None where the source does not state it
     asset: str
     mid: Number | None = Field(default=None, gt=0)
     bid: Number | None = Field(default=None, gt=0)
     ask: Number | None = Field(default=None, gt=0)
     is_observed: Literal[0, 1]
-    tick_at: datetime  # the whole second: of the observation, without one of the receipt
-    source: str  # how it was got, in the venue's own words
+    tick_at: datetime  # the whole second of `timestamp`, or of the receipt without one
+    source: str  # way it was received, in the venue's own words
 
     @property
     def series(self) -> str:
@@ -426,9 +445,9 @@ class ReferencePrice(Row):
 
     @property
     def is_due(self) -> bool:
-        """Return whether the price was read at intervals, not once a second.
+        """Return whether every second must have this row.
 
-        Such a price does not state when it was observed.
+        False for an observed price whose source states no time: such a price is read at longer intervals.
         """
         return not self.observed or self.timestamp is not None
 
@@ -466,18 +485,18 @@ class ReferencePrice(Row):
 
 
 class BookRow(TickRow):
-    """Best prices of one order book at one due tick; values are None when is_observed is 0.
+    """Best prices of one order book at one due tick; values are None when `is_observed` is 0.
 
-    Ready for any polled venue: its series is `<kind>_<venue>_<asset>`, e.g. kind `spot`.
+    Usable for any polled venue: the series is `<kind>_<venue>_<asset>`, e.g. with kind `spot`.
     """
 
     asset: str | None = None
-    market_id: str | None = None  # where an asset has several markets
+    market_id: str | None = None  # set where an asset has several markets
     bid: Number | None = None
     ask: Number | None = None
-    last: Number | None = None  # price of the newest trade, where the venue says it beside the book
+    last: Number | None = None  # price of the newest trade, where the venue states it with the book
     is_observed: Literal[0, 1]
-    source: str  # how it was got, in the venue's own words
+    source: str  # way it was received, in the venue's own words
     kind: str = Field(min_length=1)
 
     @property
@@ -524,25 +543,25 @@ class BookRow(TickRow):
 
 
 POLL_GRACE_S = 15
-"""Seconds that a row of polled books waits: longer than a request may take."""
+"""Seconds by which rows of polled books are written after their tick; longer than a request may take."""
 
 _NOT_IN_A_NAME = re.compile(r"[^a-z0-9.]+")
 
 
 def series_name(*parts: str) -> str:
-    """Return a series' name, fit for a file: `("spot", "acme", "BTC/USD")` -> `spot_acme_btc_usd`."""
+    """Return the name of a series of rows, fit for a file: (`spot`, `BTC/USD`) -> `spot_btc_usd`."""
     return "_".join(_NOT_IN_A_NAME.sub("_", part.lower()) for part in parts)
 
 
 def midpoint(bid: Decimal | None, ask: Decimal | None) -> Decimal | None:
-    """Return half way between bid and ask; None when either is missing."""
+    """Return the mean of bid and ask; None when either is missing."""
     return None if bid is None or ask is None else (bid + ask) / 2
 
 
 def is_crossed(bid: Decimal | None, ask: Decimal | None) -> bool:
-    """Return whether the sides of a book overlap or touch, which no book does."""
+    """Return whether bid >= ask, which no valid book has; False when either is missing."""
     return bid is not None and ask is not None and bid >= ask
 
 
 DERIVED: tuple[type[Derived], ...] = (Market, Resolution, PriceSnapshot, Headline, ReferencePrice, BookRow)
-"""Items made from messages, each with typed fields; a venue may have rows of its own."""
+"""The kinds of items made from messages; a venue may define rows of its own beside them."""

@@ -1,7 +1,7 @@
-"""Nesting depth of a JSON text, found before anything recursive reads it.
+"""Limit of the nesting depth of a JSON text, checked before a recursive parser reads it.
 
-Parsers recurse on the C stack: a body of a hundred thousand brackets must be refused by counting, not by
-trying. The limit is one that all tools which read our files cope with.
+Parsers recurse on the C stack, so a body of a hundred thousand brackets must be rejected by counting them.
+All tools that read the archive's files can parse JSON up to the limit.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ _NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b'{}[]"')
 
 
 def is_shallow(text: bytes) -> bool:
-    """Return whether `text`, if valid JSON, is at most MAX_NESTING deep.
+    """Return whether a JSON text is nested at most MAX_NESTING (200) deep.
 
-    Invalid text is never called shallow when a parser would go much deeper before it notices.
+    For invalid JSON the result is False wherever a parser would go much deeper before it fails.
     """
     if len(text.translate(None, _NO_OPENING)) <= MAX_NESTING:
         return True

@@ -1,4 +1,4 @@
-"""Shared base of commands that work on an OUTPUT_DIR and crawl nothing."""
+"""Shared base of commands that work on an archive (OUTPUT_DIR) and run no spider."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from marketarchive.venues.symbols import known_assets
 
 
 class OfflineCommand(ConfiguredCommand):
-    """Base class of commands without a crawler: errors of a subclass's `work` become exit codes."""
+    """Base class of commands that run no spider; it turns errors of the subclass's `work` into exit codes."""
 
     requires_project = True
     requires_crawler_process = False
@@ -29,7 +29,7 @@ class OfflineCommand(ConfiguredCommand):
     def work(self, args: list[str], opts: argparse.Namespace) -> int:
         """Do the command's work, print its results, and return the exit code.
 
-        Errors of ours are printed by `run`.
+        A MarketArchiveError that is raised is printed, and sets the exit code.
         """
         raise NotImplementedError
 
@@ -45,7 +45,7 @@ class OfflineCommand(ConfiguredCommand):
 
     @property
     def root(self) -> Path:
-        """Return OUTPUT_DIR, which exists. Raises ArgumentError, ConfigurationError."""
+        """Return the existing folder OUTPUT_DIR. Raises ArgumentError without one, ConfigurationError."""
         assert self.settings is not None
         root = output_dir(self.settings)
         if not root.is_dir():
@@ -54,7 +54,7 @@ class OfflineCommand(ConfiguredCommand):
 
     @property
     def clock(self) -> Clock:
-        """Return the clock that stamped the archive, else the real one: a simulator may have gone."""
+        """Return the clock that the settings name; the real one where the simulator that it needs is gone."""
         assert self.settings is not None
         try:
             return make_clock(self.settings)
@@ -62,11 +62,15 @@ class OfflineCommand(ConfiguredCommand):
             return RealClock()
 
     def moment(self, option: str, given: str | None) -> int | None:
-        """Return the time given with an option in ns, also as a span back from now. Raises ArgumentError."""
+        """Parse the value of an option that gives a time, or a span back from now, to wall ns.
+
+        option: its name, for errors; given: the value, None (then returned) without one. Raises
+        ArgumentError.
+        """
         return None if given is None else moment_or_span(option, given, self.clock.now_ns())
 
     def times(self, opts: argparse.Namespace) -> tuple[int | None, int | None]:
-        """Return --since and --until in ns. Raises ArgumentError."""
+        """Return (--since, --until) in wall ns, None for one that is not given. Raises ArgumentError."""
         since, until = self.moment("--since", opts.since), self.moment("--until", opts.until)
         if since is not None and until is not None and until <= since:
             raise ArgumentError(f"--until {opts.until} is not after --since {opts.since}")
@@ -74,7 +78,10 @@ class OfflineCommand(ConfiguredCommand):
 
 
 def chosen_assets(opts: argparse.Namespace) -> list[str] | None:
-    """Return --assets; None for all. Raises ArgumentError."""
+    """Return the assets named by --assets in upper case; None where the option is not given.
+
+    Raises ArgumentError.
+    """
     assets = None if opts.assets is None else opts.assets.upper().split(",")
     if unknown := sorted(set(assets or ()) - set(known_assets())):
         raise ArgumentError(f"--assets {unknown[0]} is none of {', '.join(known_assets())}")

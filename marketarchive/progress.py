@@ -1,4 +1,4 @@
-"""A bar on the terminal for commands that make tables."""
+"""A progress bar on the terminal for commands that make tables."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Bar:
         self._shown.stop()
 
     def total(self, read: int) -> None:
-        """Begin a new piece of work of `read` bytes to read."""
+        """Set the bar to 0 for a new piece of work, in which `read` bytes are to be read."""
         self._shown.reset(self._task, total=read)
 
     def begin(self, what: str) -> None:

@@ -1,4 +1,4 @@
-"""Scope of a gap, and the one test whether it concerns something."""
+"""Scope of a gap: which feed, connection, endpoint or subjects it is about."""
 
 from __future__ import annotations
 
@@ -8,54 +8,55 @@ from dataclasses import dataclass
 from typing import Any
 
 LOOKUP = "lookup"
-"""The kind of a request beside a socket, for the state of its subjects: it leaves no hole in what is sent."""
+"""Kind of the scope of a failed HTTP request for the state of a stream's subjects.
+
+Such a gap leaves nothing out of the stream itself.
+"""
 
 _LISTS = {"token": "tokens", "topic": "topics", "market": "markets", LOOKUP: "asked_for"}
-"""Kind of subject -> the word that lists them."""
+"""Kind of subject -> key of the list of subjects in a gap line's scope."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Extent of what could not be observed.
+    """Scope of a gap: what could not be observed.
 
-    Without subjects it is all of the feed, or of the connection or endpoint. `research/tables/gap_scope.py`
-    says `concerns` as SQL.
+    Without subjects it is the whole connection or endpoint if one is named, else the whole feed.
+    `research/tables/gap_scope.py` does the same as `concerns` in SQL.
     """
 
     venue: str
     feed: str
-    subjects: tuple[str, ...] = ()  # keys or names of what is concerned
-    connection: str | None = None  # of a socket its name in the run, of a page its own
-    endpoint: str | None = None  # of requests
+    subjects: tuple[str, ...] = ()  # tokens, markets, topics, ...: see `kind`
+    connection: str | None = None  # name of a socket connection within its run, or of a page
+    endpoint: str | None = None  # of HTTP requests
     kind: str = ""
-    """Kind of the subjects.
-
-    It is market, token, topic, symbol (topic:symbol), asset, page (an asset on the page `connection`),
-    lookup; or records: rows that were not made, while all messages are there.
-    """
+    """Kind of the subjects: market, token, topic, symbol (topic:symbol), asset, page (an asset on the page
+    `connection`), lookup (see LOOKUP); or records: rows were not made, though all messages were received."""
 
     @property
     def is_whole_feed(self) -> bool:
-        """Return whether the scope is the whole feed, on any connection."""
+        """Return whether the scope is the whole feed, on all connections and endpoints."""
         return not self.subjects and self.connection is None and self.endpoint is None and not self.kind
 
     def concerns(
         self, venue: str, feed: str, names: Collection[str], connections: Collection[str] | None = None
     ) -> bool:
-        """Return whether something of the feed may be missing in what goes by any of `names`.
+        """Return whether a gap of this scope may leave out data of a subject.
 
-        connections: those on which it is sent; None where it is polled, or nobody knows.
+        names: all names of the subject (token, market, topic, ...); connections: those on which its data is
+        sent, None where it is polled, or the connections are not known.
         """
         if (self.venue, self.feed) != (venue, feed) or self.kind == LOOKUP:
             return False
         if connections is not None and self.connection is None and self.endpoint is not None:
-            return False  # an answer that did not come is no hole in what a socket sends
+            return False  # a missing HTTP answer leaves nothing out of what a socket sends
         if self.subjects:
             return not frozenset(names).isdisjoint(self.subjects)
         return connections is None or self.connection is None or self.connection in connections
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the scope in the form of gap lines and rows of records/; `read` is the inverse."""
+        """Return the scope as the JSON object in gap lines and rows of records/; `read` parses it."""
         if self.is_whole_feed:
             return {"venue": self.venue, "feed": self.feed}
         found: dict[str, Any] = {}
@@ -81,7 +82,10 @@ class Scope:
 
     @classmethod
     def read(cls, venue: str, feed: str, document: Any) -> Scope:
-        """Return the scope of a gap line of this feed, of any schema; what says nothing is left out."""
+        """Parse the scope in a gap line or row of a feed, of any schema.
+
+        Fields of an unknown form are ignored. document: the decoded JSON value of `scope`.
+        """
         if isinstance(document, str):  # as JSON text where a key or value holds "payload"
             try:
                 document = json.loads(document)
@@ -97,7 +101,7 @@ class Scope:
 
 
 def _subjects(document: dict[str, Any]) -> tuple[tuple[str, ...], str]:
-    """Return (subjects, kind) of a scope in a gap line: the most exact word that it has."""
+    """Return (subjects, their kind) of a scope in a gap line, from its most specific key."""
     if isinstance(document.get("subjects"), list):
         return _texts(document["subjects"]), _text(document.get("kind")) or ""
     if "asked_for" in document:

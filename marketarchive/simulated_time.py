@@ -1,4 +1,7 @@
-"""A simulator's time as a process sees it: the clock that reads its page, the event loop it waits for."""
+"""A simulator's time in another process: the clock that reads it, and the event loop that it waits for.
+
+Simulated time runs faster than real time only while the event loops of all processes that take part are idle.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +18,12 @@ from marketarchive.time_page import FOREVER_NS, Slot, TimePage
 from marketarchive.times import MILLISECOND, from_seconds, to_seconds
 
 PIECE_S = 0.05
-"""Seconds (wall) after which a waiter looks at the clock anew."""
+"""Longest sleep (wall seconds) of a waiter before it reads the simulated clock again."""
 LEAST_PIECE_S = 0.002
 
 
 class SimulatedClock:
-    """A simulator's time. Its monotonic time is scaled the same way; neither ever goes back."""
+    """Clock that shows a simulator's time; its wall and monotonic time run equally fast and never go back."""
 
     simulated = True
 
@@ -33,7 +36,10 @@ class SimulatedClock:
 
     @classmethod
     def fixed(cls, simulated_ns: int, speed: float = 1.0) -> Self:
-        """Make a clock of this process alone that waits for nobody."""
+        """Return a clock of this process alone, which waits for no other process.
+
+        simulated_ns: its wall time now; speed: simulated seconds per second.
+        """
         return cls(TimePage.create(simulated_ns, speed, is_shared=False))
 
     @property
@@ -57,14 +63,14 @@ class SimulatedClock:
         return Instant(now, monotonic + now - simulated)
 
     def wait_s(self, ns: int) -> float:
-        """Return the wall seconds to sleep, at the highest speed.
+        """Return how many real seconds may be slept while waiting for `ns` of simulated time.
 
-        A sleeper must not miss its moment when time runs faster again.
+        It assumes the highest speed, so that a sleeper is not late when simulated time speeds up.
         """
         return min(PIECE_S, max(LEAST_PIECE_S, to_seconds(ns) / self.speed))
 
     def passed_ns(self, machine_ns: int) -> int:
-        """Convert by the mean speed: the speed at that time is not kept."""
+        """Convert a recent span of the machine's time (ns) to simulated ns, by the mean speed so far."""
         return int(machine_ns * self.page.mean_speed())
 
     @contextmanager
@@ -76,28 +82,31 @@ class SimulatedClock:
             yield
 
     def join(self) -> Slot:
-        """Have time wait for this process's event loop (an `IdleSelector`'s), from its start on."""
+        """Take part in simulated time: from now on it waits for this process's event loop.
+
+        The loop must use an `IdleSelector`. Returns this process's slot in the simulator's time page.
+        """
         if self._slot is None:
             self._slot = self.page.join()
             _watched.append(self._slot)
         return self._slot
 
     def leave(self) -> None:
-        """Have time wait for this process no more."""
+        """Take no part in simulated time any more: it no longer waits for this process."""
         if self._slot is not None:
             _watched.remove(self._slot)
             self._slot.leave()
             self._slot = None
 
 
-_watched: list[Slot] = []  # of this process
+_watched: list[Slot] = []  # slots of this process in simulators' time pages
 
 
 class IdleSelector(selectors.DefaultSelector):
-    """Selector that reports to this process's slots whether its event loop waits or works.
+    """Selector that reports to the simulator whether this process's event loop is idle or at work.
 
-    A loop is caught up when nothing is ready at the moment in which it begins to wait. Frames that lie unread
-    in a socket keep it from being so, which its timers alone would not show.
+    The loop is idle when no socket is readable at the moment in which it begins to wait. Unread frames in a
+    socket count as work, which the loop's timers alone would not show.
     """
 
     def select(self, timeout: float | None = None) -> Any:
@@ -118,7 +127,7 @@ class IdleSelector(selectors.DefaultSelector):
 
 
 class FollowedEventLoop(asyncio.SelectorEventLoop):
-    """The event loop of a process that takes part in a simulator's time (`ASYNCIO_EVENT_LOOP`)."""
+    """Event loop of a process that takes part in a simulator's time (setting `ASYNCIO_EVENT_LOOP`)."""
 
     def __init__(self) -> None:
         super().__init__(IdleSelector())

@@ -1,8 +1,8 @@
-"""The page that holds a simulator's time, memory-mapped and read by every process that collects from it.
+"""The time page: a memory-mapped page with a simulator's time, read by every process that collects from it.
 
-It holds anchors {monotonic_ns, simulated_ns, speed} behind a sequence number, written by the simulator
-alone, and a slot per process in which it says since when its event loop is late. Time that the simulator has
-not granted does not pass: an anchor is good for a lease, then simulated time stands still until the next one.
+It holds an anchor {monotonic_ns, simulated_ns, speed} behind a sequence number, written by the simulator
+alone. Each process has a slot, in which it reports since when its event loop is at work. The simulator grants
+time: an anchor holds for a lease, after which simulated time stands still until the next anchor.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from marketarchive.invocation import command
 from marketarchive.times import SECOND
 
 SILENT_NS = 2 * SECOND
-"""Nanoseconds (wall) for which a living process that says nothing holds time at most, the simulator too."""
+"""ns (wall); a process or simulator that reports nothing holds simulated time for at most this long."""
 FOREVER_NS = 2**62
 
 _SIZE = 4096
@@ -44,19 +44,19 @@ _READS_MAX = 2_000  # then the writer has died in the middle
 
 
 class Anchor(NamedTuple):
-    """Line of simulated time: from machine time `monotonic_ns` on it runs from `simulated_ns` at `speed`."""
+    """Anchor of simulated time: from machine time `monotonic_ns` on, `simulated_ns` runs at `speed`."""
 
     monotonic_ns: int
     simulated_ns: int
     speed: float  # simulated seconds per second
-    lease_ns: int  # wall; so long it does
-    limit: float  # the highest speed
+    lease_ns: int  # wall; how long the anchor holds
+    limit: float  # highest speed of this simulator, simulated seconds per second
 
     def at(self, monotonic_ns: int) -> int:
-        """Return the simulated time at `monotonic_ns`.
+        """Return the simulated time (wall ns) at the machine time `monotonic_ns`.
 
-        Past its lease it stands; a simulator silent for longer counts as gone and time goes on, no faster
-        than the wall: what waits for it must come to its end.
+        After the lease simulated time stands still. A simulator that has been silent for SILENT_NS counts as
+        gone; then time goes on, at most at real speed, so that processes that wait for it can end.
         """
         elapsed = monotonic_ns - self.monotonic_ns
         if elapsed <= self.lease_ns:
@@ -66,17 +66,20 @@ class Anchor(NamedTuple):
 
 
 class SlotView(NamedTuple):
-    """State that a process reports, in the machine's monotonic ns."""
+    """Report of one process in its slot of a time page; times are the machine's monotonic ns."""
 
-    number: int
+    number: int  # of the slot
     pid: int
-    late_since: int  # it works since then; ahead while it is idle: then something is due
-    holds: int
-    beat: int  # its event loop's newest turn
+    late_since: int  # the event loop is at work since then; if in the future, it is idle until then
+    holds: int  # number of requests to keep simulated time at most at real speed
+    beat: int  # newest turn of the event loop
 
 
 class TimePage:
-    """The page, made by a simulator or opened by others; without a path it is this process's own."""
+    """A time page, created by a simulator or opened by another process.
+
+    path: None for one process's own page.
+    """
 
     def __init__(self, memory: mmap.mmap, path: Path | None) -> None:
         self.path = path
@@ -88,7 +91,11 @@ class TimePage:
     def create(
         cls, simulated_ns: int, speed: float, lease_ns: int = FOREVER_NS, *, is_shared: bool = True
     ) -> TimePage:
-        """Make the page of a simulator whose time begins at `simulated_ns` and runs at most at `speed`."""
+        """Create the time page of a simulator.
+
+        simulated_ns: its wall time now; speed: highest, simulated seconds per second; lease_ns: wall ns for
+        which the first anchor holds; is_shared: whether other processes can open the page.
+        """
         path: Path | None = None
         if is_shared:
             folder = Path("/dev/shm")  # noqa: S108  (memory, where the system has it)
@@ -110,7 +117,7 @@ class TimePage:
 
     @classmethod
     def of(cls, simulator: str) -> TimePage:
-        """Map the page of the simulator at this address. Raises ConfigurationError."""
+        """Open the time page of the simulator at an HTTP address. Raises ConfigurationError."""
         try:
             direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
             with direct.open(f"{simulator}/_clock", timeout=10) as answer:
@@ -124,7 +131,7 @@ class TimePage:
 
     @classmethod
     def open(cls, path: Path) -> TimePage:
-        """Map the page of a running simulator. Raises ConfigurationError."""
+        """Open the time page of a running simulator by the page's path. Raises ConfigurationError."""
         try:
             with path.open("r+b") as file:
                 page = cls(mmap.mmap(file.fileno(), _SIZE), path)
@@ -138,7 +145,7 @@ class TimePage:
         return page
 
     def remove(self) -> None:
-        """Take the page's file away; who has mapped it can still read it."""
+        """Delete the time page's file; processes that have opened the page can still read it."""
         if self.path is not None:
             with suppress(FileNotFoundError):
                 self.path.unlink()
@@ -147,18 +154,22 @@ class TimePage:
 
     @property
     def limit(self) -> float:
-        """Return the requested speed: an upper bound."""
+        """Return the highest speed of simulated time, in simulated seconds per second."""
         return self._floats[_LIMIT]
 
     @property
     def start(self) -> Instant:
-        """Return the simulated and the machine's monotonic time at which it began."""
+        """Return the simulated wall time and the machine's monotonic time, ns, of the page's creation."""
         return Instant(self._words[_START_SIMULATED], self._words[_START_MONOTONIC])
 
     def write(self, speed: float, lease_ns: int, simulated_ns: int | None = None) -> None:
-        """Go on from now at `speed` for `lease_ns` of the machine's time; only the simulator does."""
+        """Set the speed of simulated time from now on, by writing a new anchor; only the simulator does.
+
+        speed: simulated seconds per second; lease_ns: wall ns for which the anchor holds; simulated_ns: the
+        simulated time now, None to go on from the previous anchor.
+        """
         words = self._words
-        words[_SEQUENCE] += 1  # odd: a write is under way, and no reader takes a time from here on
+        words[_SEQUENCE] += 1  # odd while a write is in progress: readers try again
         now = time.monotonic_ns()
         simulated = self._anchor().at(now) if simulated_ns is None else simulated_ns
         words[_MONOTONIC], words[_SIMULATED], words[_LEASE] = now, simulated, lease_ns
@@ -166,16 +177,16 @@ class TimePage:
         words[_SEQUENCE] += 1
 
     def anchor(self) -> Anchor:
-        """Return the present anchor."""
+        """Return the anchor in force: the point and speed from which simulated time is computed."""
         return self._read()[0]
 
     def now_ns(self) -> int:
-        """Return the simulated time."""
+        """Return the simulated wall time, ns."""
         anchor, now = self._read()
         return anchor.at(now)
 
     def mean_speed(self) -> float:
-        """Return the simulated seconds per second since it began."""
+        """Return the mean speed since the page was created, in simulated seconds per second."""
         anchor, now = self._read()
         simulated, monotonic = self.start
         return (anchor.at(now) - simulated) / max(1, now - monotonic)
@@ -186,7 +197,7 @@ class TimePage:
         return Anchor(words[_MONOTONIC], words[_SIMULATED], floats[_SPEED], words[_LEASE], floats[_LIMIT])
 
     def _read(self) -> tuple[Anchor, int]:
-        """Return an anchor and a monotonic time read while it was in force."""
+        """Return (the anchor of simulated time, the machine's monotonic ns while it was in force)."""
         words = self._words
         for attempt in range(_READS_MAX):
             sequence = words[_SEQUENCE]
@@ -204,7 +215,10 @@ class TimePage:
     # ---- who takes part --------------------------------------------------------------------------------
 
     def join(self) -> Slot:
-        """Take a slot for this process; it holds time at the wall's speed until its event loop runs."""
+        """Take a slot for this process; simulated time runs at most at real speed until its event loop runs.
+
+        Raises ConfigurationError when all slots are taken.
+        """
         with self._lock():
             for number in range(SLOT_COUNT):
                 place = _SLOTS + number * _SLOT_WORDS
@@ -221,7 +235,7 @@ class TimePage:
         return Slot(self._words, number, place)
 
     def slots(self) -> list[SlotView]:
-        """Return the slots of all participating processes."""
+        """Return what each participating process reports in its slot."""
         found = []
         for number in range(SLOT_COUNT):
             place = _SLOTS + number * _SLOT_WORDS
@@ -231,7 +245,7 @@ class TimePage:
         return found
 
     def free(self, number: int, pid: int) -> None:
-        """Give away the slot of a process that has died."""
+        """Free the slot `number` of the dead process `pid`; do nothing if another process has it by now."""
         with self._lock():
             place = _SLOTS + number * _SLOT_WORDS
             if self._words[place + _PID] == pid:
@@ -248,22 +262,29 @@ class TimePage:
 
 
 class Slot:
-    """Slot of this process in a simulator's time."""
+    """Slot of this process in a simulator's time page, in which it reports whether its event loop is idle.
+
+    Simulated time waits for the event loops of all processes that have a slot.
+    """
 
     def __init__(self, words: Any, number: int, place: int) -> None:
         self.number = number
         self._words = words
         self._place = place
-        self._holds = 1  # until the event loop runs
+        self._holds = 1  # for the start-up, until the event loop runs
         self._is_starting = True
         self._lock = threading.Lock()
 
     def beat(self) -> None:
-        """Say that the event loop takes another turn."""
+        """Report to the simulator that this process's event loop takes another turn."""
         self._words[self._place + _BEAT] = time.monotonic_ns()
 
     def late_since(self, monotonic_ns: int) -> None:
-        """Say that the event loop is at work since then, or idle until then."""
+        """Report to the simulator since when this process's event loop is at work, or until when it is idle.
+
+        monotonic_ns: the machine's monotonic time; in the past: at work since then; in the future: idle until
+        then.
+        """
         self._words[self._place + _LATE_SINCE] = monotonic_ns
         if self._is_starting:
             self._is_starting = False
@@ -271,7 +292,7 @@ class Slot:
 
     @contextmanager
     def hold(self) -> Iterator[None]:
-        """Keep the speed at 1 at most."""
+        """Keep simulated time from running faster than real time within a `with` block."""
         self._count(1)
         try:
             yield
@@ -289,7 +310,7 @@ class Slot:
 
 
 def is_alive(pid: int) -> bool:
-    """Return whether there is a process with this id."""
+    """Return whether a process with the id `pid` exists."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -300,7 +321,7 @@ def is_alive(pid: int) -> bool:
 
 
 def _remove_orphans(folder: Path) -> None:
-    """Delete the pages of simulators that were killed."""
+    """Delete the time pages of killed simulators in a folder."""
     for path in folder.glob(f"{_PREFIX}*"):
         pid = path.name.removeprefix(_PREFIX).partition("-")[0]
         if pid.isdigit() and not is_alive(int(pid)):

@@ -1,6 +1,6 @@
-"""The version, here alone: metadata, the provenance of files and the user agent take it from here."""
+"""The program's version, defined only here: package metadata, archived files and the user agent use it."""
 
 __version__ = "0.1.0"
 
 COLLECTOR = f"marketarchive {__version__}"
-"""Name of the program that wrote a line; stands in every segment and response line."""
+"""Name and version of the program, in every `segment` and `response` line of the archive."""

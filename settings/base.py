@@ -1,4 +1,4 @@
-"""Your own settings for `scrapy` in this checkout; the defaults stand in marketarchive/settings/live.py."""
+"""Your own settings for `scrapy` in this checkout; the defaults are in marketarchive/settings/live.py."""
 
 from marketarchive.settings.live import *  # noqa: F403  (a settings file is its base plus what differs)
 

@@ -1,1 +1,1 @@
-"""The raw archive: what was received, on the disk within a second, sealed, and provable afterwards."""
+"""The raw archive: received bytes in gzip segments, on the disk within a second, entered in a ledger."""

@@ -18,34 +18,37 @@ from marketarchive.venues.table_rows import BookChangesRow, BooksRow, TableRow
 from marketarchive.venues.venue import RowMaker
 
 SLACK_S = 1
-"""Seconds that a gap's ends may be off: they stand on our estimate of the venue's time."""
+"""Tolerance in s around a recorded gap: its ends stand on our estimate of the venue's time."""
 
 
 class _Failure(NamedTuple):
-    """A book of a socket's frame that did not match: no fault of the archive where a gap says why."""
+    """A book from a socket's frame that does not match its hash; excused where a recorded gap covers it."""
 
     venue: str
     feed: str
     key: str
-    at: int  # venue's time, ns; of receipt where it has none
-    path: str
-    line: int
-    what: str
+    at: int  # ns; the venue's time of the book, the time of receipt where the venue states none
+    path: str  # of the segment
+    line: int  # number in the segment, from 1
+    what: str  # the problem, as the report shows it
 
 
 class BookChecks:
-    """Check of book messages in their order, with the findings reported at the end."""
+    """Check of archived books against the hashes that their venue states, line by line."""
 
     def __init__(self) -> None:
         self._makers: dict[tuple[str, str, str], RowMaker] = {}  # by run, venue and feed
-        self._unseen: set[str] = set()  # feeds with books that nothing makes rows of
-        self._faults: dict[str, str] = {}  # by feed what went wrong first: ours, not the archive's
+        self._unseen: set[str] = set()  # feeds with books whose venue declares no RowMaker
+        self._faults: dict[str, str] = {}  # by feed: our own first error while reading its books
         self._failures: list[_Failure] = []
-        self._open: dict[tuple[str, str, str], set[str]] = {}  # connections, by run, venue and feed
+        self._open: dict[tuple[str, str, str], set[str]] = {}  # names of connections, by run, venue, feed
         self._gaps: list[tuple[GapLineKey, Scope, int, int | None]] = []
 
     def look(self, message: Message, report: VerifyReport) -> None:
-        """Take one line of a segment, in the order of `replayed`."""
+        """Check the books in one line of a segment; lines are given in the order of `replay.replayed`.
+
+        A failed book of an HTTP answer goes to `report` at once, one of a socket is kept until `finish`.
+        """
         if message.kind == "gap":
             self._note_gap(message)
             return
@@ -66,12 +69,12 @@ class BookChecks:
                 what = f"the book of {book} does not have the hash it states ({recipe})"
                 if message.kind == "response":
                     report.problem(message.path, what, message.line_number)
-                elif not self._has_another(message):  # what this connection lacks, another may have brought
+                elif not self._has_another(message):  # the other may have sent it
                     where = (message.path, message.line_number, what)
                     self._failures.append(_Failure(message.venue, message.feed, book, at, *where))
 
     def finish(self, report: VerifyReport) -> None:
-        """Name the failures of sockets that lie in no recorded gap, and feeds that were not looked at."""
+        """Report failed books of sockets outside of recorded gaps, and note feeds that were not checked."""
         held = held_subjects([about for about, *_ in self._gaps])
         gaps = [
             (replace(scope, subjects=tuple(subjects)), start, end)
@@ -90,7 +93,7 @@ class BookChecks:
         )
 
     def _verdicts(self, maker: RowMaker, message: Message) -> list[tuple[str, str, str, int]]:
-        """Return (key, verdict, recipe, venue's time) of the books in a message."""
+        """Return (key, verified, hash recipe, venue's time in ns) of each book in a message."""
         try:
             rows = make_rows(maker, message)
             return [] if message.kind == "book_state" else list(_judged(rows, message.received_at))

@@ -1,4 +1,4 @@
-"""One file against its ledger line."""
+"""Checks of one file of the archive against its ledger line."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ _NAMED = ("run", "spider", "venue", "feed", "n")
 
 
 def check_segment(stored: StoredSegment, entry: Entry, report: VerifyReport) -> SegmentScan | None:
-    """Read the whole segment once; return what it holds, None where it is missing."""
+    """Read a whole segment, compare it with its ledger line, and report every difference.
+
+    Returns what the segment holds; None where it is missing or cannot be read.
+    """
     path: str = entry["path"]
     if stored.place() is None:
         report.problem(path, missing(entry))
@@ -54,7 +57,10 @@ def check_segment(stored: StoredSegment, entry: Entry, report: VerifyReport) -> 
 
 
 def check_size(stored: StoredSegment, entry: Entry, report: VerifyReport) -> bool:
-    """Check that a segment that is not read is there, in its size."""
+    """Check that a segment exists with the size that its ledger line states, without reading it.
+
+    Returns whether it does.
+    """
     place = stored.place()
     if place is None:
         report.problem(entry["path"], missing(entry))
@@ -67,14 +73,14 @@ def check_size(stored: StoredSegment, entry: Entry, report: VerifyReport) -> boo
 
 
 def missing(entry: Entry) -> str:
-    """Return what to report of a file that is in the ledger and nowhere else."""
+    """Return the problem to report for a file that the ledger names and the disk does not have."""
     return f"is in the ledger (line {entry.number}) and not on the disk"
 
 
 def check_bytes(root: Path, entry: Entry, report: VerifyReport) -> bool:
-    """Check that a file of any other kind exists with the same bytes.
+    """Check that a file that is no segment has the size and sha256 of its ledger line; return whether it has.
 
-    Its lines are compared too where the ledger counts them.
+    The number of lines is compared too where the ledger states it.
     """
     path: str = entry["path"]
     digest, size, lines = hashlib.sha256(), 0, 0
@@ -104,9 +110,9 @@ def check_bytes(root: Path, entry: Entry, report: VerifyReport) -> bool:
 
 
 def _changed(scan: Scan, entry: Entry) -> tuple[str, int | None]:
-    """Return the problems of a segment whose bytes differ from the sealed ones.
+    """Return (problem, line) of a segment whose bytes differ from the sealed ones.
 
-    The second value is the first line that can differ, None when all complete members are intact.
+    The line is the number of the first one that can differ, None when all complete gzip members are intact.
     """
     what = (
         f"is not the file that was sealed: {scan.bytes} bytes, sha256 {scan.sha256}; "

@@ -1,4 +1,4 @@
-"""Runs as a whole: nothing missing between their segments, and manifests that say what the ledger says."""
+"""Checks of a whole run: no segment or seq is missing, and its manifest agrees with the ledger."""
 
 from __future__ import annotations
 
@@ -18,17 +18,20 @@ from marketarchive.archive.seqs import Seqs, claimed
 
 @dataclass(slots=True)
 class FeedOfRun:
-    """The segments of one (run, venue, feed)."""
+    """Segments of one run, venue and feed, with the seqs and gaps found in them."""
 
     entries: list[Entry] = field(default_factory=list)
     seqs: Seqs = field(default_factory=Seqs)
-    first_lost: list[int] = field(default_factory=list)  # of crash gaps
-    gaps: Counter[str] = field(default_factory=Counter)
-    is_whole: bool = True  # every segment's seqs are known
-    is_read: bool = True  # all of them by being read
+    first_lost: list[int] = field(default_factory=list)  # the first lost seq of each crash gap
+    gaps: Counter[str] = field(default_factory=Counter)  # by reason
+    is_whole: bool = True  # the seqs of every segment are known
+    is_read: bool = True  # every segment was read; False where a ledger line stood for one
 
     def add(self, entry: Entry, facts: SegmentScan | None) -> None:
-        """Add a segment: by its `facts` where it was read, else by its ledger line."""
+        """Add a segment; entry: its ledger line.
+
+        facts: figures read from its file, None if it was not read.
+        """
         self.entries.append(entry)
         if facts is None:
             self.is_read = False
@@ -44,10 +47,10 @@ class FeedOfRun:
 
 
 def check_density(feed: FeedOfRun, report: VerifyReport, *, is_alive: bool) -> None:
-    """Check that segment numbers n and line numbers seq are 1, 2, 3, ... without a gap.
+    """Check that a feed's segment numbers (n) and its lines' numbers (seq) are 1, 2, 3, ... without a gap.
 
-    After a crash they are checked up to the first lost seq. Of a living run only duplicates are wrong: what
-    is missing may stand in its open parts.
+    After a crash seqs are checked up to the first lost one. is_alive: the run still writes; then only
+    duplicates are reported, since a missing seq may stand in a segment that is open.
     """
     newest = feed.entries[-1]
     who = f"run {newest['run']}, venue {newest['venue']}, feed {newest['feed']}"
@@ -78,7 +81,11 @@ def check_manifest(
     feeds: Sequence[FeedOfRun],
     report: VerifyReport,
 ) -> None:
-    """Check a manifest against the ledger (`entries`: all of it) and its run's `feeds`."""
+    """Check a manifest against the ledger and the segments of its run.
+
+    path: of the manifest; document: its decoded JSON; entry: its ledger line; entries: all lines of the
+    ledger; feeds: the segments of the manifest's run.
+    """
     said = document.get("ledger")
     if said is not None:
         count = said["count"]
@@ -88,8 +95,8 @@ def check_manifest(
                 path, f"the ledger it saw, {count}:{said['head']}, is not the beginning of this one"
             )
     if "raw" not in document:
-        return  # of a derived product
-    if listed := document["summary"].get("runs"):  # of `collect`
+        return  # the manifest of a derived product
+    if listed := document["summary"].get("runs"):  # the manifest of a `scrapy collect`
         before_it = {each["path"] for each in entries[: entry.number - 1] if each.kind == "manifest"}
         for path_of_run in (ran["manifest"] for ran in listed):
             if path_of_run is not None and path_of_run not in before_it:
@@ -113,9 +120,10 @@ def check_manifest(
 def check_records(
     root: Path, path: str, document: Mapping[str, Any], entered: Collection[str], report: VerifyReport
 ) -> None:
-    """Check the rows that a run's manifest lists in day files that are not in the ledger yet.
+    """Check the rows that a run's manifest lists in day files that the ledger does not name yet.
 
-    entered: paths in the ledger, whose files are checked by it. Early manifests tell only how many.
+    root: OUTPUT_DIR; path: of the manifest; document: its decoded JSON; entered: paths in the ledger, whose
+    files are checked elsewhere. Early manifests state only the number of rows; later ones their sha256.
     """
     for each in document.get("records", ()):
         name = each["path"]
@@ -138,7 +146,10 @@ def check_records(
 
 
 def _gaps(feed: FeedOfRun | None, stated: Mapping[str, Any] | None) -> Mapping[str, int]:
-    """Return the gaps counted by reason, or the manifest's where not all segments were read."""
+    """Return a feed's number of gaps by reason.
+
+    Those `stated` by its manifest if not all segments were read.
+    """
     if feed is not None and feed.is_read:
         return feed.gaps
     return {} if stated is None else dict(stated["gaps"])

@@ -1,4 +1,4 @@
-"""Evidence of how far the machine's clock could be trusted: the kernel's state and steps we saw."""
+"""Evidence of how far the machine's wall clock can be trusted: the kernel's NTP state, and observed steps."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from marketarchive.clock import Clock, Instant, boot_id
 
 STEP_NS = 100_000_000
-"""A jump of wall time against monotonic time larger than this is a step (a slewing NTP makes 0.5 ms/s)."""
+"""ns; a larger jump of wall time against monotonic time is a step (NTP that slews makes 0.5 ms/s)."""
 
 _STA_UNSYNC = 0x0040
 _STA_NANO = 0x2000
@@ -45,13 +45,16 @@ class _Timex(ctypes.Structure):
 
 
 def wall_step(earlier: Instant, later: Instant) -> int:
-    """Return ns by which wall time jumped between two instants; 0 when it ran with the monotonic clock."""
+    """Return by how many ns the wall clock jumped between two instants; 0 for less than `STEP_NS`."""
     jump = (later.wall - earlier.wall) - (later.mono - earlier.mono)
     return jump if abs(jump) > STEP_NS else 0
 
 
 def evidence(clock: Clock) -> dict[str, Any]:
-    """Return the `clock` object of a segment line; a value is null where the system does not report it."""
+    """Return the `clock` object of a segment's first line: NTP state, boot id, whether time is simulated.
+
+    A value is None where the operating system does not report it.
+    """
     return {
         **_kernel(),
         "boot_id": boot_id(),

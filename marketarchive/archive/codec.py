@@ -1,4 +1,4 @@
-"""gzip, by ISA-L where it is installed (5 to 10 times as fast), else by the standard library."""
+"""gzip compression, by ISA-L where it is installed (5 to 10 times as fast), else by zlib."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ except ImportError:  # no wheel for this machine
 GZIP = 16 + zlib.MAX_WBITS  # window bits that mean a gzip header and trailer
 
 DAMAGED: tuple[type[Exception], ...] = (zlib.error, _codec.error)
-"""Errors that a decompressor raises for data that is no gzip."""
+"""Errors that `Decompressor.decompress` raises for data that is not gzip."""
 
 
 class Decompressor(Protocol):
-    """One gzip member; its CRC-32 is checked at its end."""
+    """Decompressor of one gzip member, which checks the member's CRC-32 at its end."""
 
     eof: bool
     unused_data: bytes
@@ -30,7 +30,7 @@ class Decompressor(Protocol):
 
 
 class Compressor(Protocol):
-    """One gzip member."""
+    """Compressor of one gzip member."""
 
     def compress(self, data: bytes, /) -> bytes: ...
 
@@ -38,25 +38,25 @@ class Compressor(Protocol):
 
 
 def compressor(level: int) -> Compressor:
-    """Start a gzip member; `level` is 0 to 3 for ISA-L (its scale is its own), 0 to 9 for zlib."""
+    """Return a compressor for a new gzip member; level: 0 to 3 with ISA-L, 0 to 9 with zlib."""
     found: Compressor = _codec.compressobj(level, zlib.DEFLATED, GZIP)
     return found
 
 
 def decompressor() -> Decompressor:
-    """Start reading one gzip member.
+    """Return a decompressor for one gzip member.
 
-    ISA-L holds the last two bytes of text back until more data comes.
+    ISA-L's holds the last two decompressed bytes back until it is given more data.
     """
     found: Decompressor = _codec.decompressobj(GZIP)
     return found
 
 
 def flushed(stream: Compressor) -> bytes:
-    """Return the bytes that make all compressed data so far readable without ending the member."""
+    """Flush a compressor; return bytes that make all its input readable without ending the gzip member."""
     return stream.flush(zlib.Z_SYNC_FLUSH)
 
 
 def finished(stream: Compressor) -> bytes:
-    """Return the bytes that end the member."""
+    """Finish a compressor; return the bytes that end its gzip member."""
     return stream.flush(zlib.Z_FINISH)

@@ -1,10 +1,11 @@
-"""Join the small sealed segments of an hour that is over into one file, byte for byte.
+"""Join the small sealed segments of a past hour into one file, byte for byte: `scrapy compact`.
 
-A cron line leaves up to 576 small files a day. Their gzip members, one after another, are a gzip file too. Of
-each joined file, in this order: it is written under another name, fsynced, renamed, its folder fsynced, read
-again, and the sha256 of each segment compared; then one write enters it (`joined`) and each segment's place
-in it (`merged`) in the ledger. Only `remove` deletes a small file, after all that and after comparing once
-more. Killed at any step, it leaves copies beside the segments, and the next call ends what was begun.
+A spider that cron starts leaves up to 576 small files a day. Gzip members one after another are a gzip file
+too. A joined file is made in these steps: write it under another name, fsync, rename, fsync its folder, read
+it back and compare the sha256 of each segment. Then one write enters in the ledger the file (`joined`) and
+the place of each segment in it (`merged`). Only `remove` deletes small files, after all of this and after one
+more comparison. A process killed at any step leaves copies beside the segments; the next call completes its
+work.
 """
 
 from __future__ import annotations
@@ -48,32 +49,33 @@ from marketarchive.version import COLLECTOR
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """A file that was joined."""
+    """A joined file that one call of `compact` made or completed."""
 
     path: str
-    segments: int
+    segments: int  # how many it holds
     bytes: int
 
 
 @dataclass(slots=True)
 class Compaction:
-    """Result of a compact; paths relative to OUTPUT_DIR."""
+    """Result of one call of `compact`; paths are relative to OUTPUT_DIR."""
 
     joined: list[Joined] = field(default_factory=list)
-    resumed: list[Joined] = field(default_factory=list)  # of a call that was interrupted
-    removed: int = 0  # small files
+    resumed: list[Joined] = field(default_factory=list)  # begun by an earlier call that was interrupted
+    removed: int = 0  # number of small files deleted
     removed_bytes: int = 0
     open: dict[str, str] = field(default_factory=dict)  # folder of an hour -> why it cannot be joined yet
-    refused: dict[str, str] = field(default_factory=dict)  # file -> what is wrong with it
+    refused: dict[str, str] = field(default_factory=dict)  # path of a file -> what is wrong with it
 
 
 def compact(store: Store, older_than_ns: int, smaller_than: int, *, remove: bool = False) -> Compaction:
-    """Join segments of fewer than `smaller_than` bytes, of hours that ended `older_than_ns` ago or earlier.
+    """Join small segments of past hours, at least two of one venue, feed and hour into a file.
 
-    Each file holds at least two segments of one venue, feed and hour. Segments of runs that have not ended,
-    recovered, labelled, moved and damaged ones stay as they are, and so does an hour in which a file is open
-    or unknown. With `remove` the small files of all joined segments are deleted, of earlier calls too, but
-    not labelled ones. Waits for another compact. Raises DiskError, CorruptError; it can be run again.
+    older_than_ns: only hours that ended at least so many ns ago; smaller_than: only segments of fewer bytes;
+    remove: delete the small files of all joined segments afterwards, those joined by earlier calls too.
+    Left alone are segments that are recovered, labelled, moved, damaged or of a run that has not ended, and
+    every hour in which a file is open or unknown. Waits for another process that compacts. Raises DiskError,
+    CorruptError; the call can be repeated after either.
     """
     try:
         with locks.exclusive_lock(store.root, store.files, COMPACT_LOCK):
@@ -131,7 +133,7 @@ class _Compacting:
     # ---- what an interrupted call left -----------------------------------------------------------------
 
     def _resume(self) -> None:
-        """Enter joined files that are whole, and delete one that is not: it never held the only copy."""
+        """Enter complete joined files in the ledger, and delete incomplete ones, never the only copy."""
         named = Counter(line.to for line in self._merged.values())
         for path in [path for found in self._found.values() for path in found if is_joined(path)]:
             if path.endswith(JOINING):
@@ -164,7 +166,10 @@ class _Compacting:
             self._join(folder, sound)
 
     def _is_free(self, segment: SealedSegment) -> bool:
-        """Return whether nothing and nobody else may still need the segment's own file."""
+        """Return whether a segment may be joined: its run has ended.
+
+        It is not joined, labelled or moved yet.
+        """
         return (
             segment.kind == "segment"
             and segment.path not in self._merged
@@ -173,7 +178,7 @@ class _Compacting:
         )
 
     def _is_sound(self, segment: SealedSegment) -> bool:
-        """Return whether its own file holds the bytes that were sealed; else note that it is refused."""
+        """Return whether a segment's own file has the sealed sha256; else note it as `refused`."""
         try:
             if StoredSegment(self._store.root, segment.path).sha256() == segment.sha256:
                 return True
@@ -206,7 +211,7 @@ class _Compacting:
         self._done.joined.append(_joined(path, members))
 
     def _write(self, path: str, segments: Sequence[SealedSegment]) -> list[Merged]:
-        """Write the segments one after another under a temporary name, durably; return where they lie."""
+        """Write segments one after another, durably, to `path` + `.joining`; return their places in it."""
         store, offset, members = self._store, 0, []
         handle = store.files.create(store.root / (path + JOINING))
         try:
@@ -221,7 +226,7 @@ class _Compacting:
         return members
 
     def _enter(self, path: str, members: Sequence[Merged]) -> bool:
-        """Enter in one write a joined file and the segments' places in it; return whether any was new."""
+        """Enter a joined file and its segments' places in the ledger; return whether any line was new."""
         store = self._store
         store.files.sync_dir((store.root / path).parent)  # whoever renamed it may have died before this
         lines = [
@@ -259,7 +264,7 @@ class _Compacting:
     # ---- removing --------------------------------------------------------------------------------------
 
     def _remove(self, folder: str) -> None:
-        """Delete the own files of joined segments, after comparing both with the ledger once more."""
+        """Delete the small files of joined segments, after comparing both copies with the ledger again."""
         root, by_target = self._store.root, dict[str, list[tuple[SealedSegment, Merged]]]()
         for segment in self._segments[folder]:
             line = self._merged.get(segment.path)
@@ -268,7 +273,7 @@ class _Compacting:
         for to, found in by_target.items():
             if not (root / to).is_file():
                 if to in self._kept:
-                    continue  # moved away: this is the one copy here
+                    continue  # the joined file was moved to a remote: the small file is the only copy here
                 self._done.refused[to] = f"is in the ledger and not on the disk: run `{command('verify')}`"
                 continue
             _, _, digests = slice_digests(root / to, [(line.offset, line.length) for _, line in found])

@@ -1,7 +1,7 @@
-"""Closes a finished day file as gzip; the plain file goes only when the gzip was read back and is equal.
+"""Replace finished day files of `records/` by gzip files, deleting a plain file once its gzip was read back.
 
-The ledger's line of the gzip says in `replaces` whose bytes it holds, by their sha256: `verify` accepts that
-the plain file is gone for that.
+The ledger line of the gzip states in `replaces` the sha256 of the plain bytes, so that `verify` accepts the
+plain file's absence.
 """
 
 from __future__ import annotations
@@ -29,22 +29,23 @@ _LEVEL = 6
 
 @dataclass(frozen=True, slots=True)
 class Compressed:
-    """Result of compressing one day."""
+    """Result of compressing one day file."""
 
     path: str  # of the plain file, as the ledger writes it
     outcome: Literal["compressed", "open", "refused"]
-    detail: str = ""  # why not
-    bytes: int = 0  # before
+    detail: str = ""  # why it was not compressed
+    bytes: int = 0  # of the plain file
     gzip_bytes: int = 0
     sha256: str = ""  # of the gzip
     replaces: str = ""  # sha256 of the plain bytes
 
 
 def compress_days(store: Store, series: tuple[str, ...]) -> list[Compressed]:
-    """Compress the finished days of some series and write a manifest of it.
+    """Compress the finished day files of some `series`, and write a manifest that lists them.
 
-    A day that is not over, or whose file a run still writes, stays open; where a gzip of the same name lies
-    beside the file that the ledger does not know, nothing is done. Raises OSError.
+    Returns a result for each plain day file: `open` where its day is not over or a run still writes it,
+    `refused` where its bytes are not those of the ledger, or a gzip of its name is not in the ledger. Raises
+    OSError, CorruptError.
     """
     for path in finished_day_files(store):
         if path.name.startswith(tuple(f"{each}-" for each in series)):
@@ -85,7 +86,10 @@ def _compress(store: Store, path: Path) -> Compressed:
 
 
 def _write(store: Store, path: Path, target: Path, digest: str) -> Entry:
-    """Write the gzip of `path`, read it back, enter it. Raises OSError, CorruptError."""
+    """Write the gzip of a day file, read it back and enter it in the ledger; return its ledger line.
+
+    path: the plain file; target: the gzip; digest: sha256 of the plain bytes. Raises OSError, CorruptError.
+    """
     files, temporary = store.files, target.with_name(f".{target.name}.tmp")
     files.unlink(temporary)
     handle = files.create(temporary)
@@ -117,7 +121,7 @@ def _compressed(plain: BinaryIO) -> Iterator[bytes]:
 
 
 def content_digest(path: Path) -> str | None:
-    """Return the sha256 of what a gzip holds, None where it cannot be read to its end."""
+    """Return the sha256 of a gzip file's decompressed content, None where it cannot be read to its end."""
     try:
         with gzip.open(path) as file:
             return _digest(iter(lambda: file.read(_BLOCK), b""))[1]

@@ -1,4 +1,4 @@
-"""Settings of the archive's writing, each with its unit and default."""
+"""Settings of writing the archive, each with its unit and default."""
 
 from __future__ import annotations
 
@@ -14,13 +14,16 @@ from marketarchive.exceptions import ConfigurationError
 
 @dataclass(frozen=True, slots=True)
 class ArchiveConfig:
-    """Field `x` is the setting `ARCHIVE_X`."""
+    """Settings of writing the archive: the field `x` is the Scrapy setting `ARCHIVE_X`.
 
-    flush_s: float = 1.0  # wall; what was written is on the disk after about this long
+    `wall` marks a real duration, `project clock` one that follows simulated time.
+    """
+
+    flush_s: float = 1.0  # wall; a received line is on the disk after about this long
     member_s: float = 60.0  # project clock; length of a gzip member
-    segment_s: float = 3600.0  # project clock; segments end at multiples of it
-    segment_bytes: int = 512 * 2**20  # compressed; a segment ends early when it is larger
-    buffer_soft: int = 32 * 2**20  # bytes; with more waiting, spiders stop asking for more
+    segment_s: float = 3600.0  # project clock; segments end at multiples of this
+    segment_bytes: int = 512 * 2**20  # compressed; a segment that reaches this size is sealed early
+    buffer_soft: int = 32 * 2**20  # bytes; with more waiting to be written, spiders send no further requests
     stall_s: float = 30.0  # wall; a writer without progress for this long ends the run
     gzip_level: int = codec.DEFAULT_LEVEL  # 0 to 3 with ISA-L, 0 to 9 without
     day_grace_s: float = 600.0  # project clock; a day file is final this long after the end of its day
@@ -50,9 +53,10 @@ class ArchiveConfig:
 
 
 def files_from_settings(settings: Mapping[str, Any]) -> Files:
-    """Return the object named by `ARCHIVE_FILES`, a dotted path; the real disk by default.
+    """Return the object through which the archive writes files: the real disk by default.
 
-    Raises ConfigurationError.
+    The setting `ARCHIVE_FILES` (dotted path of a class) replaces it, in tests of disk faults. Raises
+    ConfigurationError.
     """
     dotted = settings.get("ARCHIVE_FILES")
     if not dotted:

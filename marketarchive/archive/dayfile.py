@@ -1,8 +1,8 @@
-"""Daily files of rows, `records/<series>-YYYY-MM-DD.jsonl`: plain JSONL, one writer per file.
+"""Day files, `records/<series>-YYYY-MM-DD.jsonl`: rows of one UTC day as plain JSONL, one writer per file.
 
-A file belongs to a UTC day and is final `day_grace_s` after that day's end: then it is entered in the
-ledger and never touched again; rows that come later go to a file of their run. A last line torn by a
-crash is cut when the file is next opened, and counted.
+A day file is final `day_grace_s` after the end of its day: then it is entered in the ledger and never changed
+again. Rows of that day that come later go to a file of their run. A last line torn by a crash is cut when the
+file is next opened, and the cut bytes are counted.
 """
 
 from __future__ import annotations
@@ -29,12 +29,15 @@ _BLOCK = 2**20
 
 
 class DayFile:
-    """One day of one series as one run writes it; opened with its first row. Methods may raise OSError."""
+    """Writer of the rows that one run has of one series and UTC day; it opens the file with its first row.
+
+    All methods may raise OSError.
+    """
 
     def __init__(self, store: Store, series: str, day: str, run: str) -> None:
         self.written: list[dict[str, Any]] = []
-        """For the run's manifest: each file that took rows of this day, and where in it they stand."""
-        self._digest = hashlib.sha256()  # of the rows in the newest of them
+        """For the run's manifest: each file that has rows of this day, with their offset, size and sha256."""
+        self._digest = hashlib.sha256()  # of this run's rows in the newest file of `written`
         self._store = store
         self._base = f"{checked_name(series)}-{day}"
         self._run = run
@@ -44,7 +47,7 @@ class DayFile:
         self._is_dirty = False
 
     def write(self, batch: Sequence[bytes]) -> None:
-        """Write rows, each with its newline; durable only after `sync`."""
+        """Write a batch of rows, each of them JSON with its newline; they are durable only after `sync`."""
         if self.handle is None:
             self._open()
         assert self.handle is not None
@@ -60,7 +63,7 @@ class DayFile:
         self._is_dirty = True
 
     def sync(self) -> None:
-        """Bring everything written to the disk; enter the file in the ledger once it is final.
+        """Bring all written rows to the disk, and enter the file in the ledger once its day is final.
 
         A file of late rows stays open until the run ends, since more may come.
         """
@@ -69,14 +72,17 @@ class DayFile:
             self._enter()
 
     def close(self) -> None:
-        """Enter the file at the end of the run and close it."""
+        """Bring all rows to the disk and close the file at the end of the run.
+
+        Enter it in the ledger if final.
+        """
         self.sync()
         if self._is_late:
             self._enter()
         self.abandon()
 
     def abandon(self) -> None:
-        """Close the file as it is."""
+        """Close the file without bringing its rows to the disk or entering it in the ledger."""
         if self.handle is not None:
             self._store.files.close(self.handle)
             self.handle = None
@@ -89,7 +95,7 @@ class DayFile:
         for path in self._names():
             handle = files.open_append(root / path)
             if try_lock(handle) and str(path) not in _entered(self._store.ledger):
-                break  # a clock that was ahead may have made final what is not over
+                break  # a clock that was ahead may have entered the file of a day that is not over
             files.close(handle)
         self.handle = handle
         cut = cut_torn_line(files, handle)
@@ -102,7 +108,7 @@ class DayFile:
         )
 
     def _names(self) -> Iterator[PurePosixPath]:
-        """Yield the names to try: the day's own, then this run's own.
+        """Yield paths to try for the rows: the day's own file, then files of this run, numbered without end.
 
         Late rows never go to a file that is final.
         """
@@ -127,7 +133,10 @@ class DayFile:
 
 
 def day_files(root: Path, rows: str = "records") -> Iterator[tuple[Path, str]]:
-    """Yield every file of rows and its day, in order of path; rows: as of Store."""
+    """Yield (path, UTC day as YYYY-MM-DD) of each day file, in order of path.
+
+    rows: their folder below root.
+    """
     for path in sorted((root / rows).glob("*.jsonl")):
         match = FILE.fullmatch(path.name)
         if match is not None:
@@ -135,7 +144,7 @@ def day_files(root: Path, rows: str = "records") -> Iterator[tuple[Path, str]]:
 
 
 def finished_day_files(store: Store) -> Iterator[Path]:
-    """Yield the files of days that are over which are not in the ledger, in order of path."""
+    """Yield the day files of past days that the ledger does not name, in order of path."""
     entered, now_ns = _entered(store.ledger), store.clock.now_ns()
     for path, day in day_files(store.root, store.rows):
         if now_ns >= _day_end(day) + store.day_grace_ns and relative(store.root, path) not in entered:
@@ -143,7 +152,7 @@ def finished_day_files(store: Store) -> Iterator[Path]:
 
 
 def enter_day_file(store: Store, path: Path) -> None:
-    """Enter what a run left behind; a file that another process still writes is left to that process."""
+    """Enter in the ledger a day file that its run left behind; do nothing where a process still writes it."""
     name = relative(store.root, path)
     handle = store.files.open_append(path)
     try:
@@ -160,7 +169,7 @@ def day_of(ns: int) -> str:
 
 
 def cut_torn_line(files: Files, handle: int) -> int:
-    """Cut durably what follows the last newline; return the number of bytes cut."""
+    """Cut a file, durably, after its last newline; return the number of bytes cut."""
     size = os.fstat(handle).st_size
     keep = size
     while keep > 0:

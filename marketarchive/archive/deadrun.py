@@ -1,8 +1,8 @@
-"""Recovery of one dead run: its open segments are sealed, its gap is recorded, its manifest is written.
+"""Recovery of one dead run: seal its open segments, record the gap of its crash, write its manifest.
 
-An open segment becomes, in this order: `X.part` renamed to `X.torn` (the original bytes, kept), a new
-file with what is whole in it, that file renamed to `X`, both in the ledger. Whatever step a previous
-recovery died in, the files that exist show which one comes next.
+An open segment is recovered in these steps: rename `X.part` to `X.torn` (the original bytes, kept), write its
+intact lines to a new file, rename that to `X`, enter both in the ledger. If a recovery dies in any step, the
+files that exist show the next one which step to continue with.
 """
 
 from __future__ import annotations
@@ -43,24 +43,24 @@ _BLOCK = 2**20
 
 @dataclass(frozen=True, slots=True)
 class CrashRecovery:
-    """Result of the recovery of one run; paths relative to OUTPUT_DIR."""
+    """Result of the recovery of one run; paths are relative to OUTPUT_DIR."""
 
-    name: str
-    reason: str  # crash, disk, or the exit reason of a run that had only its last steps left
-    sealed: tuple[str, ...]  # were complete
-    recovered: tuple[str, ...]  # made of torn ones, or only to hold a crash gap
-    torn: tuple[str, ...]  # originals kept
+    name: str  # `<spider>-<run id>`
+    reason: str  # crash, disk, or the exit reason of a run that died after writing its manifest
+    sealed: tuple[str, ...]  # segments that were complete
+    recovered: tuple[str, ...]  # segments made from torn ones, or only to hold a crash gap
+    torn: tuple[str, ...]  # original torn files, which are kept
     manifest: str
 
 
 @dataclass(slots=True)
 class _DeadFeed:
-    """State of one feed of the run over all its segments."""
+    """State of one feed of the dead run, summed over all its segments."""
 
     seqs: Seqs = field(default_factory=Seqs)
     gaps: Counter[str] = field(default_factory=Counter)
-    last: str = ""  # of what was received
-    n: int = 0  # of its newest segment
+    last: str = ""  # time (ISO) of its last received line
+    n: int = 0  # number of its newest segment
     has_crash_gap: bool = False
 
     @property
@@ -71,9 +71,9 @@ class _DeadFeed:
 
 @dataclass(frozen=True, slots=True)
 class _Torn:
-    """A segment to be made anew."""
+    """A torn segment, whose intact lines go into a recovered one."""
 
-    path: str  # final
+    path: str  # of the recovered segment
     name: SegmentName
     seq_next: int
     found: TornScan
@@ -82,8 +82,9 @@ class _Torn:
 class DeadRun:
     """Recovery of one dead run.
 
-    lock: None when the run left none; entries: its ledger lines; paths: its files below raw/, no foreign
-    ones: what else lies under one of their names stays there.
+    name: `<spider>-<run id>`; lock: the run's lock file, None when it left none; paths: its files below raw/,
+    without foreign ones; entries: its ledger lines. A foreign file with a name that recovery needs stays
+    there, and recovery raises ArchiveError.
     """
 
     def __init__(
@@ -97,10 +98,14 @@ class DeadRun:
         venue = next((found.venue for path in paths if (found := parse_segment_path(path))), None)
         self._identity, self._failure = read_identity(name, lock, venue)
         self._feeds: dict[tuple[str, str], _DeadFeed] = {}
-        self._new: list[dict[str, Any]] = []  # ledger lines
+        self._new: list[dict[str, Any]] = []  # ledger lines to append
 
     def recover(self) -> CrashRecovery:
-        """Recover the whole run. Raises OSError, after which it can be tried again."""
+        """Recover all feeds of the run and write its manifest.
+
+        Raises OSError, after which it can be tried again. Raises ArchiveError where a foreign file lies under
+        a name that is needed.
+        """
         store = self._store
         for path in self._paths:
             if path.endswith(RECOVERING):
@@ -129,13 +134,16 @@ class DeadRun:
         )
 
     def _segments(self) -> list[str]:
-        """Return the final paths of the run's segments, each feed's in order."""
+        """Return the final paths (no `.part`, `.torn`) of the run's segments, by venue, feed and number."""
         names = {path.removesuffix(PART).removesuffix(TORN) for path in self._paths}
         found = [(name, path) for path in names if (name := parse_segment_path(path)) is not None]
         return [path for name, path in sorted(found, key=lambda one: (one[0].venue, one[0].feed, one[0].n))]
 
     def _close(self, path: str) -> _Torn | None:
-        """Enter a segment that is complete, or rename a torn one and return it."""
+        """Enter a complete segment in the ledger and return None.
+
+        Rename a torn one and return its content.
+        """
         root, files = self._store.root, self._store.files
         final, part, torn = root / path, root / (path + PART), root / (path + TORN)
         name = parse_segment_path(path)
@@ -169,7 +177,7 @@ class DeadRun:
         found = scan_torn(torn)
         one = _Torn(path, name, feed.seq_next, found)
         _note(feed, name, found.facts)
-        feed.gaps.subtract(found.facts.gaps)  # they are counted in the file that is made of it
+        feed.gaps.subtract(found.facts.gaps)  # `_write` counts them in the recovered segment
         return one
 
     def _note_entered(self, feed: _DeadFeed, name: SegmentName, entry: Entry) -> None:
@@ -183,14 +191,14 @@ class DeadRun:
         feed.n = max(feed.n, name.n)
 
     def _rebuild(self, torn: _Torn, reason: str) -> None:
-        """Write the recovered segment from the intact members of a torn one."""
+        """Write a recovered segment from the intact members of a torn one; reason: `crash` or `disk`."""
         kept = torn.found.facts.lines
         detail = f"{kept} lines of {Path(torn.path).name}{TORN} are whole"
         self._write(torn.path, self._content(torn, reason, self._failure or detail))
         self._enter_torn(torn.path)
 
     def _content(self, torn: _Torn, reason: str, detail: str) -> Iterator[bytes]:
-        """Yield the gzip members of a recovered segment."""
+        """Yield the gzip members of a recovered segment: intact ones copied, with crash gaps between them."""
         facts = torn.found.facts
         feed = self._feeds[torn.name.venue, torn.name.feed]
         count = facts.lines
@@ -213,10 +221,7 @@ class DeadRun:
             yield self._member(gap + lines.end(count + 2, facts.seq_min, facts.seq_max, reason))
 
     def _record_gaps(self, reason: str) -> None:
-        """Give every feed of the run a crash gap.
-
-        It stands in a segment of its own where no torn one could hold it.
-        """
+        """Write a segment with a crash gap for each feed that has none yet; reason: `crash` or `disk`."""
         for feed in self._identity["feeds"]:
             self._feeds.setdefault((self._identity["venue"], feed), _DeadFeed())
         for (venue, feed_name), feed in self._feeds.items():
@@ -232,7 +237,10 @@ class DeadRun:
             feed.has_crash_gap = True
 
     def _write(self, path: str, content: Iterator[bytes]) -> None:
-        """Write a segment durably, then read it back for its ledger line."""
+        """Write a recovered segment durably, then read it back for its ledger line.
+
+        content: its gzip members.
+        """
         files, final = self._store.files, self._store.root / path
         self._check_way(path)
         fresh = final.with_name(final.name + RECOVERING)
@@ -257,12 +265,15 @@ class DeadRun:
         feed.n = max(feed.n, name.n)
 
     def _check_way(self, path: str) -> None:
-        """Raise ArchiveError where a file of somebody else lies at `path`: nothing is put over it."""
+        """Raise ArchiveError where a file that is not of this run lies at `path`: it is not overwritten."""
         if path not in self._paths and (self._store.root / path).exists():
             raise ArchiveError(f"{path} is a foreign file in the way: move it out of the archive")
 
     def _finish(self, document: Path, reason: str) -> str:
-        """Write the manifest and enter it in the ledger; return the run's exit reason."""
+        """Write the run's manifest, unless `document` exists, and enter it in the ledger.
+
+        Return its exit reason.
+        """
         store, path = self._store, str(manifest_path(self._name))
         if path in self._entered:
             return reason
@@ -363,7 +374,7 @@ class DeadRun:
         return stream.compress(text) + codec.finished(stream)
 
     def _sync(self, path: Path) -> None:
-        """Bring a file that is read here to the disk: after a kill it may still be in memory only."""
+        """Bring a file of the dead run to the disk: after a kill its bytes may be in the page cache only."""
         handle = self._store.files.open_append(path)
         try:
             self._store.files.fsync(handle)

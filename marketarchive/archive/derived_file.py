@@ -1,8 +1,8 @@
-"""Files below index/: what was worked out from the archive and can be worked out again at any time.
+"""Files below index/: caches that are computed from the archive and can be computed again at any time.
 
-Such a file is its own proof or nothing: msgpack behind a version, the sha256 of both at the end. One that is
-missing, cut, changed, half written by a power failure or of another version counts as missing. So writing it
-needs no fsync and no lock: of two writers the last one wins, and each file is whole.
+Such a file is a version, msgpack, and the sha256 of both. A file that is cut, changed, half written by a
+power failure or of another version counts as missing. So writing needs no fsync and no lock: of two writers
+the last one wins, and each file is whole.
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ _DIGEST = 32
 
 
 def store_derived(path: Path, version: int, content: Any) -> None:
-    """Replace the file. Raises OSError."""
+    """Write `content` as msgpack to a derived file, replacing it atomically. Raises OSError.
+
+    version: of the content's form; `load_derived` reads only a file of the same version.
+    """
     data = _name(version) + msgspec.msgpack.encode(content)
     path.parent.mkdir(exist_ok=True)
     fresh = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
@@ -34,7 +37,10 @@ def store_derived(path: Path, version: int, content: Any) -> None:
 
 
 def load_derived(path: Path, version: int, kind: type[T]) -> T | None:
-    """Return what was stored; None where the file does not prove itself, or cannot be read."""
+    """Return the content of a derived file, decoded as `kind`.
+
+    None where the file is missing or unreadable, is of another `version`, or its sha256 does not match.
+    """
     try:
         data = path.read_bytes()
     except OSError:
@@ -49,5 +55,5 @@ def load_derived(path: Path, version: int, kind: type[T]) -> T | None:
 
 
 def _name(version: int) -> bytes:
-    """Return what a file begins with; bytes of numbers in it are the machine's own."""
+    """Return the first line of a derived file: its version and the machine's byte order."""
     return f"marketarchive index {version} {sys.byteorder}\n".encode()

@@ -1,4 +1,4 @@
-"""Free space of a disk below which is warned, and below which nothing new is collected."""
+"""Limits of free disk space: below one a warning is logged, below the other collecting stops."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ Level = Literal["ok", "warn", "stop"]
 
 @dataclass(frozen=True, slots=True)
 class DiskBudget:
-    """Field `x_mb` is the setting `DISK_X_FREE_MB`; 0 = never."""
+    """Limits of free disk space in MB (2**20 bytes); 0 means never.
+
+    `warn_mb` is the setting DISK_WARN_FREE_MB, `stop_mb` DISK_STOP_FREE_MB.
+    """
 
     warn_mb: float = 2048
     stop_mb: float = 256
@@ -37,13 +40,13 @@ class DiskBudget:
         return cls(found["warn"], found["stop"])
 
     def level(self, free: int) -> Level:
-        """Return what `free` bytes call for."""
+        """Return what to do with `free` bytes left: go on (`ok`), `warn`, or `stop` collecting."""
         if free < self.stop_mb * MB:
             return "stop"
         return "warn" if free < self.warn_mb * MB else "ok"
 
     def message(self, free: int, root: Path) -> str:
-        """Return what to say of `free` bytes; "" where they are enough."""
+        """Return the warning for `free` bytes left on the disk of `root`; "" where they are enough."""
         level = self.level(free)
         if level == "ok":
             return ""

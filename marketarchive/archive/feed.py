@@ -1,4 +1,4 @@
-"""The segments of one feed in one run, one after the other."""
+"""Writing the segments of one feed in one run, one after the other."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from marketarchive.times import iso
 
 
 class FeedTotals(NamedTuple):
-    """Sums over all that a run has written of one feed so far, sealed or not."""
+    """Sums over all lines that a run has written of one feed so far, in sealed and open segments."""
 
     venue: str
     feed: str
     bytes: int  # compressed
-    sealed: int  # segments
+    sealed: int  # number of sealed segments
     counts: Counter[str]  # lines by kind
-    gaps: Counter[str]  # begun, by reason
+    gaps: Counter[str]  # gaps begun, by reason
 
     def plus(self, segment: Segment) -> FeedTotals:
-        """Return the sums with those of a segment that is not sealed."""
+        """Return the sums with those of a segment that is not in them yet."""
         stats = segment.stats
         return self._replace(
             bytes=self.bytes + segment.bytes,
@@ -37,40 +37,50 @@ class FeedTotals(NamedTuple):
 
 
 class FeedWriter:
-    """Used by the writer thread, but for `counter`. Methods may raise OSError."""
+    """Writer of one feed of a run: it opens, rotates and seals the feed's segments.
+
+    Only the writer thread calls it, but for `counter` and `totals`, which any thread may use. Methods may
+    raise OSError.
+    """
 
     def __init__(self, store: Store, identity: Mapping[str, Any], venue: str, feed: str) -> None:
         self.venue = checked_name(venue)
         self.feed = checked_name(feed)
-        self.counter = itertools.count(1)  # of seq; next() of it is atomic
+        self.counter = itertools.count(1)  # gives the next seq; next() is atomic
         self.entries: list[dict[str, Any]] = []  # the ledger lines of its sealed segments, without members
         self.gaps: Counter[str] = Counter()
-        self.has_lines = False  # accepted, if not written yet
-        self.on_rotation: Callable[[], None] | None = None  # called when a segment follows another
+        self.has_lines = False  # a line was accepted, though perhaps not written yet
+        self.on_rotation: Callable[[], None] | None = None  # called when a second or later segment is opened
         self._store = store
         self._identity = identity
         self._segment: Segment | None = None
-        self._under_way: tuple[int, Segment] | None = None  # the newest, by its number; for `totals`
+        self._under_way: tuple[int, Segment] | None = None  # (number, newest segment), for `totals`
         self._sealed = FeedTotals(self.venue, self.feed, 0, 0, Counter(), Counter())
         self._n = 0
         self._seq_next = 1
 
     def write(self, batch: Sequence[Built]) -> None:
-        """Write lines into the open segment, or into a new one."""
+        """Write lines into the open segment.
+
+        Open a new one first where there is none, or its hour is over.
+        """
         self._rotate()
         segment = self._segment or self._open()
         segment.write(batch)
         self._limit(segment)
 
     def sync(self) -> None:
-        """Bring everything written to the disk; seal the segment when its time is over."""
+        """Bring all written lines to the disk.
+
+        Seal the segment when its hour is over or its size is reached.
+        """
         self._rotate()
         if self._segment is not None:
             self._segment.sync(self._store.clock.mono_ns(), self._store.member_ns)
             self._limit(self._segment)
 
     def seal(self, reason: str) -> None:
-        """End the open segment, if there is one, and enter it in the ledger."""
+        """End the open segment, if there is one, and enter it in the ledger; reason: for its `end` line."""
         if self._segment is None:
             return
         segment = self._segment
@@ -94,9 +104,9 @@ class FeedWriter:
         self._seq_next = max(self._seq_next, (segment.stats.seq_max or 0) + 1)
 
     def totals(self) -> FeedTotals:
-        """Return what was written so far; any thread may call it.
+        """Return sums over all lines written so far; any thread may call it.
 
-        What is under way is read before what is sealed: a segment that is sealed meanwhile counts once.
+        The open segment is read before the sums of sealed ones: a segment sealed in between counts once.
         """
         under_way, sealed = self._under_way, self._sealed
         if under_way is None or under_way[0] <= sealed.sealed:
@@ -109,7 +119,7 @@ class FeedWriter:
         return None if self._segment is None else self._segment.handle
 
     def abandon(self) -> None:
-        """Close the open segment as it is, for recovery to find."""
+        """Close the open segment without sealing it; recovery seals it later."""
         if self._segment is not None:
             self._segment.abandon()
 

@@ -1,8 +1,7 @@
-"""Every touch of the disk by the write side, in one object that tests replace to make the disk fail.
+"""File operations of all code that writes the archive, in one object that tests replace by a faulty disk.
 
-Handles are file descriptors. Methods raise OSError naming the path and never retry: after a failed
-write or fsync the kernel may already have dropped the page, so a second attempt that succeeds proves
-nothing.
+Handles are file descriptors. Methods raise OSError naming the path and never retry: after a failed write or
+fsync the kernel may already have dropped the page, so a second attempt that succeeds proves nothing.
 """
 
 from __future__ import annotations
@@ -17,12 +16,12 @@ _fdatasync = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
 
 
 class Files:
-    """The real disk."""
+    """File operations on the real disk."""
 
     def __init__(self) -> None:
         self.paths: dict[int, Path] = {}
-        """Path that each open handle was opened as."""
-        self.written = 0  # bytes, by `write`
+        """Path of each open handle (file descriptor); a rename updates it."""
+        self.written = 0  # bytes written by `write`
 
     def create(self, path: Path) -> int:
         """Open a new empty file for appending. Raises FileExistsError."""
@@ -45,12 +44,12 @@ class Files:
             os.ftruncate(handle, size)
 
     def fdatasync(self, handle: int) -> None:
-        """Bring contents and size to the disk."""
+        """Bring a file's contents and size to the disk, without its other metadata."""
         with self._naming(handle):
             _fdatasync(handle)
 
     def fsync(self, handle: int) -> None:
-        """Bring contents and all metadata to the disk."""
+        """Bring a file's contents and all metadata to the disk."""
         with self._naming(handle):
             os.fsync(handle)
 
@@ -67,19 +66,19 @@ class Files:
                 self.paths[handle] = target
 
     def check_in_place(self, handle: int) -> None:
-        """Raise OSError unless the path of an open handle still leads to the file that it was opened as."""
+        """Raise OSError unless the path of an open handle still leads to the handle's own file."""
         path = self.paths[handle]
         if not os.path.samestat(os.fstat(handle), path.stat()):
             raise FileNotFoundError(errno.ENOENT, "another file has its name", str(path))
 
     def touch(self, handle: int) -> None:
-        """Bring a new time of change to the disk, contents as they are."""
+        """Set a file's times to now, durably, without changing its contents."""
         with self._naming(handle):
             os.utime(handle)
             os.fsync(handle)
 
     def free(self, place: Path | int) -> int:
-        """Return the bytes that a user without privileges may still write where a path or handle is."""
+        """Return the free bytes, for a user without privileges, on the disk of a path or handle."""
         found = os.statvfs(place)
         return found.f_bavail * found.f_frsize
 
@@ -92,7 +91,7 @@ class Files:
         path.mkdir(exist_ok=True)
 
     def sync_dir(self, path: Path) -> None:
-        """Bring the folder's entries (creations, renames, deletions) to the disk."""
+        """Bring a folder's entries (creations, renames, deletions) to the disk."""
         handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
         try:
             os.fsync(handle)
@@ -100,9 +99,9 @@ class Files:
             os.close(handle)
 
     def make_dirs(self, path: Path, below: Path) -> None:
-        """Create `path` and its parents below `below`, each entered durably in its own parent.
+        """Create the folder `path` and its parents inside of `below`, each durably.
 
-        Existing ones are synced too: whoever created them may have died before that.
+        Existing folders are synced too: the process that created them may have died before it did so.
         """
         folders = [path, *path.parents]
         for folder in reversed(folders[: folders.index(below)]):
@@ -111,7 +110,10 @@ class Files:
             self.sync_dir(folder.parent)
 
     def write_whole(self, path: Path, data: bytes) -> None:
-        """Write `path` so that after a power failure it holds either its old content or all of `data`."""
+        """Replace a file's content by `data`.
+
+        After a power failure it holds all of the old or the new content.
+        """
         temporary = path.with_name(path.name + ".tmp")
         self.unlink(temporary)
         handle = self.create(temporary)

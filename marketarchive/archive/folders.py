@@ -1,8 +1,8 @@
-"""Files below raw/ that the ledger does not name, without listing again what has not changed.
+"""Find files below raw/ that the ledger does not name, without listing unchanged folders again.
 
-A folder is settled when all its files are in the ledger and nothing has changed it for a while: its inode
-and times say whether that is still so. What is known of folders is derived (`index/settled.folders`), and
-holds only beside the ledger that it was learnt from.
+A folder is settled when all its files are in the ledger and nothing in it has changed for a minute; its inode
+and times show later whether that is still so. The list of settled folders (`index/settled.folders`) is
+derived, and is used only with the ledger that it was made from.
 """
 
 from __future__ import annotations
@@ -22,40 +22,42 @@ from marketarchive.archive.paths import SETTLED_FOLDERS
 from marketarchive.archive.tree import bytes_of, subfolders
 
 SETTLED_AFTER_NS = 60_000_000_000
-"""A folder changed less long ago may be changed again without its times showing it: they are coarse."""
+"""ns; a folder that changed less long ago is not settled: its times are too coarse to show another change."""
 _VERSION = 2
 _RAW = "raw"
 
 FolderStamp = tuple[int, int, int, int]
-"""Device, inode, times of the last change of entries and of the inode, ns."""
+"""(device, inode, mtime in ns, ctime in ns) of a folder: equal stamps mean an unchanged list of entries."""
 
 
 class _Folder(msgspec.Struct, array_like=True):
     """A settled folder."""
 
     stamp: FolderStamp
-    folders: list[str]  # names of those in it
-    bytes: int  # of its files
+    folders: list[str]  # names of the folders in it
+    bytes: int  # sum over its files
 
 
 class _Settled(msgspec.Struct, array_like=True):
-    mark: LineMark  # of the ledger whose lines name the files
+    """Content of `index/settled.folders`."""
+
+    mark: LineMark  # a line of the ledger; it and those before it name the files
     folders: dict[str, _Folder]  # by path
 
 
 @dataclass
 class _Listed:
-    """A folder that had to be listed."""
+    """A folder that was listed now, since it is not settled."""
 
     path: str
     stamp: FolderStamp
     folders: list[str]
-    files: list[str]  # paths
+    files: list[str]  # paths relative to OUTPUT_DIR
 
 
 @dataclass
 class UnsettledFiles:
-    """Files of folders that are not settled: those that the ledger does not name are among them."""
+    """Files below raw/ in folders that are not settled, among them all that the ledger does not name."""
 
     root: Path
     known: dict[str, _Folder]
@@ -64,7 +66,7 @@ class UnsettledFiles:
 
     @classmethod
     def of(cls, root: Path, ledger: Ledger) -> UnsettledFiles:
-        """List what is below raw/ now, but for settled folders."""
+        """List all folders below raw/ of OUTPUT_DIR `root`, except settled ones."""
         stored = load_derived(root / SETTLED_FOLDERS, _VERSION, _Settled)
         is_known = stored is not None and ledger.holds(stored.mark)
         found = cls(root, stored.folders if stored is not None and is_known else {})
@@ -73,11 +75,11 @@ class UnsettledFiles:
 
     @property
     def paths(self) -> list[str]:
-        """Return the files, in order of path."""
+        """Return the paths of all files in listed folders, relative to OUTPUT_DIR, sorted."""
         return sorted(path for each in self.listed for path in each.files)
 
     def bytes(self) -> int:
-        """Return the bytes of all files below raw/; of settled folders as they were when they became so."""
+        """Return the size of all files below raw/ in bytes; for a settled folder, as it was last listed."""
         return self.settled_bytes + sum(self._bytes_of(each) for each in self.listed)
 
     def unentered(self, ledger: Ledger) -> list[str]:
@@ -87,9 +89,9 @@ class UnsettledFiles:
         return [path for path in paths if path not in entered]
 
     def settle(self, ledger: Ledger, entered: Collection[str]) -> None:
-        """Keep which folders need not be listed again; entered: paths that the ledger names.
+        """Store which folders are settled now, so that they need not be listed again.
 
-        Raises OSError where it cannot be stored.
+        entered: paths that the ledger names. Raises OSError where the list cannot be stored.
         """
         oldest = time.time_ns() - SETTLED_AFTER_NS
         fresh = {

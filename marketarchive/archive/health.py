@@ -1,7 +1,7 @@
-"""Health of an archive, as its operator expects it: runs that died or failed, feeds without data, the disk.
+"""Health of an archive: dead and failed runs, feeds without recent data, low disk space.
 
-A run that ended as it should is no problem, and nothing is expected of its feeds: a cron job between two
-runs is quiet. What is to be there whether or not a run is alive is said by whoever asks (`Expected`).
+A run that ended normally is no problem, and its feeds need no new data: a spider that cron starts is quiet
+between two runs. The caller names feeds that need data whether or not a run is alive (`Expected`).
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from marketarchive.archive.status import RunStatus, Status
 from marketarchive.times import SECOND, from_seconds, iso, to_seconds
 
 FAILED_WITHIN_NS = 86_400 * SECOND
-"""A run that failed longer ago is history: whoever still waits for its feed says so."""
+"""ns; a run that failed longer ago is not reported any more."""
 INTERVALS = 2
-"""A poll may be late by one interval."""
+"""Polling intervals added to a feed's age limit: one until the next poll, one by which it may be late."""
 
 
 @dataclass(frozen=True)
 class Expected:
-    """A feed that is to have data not older than `max_age_s`, whatever runs."""
+    """A feed whose newest data must not be older than `max_age_s` seconds, whether or not a run is alive."""
 
     venue: str
     feed: str
@@ -33,7 +33,7 @@ class Expected:
 
 
 Finding = Mapping[str, Any]
-"""One thing that is wrong: its `kind`, and what concerns it."""
+"""One problem: its `kind` (`stale_feed`, `dead_run`, `disk_low`, ...) and fields that depend on the kind."""
 
 
 def problems(
@@ -44,10 +44,11 @@ def problems(
     *,
     only_expected: bool,
 ) -> list[Finding]:
-    """Return all that is wrong with an archive.
+    """Return all problems of an archive; an empty list when it is healthy.
 
-    expected: feeds with limits of their own. max_age_s: limit of what living runs are for. budget: of the
-    disk, below whose warning is too little. only_expected: no other feed is looked at.
+    found: the archive's status; expected: feeds with age limits of their own; max_age_s: age limit of the
+    newest data of living runs' feeds; budget: limits of free disk space; only_expected: check no feed but
+    `expected`.
     """
     awaited = {} if only_expected else dict(_of_living_runs(found, max_age_s))
     for each in expected:
@@ -83,11 +84,11 @@ def _run(kind: str, run: RunStatus) -> dict[str, Any]:
 
 
 Awaited = tuple[int, int | None]
-"""(the oldest that data may be, since when somebody collects), both ns."""
+"""(age limit of a feed's newest data, start of the living run that collects it or None), both in ns."""
 
 
 def _of_living_runs(found: Status, max_age_s: float) -> Iterator[tuple[tuple[str, str], Awaited]]:
-    """Yield the feed that each living run is for: the first that it names."""
+    """Yield ((venue, feed), its age limit and start) of each living run's first feed."""
     for run in found.runs:
         if run.state != "alive":
             continue

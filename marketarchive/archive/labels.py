@@ -1,4 +1,4 @@
-"""Labels: how a file is taken out of use without touching it. Readers leave labelled files out."""
+"""File labels: ledger lines that take a file out of use. The file stays; readers leave it out."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ LABELS = ("deprecated", "invalid")
 
 
 def label(root: Path, path: str | Path, label: str, why: str, clock: Clock | None = None) -> Head:
-    """Enter a label for a file of the archive in the ledger; return the ledger's new head.
+    """Label a file of the archive in the ledger; return the ledger's new head.
 
-    `path` is relative to `root`, or to the working directory, or absolute. Raises ArgumentError.
+    root: OUTPUT_DIR; path: relative to it or to the working directory, or absolute; label: `deprecated` or
+    `invalid`; why: the reason, for later readers. Raises ArgumentError.
     """
     if label not in LABELS:
         raise ArgumentError(f"{label!r} is no label: use {' or '.join(LABELS)}")
@@ -38,7 +39,7 @@ def label(root: Path, path: str | Path, label: str, why: str, clock: Clock | Non
 
 
 def labels(entries: Iterable[Entry]) -> dict[str, str]:
-    """Label by path; the newest counts."""
+    """Return path -> label from ledger lines; a file's newest label counts."""
     return {entry["path"]: entry["label"] for entry in entries if entry.kind == "label"}
 
 

@@ -1,12 +1,12 @@
-"""The ledger: one line for every file that is final, each holding the digest of the line before it.
+"""The ledger: one line for every final file of the archive, each with the sha256 of the line before it.
 
 `manifests/ledger.jsonl` is only ever appended to, under `flock` on the file itself, by every run. A line
 is compact JSON, `kind` first and `previous` last: the sha256 of the preceding line's bytes without its
-newline, 64 zeros in the first. A line torn by a crash stays: the next writer closes it with a newline,
-says `torn_before`, and chains to its bytes like to any other.
+newline, 64 zeros in the first. A line torn by a crash stays: the next writer ends it with a newline, writes
+`torn_before` in its own line, and chains to the torn bytes like to any other line.
 
-What a call costs goes by what it asks for, not by how long the ledger is: `pages.py` says of lines that
-were read before what they cannot hold, and those are passed over. Every answer comes from the lines.
+A query reads only a part of the ledger: `pages.py` summarises pages of old lines, and a page that cannot
+hold what is searched is skipped. Every result is read from the lines themselves.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ from marketarchive.archive.paths import LEDGER, run_id_of
 from marketarchive.times import from_iso
 
 NOTHING = "0" * 64
-"""`previous` of the first line."""
+"""Value of `previous` in the ledger's first line."""
 
 SEGMENT_KINDS = ("segment", "recovered")
-"""Ledger lines that stand for a readable segment."""
+"""Kinds of ledger lines that enter a readable segment."""
 
 FILE_KINDS = (*SEGMENT_KINDS, "torn", "joined", "manifest", "day_file")
-"""Ledger lines that enter a file."""
+"""Kinds of ledger lines that enter a file."""
 
 _BEGIN = LineMark()
 _BLOCK = 2**20
@@ -54,7 +54,7 @@ _KIND = re.compile(rb'\{"kind":"(\w+)","').match
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """Number of lines of the ledger and sha256 of the last one (64 zeros when it is empty)."""
+    """Head of a ledger: its number of lines and the sha256 of the last one (64 zeros when it is empty)."""
 
     count: int
     sha256: str
@@ -89,12 +89,12 @@ class Entry:
 
 
 class LedgerWriteError(OSError):
-    """Raised when a line cannot be appended: nothing can be made final in this archive."""
+    """Raised when a line cannot be appended to the ledger: no file of this archive can be made final."""
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerSummary:
-    """Sums over all lines of a ledger."""
+    """Head, chain problems, and sums by feed over all lines of a ledger."""
 
     head: Head
     problems: list[str]  # of the chain
@@ -102,10 +102,10 @@ class LedgerSummary:
 
 
 class Ledger:
-    """The ledger of one OUTPUT_DIR; every call opens the file anew."""
+    """Reader and writer of the ledger of one OUTPUT_DIR; every call opens the file anew."""
 
     def __init__(self, root: Path, files: Files | None = None, page_lines: int = PAGE_LINES) -> None:
-        """Prepare to read and append; page_lines: lines of a page that `seal_pages` makes."""
+        """Prepare to read and append. root: OUTPUT_DIR; page_lines: ledger lines per page of `seal_pages`."""
         self.path = root / LEDGER
         self._root = root
         self._files = files or Files()
@@ -113,7 +113,10 @@ class Ledger:
         self._mark: LineMark | None = None  # the newest whole line that was seen
 
     def append(self, *entries: Mapping[str, Any]) -> Head:
-        """Add lines (without `previous`) in one write, lasting when this returns. Raises LedgerWriteError."""
+        """Append lines in one durable write; return the new head. Raises LedgerWriteError.
+
+        entries: the fields of each line without `previous`, which is added here.
+        """
         try:
             return self._append(entries)
         except OSError as error:
@@ -140,7 +143,7 @@ class Ledger:
             self._files.close(handle)  # and with it the lock
 
     def entries(self) -> Iterator[Entry]:
-        """Yield every line in order, as the file is now; nothing when there is no ledger yet."""
+        """Yield every line of the ledger in order; nothing when there is no ledger yet."""
         with self._snapshot() as (file, size):
             yield from _entries(file, 0, size, 0)
 
@@ -150,9 +153,11 @@ class Ledger:
         since: int | None = None,
         until: int | None = None,
     ) -> Iterator[Entry]:
-        """Yield in order the segments of `feeds` (venue, feed) with a line in `since` <= time < `until` (ns).
+        """Yield the ledger lines of the segments that match the arguments, in order of the ledger.
 
-        Raises ValueError for a time that is none where the times are asked for.
+        feeds: (venue, feed) of the segments, None for all; since, until: wall ns, None for open; only
+        segments that may hold a line received in `since` <= time < `until`. Raises ValueError for a ledger
+        line whose times cannot be parsed.
         """
 
         def may_hold(page: LedgerPage) -> bool:
@@ -163,19 +168,19 @@ class Ledger:
                 yield entry
 
     def of_kind(self, *kinds: str, begin: LineMark = _BEGIN, end: LineMark | None = None) -> Iterator[Entry]:
-        """Yield in order the lines of some kinds, from behind the line `begin` up to the line `end`.
+        """Yield the ledger lines of some kinds in order, those after the line `begin` up to the line `end`.
 
-        By default all lines.
+        By default from the first line to the last.
         """
         return self._found(lambda page: not page.kinds.keys().isdisjoint(kinds), kinds, begin, end)
 
     def page_spans(self) -> list[tuple[LineMark, LineMark]]:
-        """Return between which lines each page lies."""
+        """Return (mark of the line before it, mark of its last line) of each page of the ledger."""
         with self._snapshot() as (file, _):
             return [(page.begin, page.end) for page in self._pages(file)]
 
     def feeds(self) -> set[tuple[str, str]]:
-        """Return (venue, feed) of all segments."""
+        """Return (venue, feed) of all segments in the ledger."""
         with self._snapshot() as (file, size):
             pages = self._pages(file)
             found = {
@@ -185,13 +190,13 @@ class Ledger:
             return found | {(entry["venue"], entry["feed"]) for entry in rest}
 
     def of_run(self, run: str) -> Iterator[Entry]:
-        """Yield in order the lines that have the id of a run as `run` or in their path."""
+        """Yield, in order, the ledger lines whose field `run` or path has the id of a run."""
         return self.of_runs({run})
 
     def of_runs(self, runs: Collection[str]) -> Iterator[Entry]:
-        """Yield in order the lines that have the id of one of some runs as `run` or in their path.
+        """Yield, in order, the ledger lines whose field `run` or path has an id of `runs`.
 
-        The id alone: runs of two spiders may have the same.
+        Only the id is compared: runs of two spiders may have the same one.
         """
         keys = {key_of(run) for run in runs}
         for entry in self._found(lambda page: page.has_key_of(keys), None):
@@ -199,7 +204,7 @@ class Ledger:
                 yield entry
 
     def naming(self, paths: Collection[str]) -> Iterator[Entry]:
-        """Yield in order the lines about some paths."""
+        """Yield, in order, the ledger lines whose field `path` is one of `paths`."""
         keys = {key_of(run_id_of(path) or path) for path in paths}
         wanted = frozenset(paths)
         for entry in self._found(lambda page: page.has_key_of(keys), None):
@@ -207,7 +212,7 @@ class Ledger:
                 yield entry
 
     def day_files(self) -> set[str]:
-        """Return the paths of the day files."""
+        """Return the paths of all day files in the ledger."""
         with self._snapshot() as (file, size):
             pages = self._pages(file)
             found = {path for page in pages for path in page.day_files}
@@ -215,9 +220,9 @@ class Ledger:
             return found | {path for entry in rest if isinstance(path := entry.get("path"), str)}
 
     def damaged(self) -> list[int]:
-        """Return the numbers of lines that are not JSON though no crash tore them.
+        """Return the numbers (from 1) of ledger lines that are not JSON though no crash tore them.
 
-        The last line does not count: a crash may have torn it, and the next one will say so.
+        The last line is left out: a crash may have torn it, which only the next line will state.
         """
         with self._snapshot() as (file, size):
             pages = self._pages(file)
@@ -229,7 +234,7 @@ class Ledger:
             return found
 
     def summary(self) -> LedgerSummary:
-        """Return what all lines come to."""
+        """Return head, chain problems and sums by feed over all lines of the ledger."""
         with self._snapshot() as (file, size):
             pages = self._pages(file)
             sums, head = FeedSums(), _head(_end_of(pages), None)
@@ -245,9 +250,9 @@ class Ledger:
             return LedgerSummary(head, problems, [sums.by_feed[key] for key in sorted(sums.by_feed)])
 
     def seal_pages(self) -> int:
-        """Sum up what is newer than the newest page, where it makes whole ones; return the number of pages.
+        """Summarise lines newer than the newest page in further full pages; return the number of all pages.
 
-        Raises OSError where they cannot be stored.
+        Raises OSError where the pages cannot be stored.
         """
         with self._snapshot() as (file, size):
             pages = self._pages(file)
@@ -266,26 +271,32 @@ class Ledger:
         return len(pages) + len(fresh)
 
     def mark(self) -> LineMark:
-        """Return the mark of the newest whole line."""
+        """Return the mark of the ledger's newest complete line."""
         with self._shared() as handle:
             return LineMark() if handle is None else self._end(handle)[0]
 
     def holds(self, mark: LineMark) -> bool:
-        """Return whether a line stands where it stood: what precedes it is as it was."""
+        """Return whether the line of a mark is still where it was.
+
+        Then all lines before it are unchanged too.
+        """
         with self._shared() as handle:
             return mark == LineMark() if handle is None else mark.holds_in(handle)
 
     def head(self) -> Head:
-        """Return the newest line's head, as the next writer would chain to it."""
+        """Return the ledger's head, which the next line will chain to."""
         with self._shared() as handle:
             return Head(0, NOTHING) if handle is None else _head(*self._end(handle))
 
     def check(self) -> list[str]:
-        """Return the problems of the chain, each naming its line; empty when there are none."""
+        """Return the problems of the ledger's chain, each naming its line.
+
+        An empty list when it is intact.
+        """
         return check_chain(self.entries())
 
     def _end(self, handle: int) -> tuple[LineMark, bytes | None]:
-        """Return the mark of the newest whole line, and what follows it without a newline or None."""
+        """Return (mark of the newest complete line, bytes of a torn line after it or None)."""
         known = self._mark
         if known is None or not known.holds_in(handle):
             known = _end_of(self._pages(handle))
@@ -294,7 +305,7 @@ class Ledger:
         return found, torn
 
     def _pages(self, file: BinaryIO | int) -> list[LedgerPage]:
-        """Return the pages that were made of this very file."""
+        """Return the stored pages that still match the ledger file; file: open file or file descriptor."""
         handle = file if isinstance(file, int) else file.fileno()
         pages = load_pages(self._root)
         while pages and not pages[-1].end.holds_in(handle):
@@ -308,7 +319,11 @@ class Ledger:
         begin: LineMark = _BEGIN,
         end: LineMark | None = None,
     ) -> Iterator[Entry]:
-        """Yield the lines of `kinds` (None: all), those of a page only where it may hold what is sought."""
+        """Yield ledger lines, without reading pages that cannot hold what is searched.
+
+        may_hold: decides by a page's summary; kinds: of the lines, None for all; begin, end: only lines after
+        the first mark, up to the second.
+        """
         with self._snapshot() as (file, size):
             until = size if end is None else min(size, end.offset)
             pages = [page for page in self._pages(file) if page.end.offset <= until]
@@ -325,9 +340,10 @@ class Ledger:
         *,
         with_torn: bool = False,
     ) -> Iterator[Entry]:
-        """Yield lines of the pages that may hold what is sought, and of all that follows them.
+        """Yield the lines of those pages for which `may_hold` is True, and all lines after the last page.
 
-        Only those behind a line, and those that are no JSON object only `with_torn`.
+        size: bytes of the file to read; kinds: of the lines, None for all; behind: only lines after this
+        mark; with_torn: yield lines that are no JSON object too.
         """
         spans = [(page.begin, page.end) for page in pages if page.end.offset <= size and may_hold(page)]
         for begin, end in (*spans, (_end_of(pages), LineMark(size))):
@@ -338,9 +354,9 @@ class Ledger:
 
     @contextmanager
     def _snapshot(self) -> Iterator[tuple[BinaryIO, int]]:
-        """Open the file with its size of now.
+        """Open the ledger; give (file, its present size in bytes).
 
-        What is there never changes, so only reading its size needs the lock.
+        Written bytes never change, so only reading the size needs the lock.
         """
         with self._shared() as handle:
             size = 0 if handle is None else os.fstat(handle).st_size
@@ -362,16 +378,19 @@ class Ledger:
 
 
 class ChainCheck:
-    """Check of lines, one after the other."""
+    """Check of the ledger's chain, given its lines one after the other."""
 
     def __init__(self, previous: str = NOTHING, unreadable: int = 0) -> None:
-        """Begin behind a line of the digest `previous`; unreadable: its number if it is no JSON, else 0."""
+        """Begin after the line whose sha256 is `previous`.
+
+        unreadable: number of that line if it is not JSON, else 0.
+        """
         self._previous = previous
-        self.unreadable = unreadable  # number of the line that was looked at last, if it is no JSON
-        self.damaged = 0  # number of the line before that, if it is damaged
+        self.unreadable = unreadable  # number of the line checked last, if it is not JSON, else 0
+        self.damaged = 0  # number of the line before that, if it is damaged, else 0
 
     def of(self, entry: Entry) -> list[str]:
-        """Return the problems that the next line shows: its own, and damage of the one before it."""
+        """Check the next line; return its problems, and the damage of the line before that it shows."""
         self.damaged = 0 if entry.get("torn_before") else self.unreadable
         self.unreadable = entry.number if entry.fields is None else 0
         problems = []
@@ -387,19 +406,19 @@ class ChainCheck:
 
 
 def check_chain(entries: Iterable[Entry]) -> list[str]:
-    """Return the problems of all entries: lines changed, removed, added, moved or torn.
+    """Return the problems of a ledger's chain: lines changed, removed, added, moved or torn.
 
-    `entries` are consecutive from line 1 on. A torn line is no problem when the next line names it, or when
-    it is the last: that is what a crash leaves.
+    entries: all lines from number 1 on. A torn line is no problem when the next line states it, or when it
+    is the last: that is what a crash leaves.
     """
     check = ChainCheck()
     return [problem for entry in entries for problem in check.of(entry)]
 
 
 def touches(entry: Entry, since: int | None, until: int | None) -> bool:
-    """Return whether a segment has a line in `since` <= time < `until` (ns).
+    """Return whether a segment may hold a line received in `since` <= time < `until` (wall ns, None: open).
 
-    Raises ValueError for a time that is none.
+    entry: the segment's ledger line. Raises ValueError where its times cannot be parsed.
     """
     return (since is None or from_iso(entry["last"]) >= since) and (
         until is None or from_iso(entry["first"]) < until
@@ -409,9 +428,9 @@ def touches(entry: Entry, since: int | None, until: int | None) -> bool:
 def _entries(
     file: BinaryIO, offset: int, until: int, number: int, kinds: Collection[str] | None = None
 ) -> Iterator[Entry]:
-    """Yield the lines of a range of bytes; number: of the lines before it.
+    """Yield the ledger lines in the bytes from `offset` to `until`; number: how many lines precede them.
 
-    With `kinds` lines that clearly are of another kind are left out, without being decoded.
+    kinds: lines that clearly are of another kind are skipped without being decoded; None: none are.
     """
     file.seek(offset)
     while offset < until and (raw := file.readline(until - offset)):
@@ -442,9 +461,9 @@ def _head(mark: LineMark, torn: bytes | None) -> Head:
 
 
 def _tail(handle: int, known: LineMark) -> tuple[LineMark, bytes | None]:
-    """Return (mark of the newest whole line, what follows it without a newline or None).
+    """Return (mark of the newest complete line, bytes of a torn line after it or None) of the open ledger.
 
-    Only what lies behind a `known` line is read.
+    Only bytes after the line of the mark `known` are read.
     """
     size = os.fstat(handle).st_size
     count, newest, before = known.lines, known.offset - 1, -1  # offsets of the last two newlines

@@ -1,8 +1,9 @@
-"""The lines of a segment: one builder per kind, and `parse` for all of them.
+"""The lines of a segment: a function per kind that builds them, and `parse`, which reads all kinds.
 
-A line is compact UTF-8 JSON in the key order of the data contract; the payload's key is the last. No
-value of the envelope can contain a key `payload` (it would be written as a JSON string instead), so the
-first `,"payload":` of a line is the payload's, and its bytes are the rest of the line less one brace.
+A line is compact UTF-8 JSON in the key order of the data contract, with the payload as its last key. A value
+of the envelope never contains a key `payload` (such a value is written as a JSON string instead). So the
+first `,"payload":` of a line is the payload's, whose bytes are the rest of the line without its closing
+brace.
 """
 
 from __future__ import annotations
@@ -26,10 +27,10 @@ from marketarchive.times import SECOND, from_iso, iso
 from marketarchive.version import COLLECTOR
 
 SCHEMA = 2
-"""2: connection lines have `keys`; a gap has an `id`, and its end lines name only what came back."""
+"""Version of the line format. Since 2, connection lines have `keys`, and gaps an `id`."""
 PART_BYTES = 8 * 2**20
-"""Bodies over this many bytes are written in numbered `part` lines of at most this many."""
-_AT_ONCE = 128  # frames looked at together: so many stay in the processor's cache
+"""Bytes; a larger message body is written as numbered `part` lines of at most this size."""
+_AT_ONCE = 128  # frames built together: so many stay in the processor's cache
 
 RawItem = Response | Frames | Connection | BookState | Gap | Invalid | Cycle
 
@@ -40,31 +41,31 @@ _decode = msgspec.json.decode
 
 
 class Built(NamedTuple):
-    """The finished lines of one item, and what a segment counts of them.
+    """Encoded lines of one raw item, with the figures that a segment counts of them.
 
-    In pieces, so that a payload is copied only once, together with all others of its batch.
+    The bytes stay in pieces, so that a payload is copied only once, when its whole batch is joined.
     """
 
     pieces: Sequence[bytes]
-    size: int  # bytes
+    size: int  # bytes of all pieces
     kind: str
-    lines: int  # part lines included
-    parts: int  # of them part lines
+    lines: int  # how many, `part` lines included
+    parts: int  # how many of them are `part` lines
     first: int  # ns, earliest collected_at_utc
-    last: int
+    last: int  # ns, latest collected_at_utc
     seq_min: int | None
     seq_max: int | None
     status: int | None = None  # HTTP
-    reason: str | None = None  # of a gap, in its first line
+    reason: str | None = None  # of a gap, only when this is the first line of it
 
     @property
     def data(self) -> bytes:
-        """Return the lines, each with its newline."""
+        """Return the encoded lines, each with its newline."""
         return b"".join(self.pieces)
 
 
 class Line(NamedTuple):
-    """A line taken apart."""
+    """A parsed line of a segment: its envelope and its payload."""
 
     kind: str
     envelope: dict[str, Any]  # every key but the payload's
@@ -72,7 +73,7 @@ class Line(NamedTuple):
 
 
 def build(item: RawItem) -> Built:
-    """Build the lines of any raw item."""
+    """Encode any raw item as lines of a segment."""
     if isinstance(item, Response):
         return response(item)
     if isinstance(item, Frames):
@@ -132,7 +133,10 @@ def frames(item: Frames) -> Built:
 
 
 def _frames(connection: str, some: Sequence[tuple[int, int, bytes]]) -> tuple[Sequence[bytes], int]:
-    """Return (the frames' lines in pieces, how many of them are part lines)."""
+    """Return (encoded lines of frames in pieces, how many of them are `part` lines).
+
+    some: (receipt in wall ns, seq, body) of each frame.
+    """
     times, _, bodies = zip(*some, strict=True)
     second = min(times) // SECOND
     is_usual = max(times) // SECOND == second and max(map(len, bodies)) <= PART_BYTES
@@ -142,7 +146,10 @@ def _frames(connection: str, some: Sequence[tuple[int, int, bytes]]) -> tuple[Se
 
 
 def _plain_frames(connection: str, some: Sequence[tuple[int, int, bytes]], second: int) -> bytes:
-    """Build the lines of frames of one `second` whose payloads can be embedded as they are."""
+    """Encode frames received in one `second` (Unix time) whose bodies are JSON that can be embedded as it is.
+
+    some: (receipt in wall ns, seq, body) of each frame.
+    """
     start = second * SECOND
     line = b'{"kind":"frame","collected_at_utc":"%b%%06dZ","seq":%%d,"connection":%b,"payload":%%b}\n' % (
         _whole_second(second),
@@ -213,7 +220,11 @@ def gap(item: Gap) -> Built:
 def crash_gap(
     now_ns: int, venue: str, feed: str, from_ns: int, reason: str, detail: str, first_lost_seq: int
 ) -> Built:
-    """Build the gap that recovery writes for a dead run: without a seq of its own, open at its end."""
+    """Encode the gap line that recovery writes for a feed of a dead run; it has no end and no seq.
+
+    now_ns: time of the recovery; from_ns: begin of the gap; both wall ns. reason: `crash` or `disk`;
+    first_lost_seq: the smallest seq that the archive does not have.
+    """
     line = {
         "kind": b'"gap"',
         "collected_at_utc": _time(now_ns),
@@ -224,7 +235,7 @@ def crash_gap(
 
 
 def is_first_line(gap: Mapping[str, Any]) -> bool:
-    """Return whether a `gap` line, as its envelope, is the first of its gap.
+    """Return whether a `gap` line is the first line of its gap; gap: the line's envelope.
 
     In schema 1 each line is a gap of its own.
     """
@@ -259,7 +270,7 @@ def cycle(item: Cycle) -> Built:
 
 
 def parse_cycle(venue: str, feed: str, envelope: Mapping[str, Any]) -> Cycle:
-    """Return the cycle of a `cycle` line's envelope."""
+    """Parse the envelope of a `cycle` line: the state of a phase of `scrapy catalog`."""
     return Cycle(
         venue,
         feed,
@@ -286,9 +297,11 @@ def segment(
     clock: Mapping[str, Any],
     settings: Mapping[str, Any],
 ) -> Built:
-    """Build a segment's first line.
+    """Encode a segment's first line.
 
-    `seq_next` is one more than the highest seq in this feed's earlier segments.
+    n: number of the segment in its run and feed; seq_next: one more than the highest seq in the feed's
+    earlier segments; now_ns, mono_ns: wall and monotonic time of opening; clock: see `clock_evidence`;
+    settings: of the run.
     """
     line = {
         "kind": b'"segment"',
@@ -309,9 +322,10 @@ def segment(
 
 
 def end(lines: int, seq_min: int | None, seq_max: int | None, reason: str) -> bytes:
-    """Build a segment's last line.
+    """Encode a segment's last line.
 
-    `lines` counts all of the file, the segment line and this one included.
+    lines: number of all lines of the file, the first and this one included; seq_min, seq_max: None without
+    any; reason: why the segment ends.
     """
     return (
         _encode({"kind": "end", "lines": lines, "seq_min": seq_min, "seq_max": seq_max, "reason": reason})
@@ -320,7 +334,7 @@ def end(lines: int, seq_min: int | None, seq_max: int | None, reason: str) -> by
 
 
 def parse(line: bytes) -> Line:
-    """Parse a line with or without its newline. Raises CorruptError for one not of this format."""
+    """Parse a line of a segment, with or without its newline. Raises CorruptError for any other bytes."""
     line = line.removesuffix(b"\n")
     head, embedded, rest = line.partition(_PAYLOAD)
     try:
@@ -342,7 +356,7 @@ def parse(line: bytes) -> Line:
 
 
 class FrameLine(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
-    """The keys of a `frame` line that has its payload in one piece."""
+    """Envelope of a `frame` line that has its whole payload."""
 
     kind: str
     collected_at_utc: str
@@ -355,9 +369,9 @@ _FRAME_HEAD = msgspec.json.Decoder(FrameLine)
 
 
 def parse_frame(line: bytes) -> tuple[FrameLine, bytes] | None:
-    """Parse a usual `frame` line as `parse` does, in a third of the time; None for all other lines.
+    """Parse a usual `frame` line as `parse` does, in a third of the time.
 
-    line: without its newline.
+    line: without its newline. Returns (envelope, payload); None for any other line, which `parse` reads.
     """
     head, embedded, rest = line.partition(_PAYLOAD)
     if not embedded or not head.startswith(_FRAME) or rest[-1:] != b"}":
@@ -369,7 +383,11 @@ def parse_frame(line: bytes) -> tuple[FrameLine, bytes] | None:
 
 
 def _parts(body: bytes, stamp: bytes, seq: int) -> tuple[Sequence[bytes], int]:
-    """Return (the end of a large message's line with its part lines, the number of part lines)."""
+    """Encode the body of a large message as numbered `part` lines.
+
+    stamp: time of receipt as the lines have it; seq: of the message. Returns (the end of the message's own
+    line, followed by the `part` lines, in pieces; the number of `part` lines).
+    """
     pieces = payload.pieces(body, PART_BYTES)
     count = len(pieces)
     chunks = [b',"bytes":%d,"parts":%d,"sha256":"%b"}\n' % (len(body), count, _sha256(body))]
@@ -407,9 +425,9 @@ def _built(kind: str, values: Mapping[str, bytes], at: int, seq: int | None, tai
 
 
 def _verbatim(text: bytes) -> bytes:
-    """Encode what was sent.
+    """Encode a text that was sent to a venue, as a JSON value.
 
-    A JSON object or array stands as such, other text as a JSON string, the rest as base64.
+    A JSON object or array is kept as it is, other text becomes a JSON string, other bytes base64.
     """
     if (
         text[:1] in (b"{", b"[")
@@ -425,10 +443,7 @@ def _verbatim(text: bytes) -> bytes:
 
 
 def _object(value: Any) -> bytes:
-    """Encode a value as compact JSON.
-
-    It becomes a JSON string where readers could take a key of it for the payload's.
-    """
+    """Encode a value as compact JSON; a value that contains the key `payload` as a JSON string of it."""
     try:
         text = _encode(value)
     except UnicodeEncodeError:  # a lone surrogate: only an escape can carry it, and only inside a string
@@ -448,7 +463,7 @@ def _time(ns: int) -> bytes:
 
 
 def _stamp(ns: int) -> bytes:
-    """Return `clock.iso` in bytes; format the date once a second only, for streams."""
+    """Format wall ns as `clock.iso` does, in bytes; the date is formatted only once per second, for speed."""
     second, rest = divmod(ns, SECOND)
     return b"%b%06dZ" % (_whole_second(second), rest // 1000)
 

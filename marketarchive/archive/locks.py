@@ -1,4 +1,4 @@
-"""Liveness of runs: a run holds `flock` on its lock file exactly as long as it may still write."""
+"""Lock files, which show whether a run is alive: a run holds `flock` on its own as long as it may write."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ logger = logging.getLogger(__name__)
 
 
 def claim(path: Path) -> int | None:
-    """Return a handle that holds the lock of a dead run until closed.
+    """Lock the lock file of a dead run; return its handle, which holds the lock until it is closed.
 
-    None when the run lives, or is done.
+    None when the run is alive, or the file is gone because the run has ended.
     """
     return _try(path, os.O_RDWR, fcntl.LOCK_EX)  # NFS grants exclusive locks to writers only
 
@@ -36,7 +36,10 @@ def is_alive(path: Path) -> bool:
 
 
 def try_lock(handle: int) -> bool:
-    """Lock a file until its handle is closed, if no other handle holds it; return whether it is locked."""
+    """Try to lock a file until its handle is closed, without waiting.
+
+    Return whether this handle has the lock.
+    """
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -63,9 +66,10 @@ def exclusive_lock(root: Path, files: Files, name: PurePosixPath) -> Iterator[No
 
 
 def read_identity(name: str, lock: Path | None, venue: str | None) -> tuple[dict[str, Any], str]:
-    """Return (the run's identity by its lock file, why the run failed).
+    """Return (a run's identity, why it failed or "").
 
-    Without a lock the identity is made of its name and `venue`.
+    name: `<spider>-<run id>`; lock: the run's lock file; None: the identity is made from the name and
+    `venue`.
     """
     found = parse_run_name(name)
     assert found is not None, name
@@ -93,7 +97,7 @@ def read_identity(name: str, lock: Path | None, venue: str | None) -> tuple[dict
             failure = str(said["failed"])
         else:
             identity.update(said)
-    return {**identity, **found._asdict()}, failure  # what it is called, whatever its file says
+    return {**identity, **found._asdict()}, failure  # spider and run are those of the file's name
 
 
 def _try(path: Path, flags: int, mode: int) -> int | None:

@@ -1,7 +1,7 @@
-"""The manifest of a run, `manifests/<spider>-<run>.json`: what it was asked, what it left, how it ended.
+"""The manifest of a run, `manifests/<spider>-<run>.json`: its arguments, its files, and how it ended.
 
-The same function serves the end of a run and the recovery of a dead one: all figures come from the
-ledger lines of the run's segments.
+All figures come from the ledger lines of the run's segments, whether the run itself or the recovery of a dead
+run writes the manifest.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from marketarchive.archive.store import Store
 from marketarchive.times import from_iso, iso
 
 FeedKey = tuple[str, str]
-"""(venue, feed)"""
+"""(venue, feed)."""
 
 
 def manifest(
@@ -35,9 +35,11 @@ def manifest(
     *,
     recovered: bool = False,
 ) -> dict[str, Any]:
-    """Build a run's manifest.
+    """Return a run's manifest as a JSON object.
 
-    `identity` is the lock file's, `entries` the ledger lines of the run's segments in order.
+    identity: content of the run's lock file; entries: ledger lines of its segments in order; gaps: number by
+    feed and reason; records: its rows in day files; summary: what the spider adds; ledger: head of the
+    ledger; recovered: the run died, and recovery writes its manifest.
     """
     by_feed: dict[FeedKey, list[Mapping[str, Any]]] = {}
     for entry in entries:
@@ -58,9 +60,9 @@ def manifest(
 
 
 def store_manifest(store: Store, name: str, document: Mapping[str, Any]) -> str:
-    """Write a manifest durably and enter it in the ledger.
+    """Write a manifest durably and enter it in the ledger; return its path relative to OUTPUT_DIR.
 
-    Returns its path relative to OUTPUT_DIR. Raises OSError.
+    name: of the file without `.json`. Raises OSError.
     """
     data = msgspec.json.format(msgspec.json.encode(document, enc_hook=str), indent=2) + b"\n"
     path = manifest_path(name)
@@ -80,9 +82,10 @@ def store_manifest(store: Store, name: str, document: Mapping[str, Any]) -> str:
 def feed_summary(
     venue: str, feed: str, entries: Sequence[Mapping[str, Any]], gaps: Mapping[str, int]
 ) -> dict[str, Any]:
-    """Sum up the ledger lines of a feed's segments: one element of `raw`.
+    """Return the sums over a feed's segments: one element of `raw` in a manifest.
 
-    `verify` computes it again.
+    entries: ledger lines of the segments; gaps: number by reason. `scrapy verify` computes the same sums
+    again.
     """
     counts: Counter[str] = Counter()
     statuses: Counter[str] = Counter()

@@ -1,8 +1,8 @@
-"""Manifests of ended runs, without reading again those that were read before.
+"""Cache of the manifests of ended runs, so that each manifest need not be read and decoded again.
 
-`index/` has a file for each page of the ledger: what the manifests that its lines enter say of their runs.
-It is derived, and believed of a manifest only while that stands on the disk as it was read, by its size and
-times; any other is read. What is newer than the last page is always read.
+For each page of the ledger a file in `index/` keeps the figures of the manifests that the page's lines enter.
+The figures of a manifest are used only while its file has the same size and times; otherwise the manifest is
+read. Manifests newer than the last page are always read.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from marketarchive.times import from_iso
 _VERSION = 1
 
 _FileStamp = tuple[int, int, int]
-"""Size in bytes, times of the last change of content and of the inode, ns."""
+"""(size in bytes, mtime in ns, ctime in ns) of a file."""
 
 
 class EndedFeed(msgspec.Struct, array_like=True):
@@ -38,14 +38,14 @@ class EndedFeed(msgspec.Struct, array_like=True):
 
 
 class EndedRun(msgspec.Struct, array_like=True):
-    """A run, as its manifest tells of it; times in ns."""
+    """Figures of an ended run from its manifest; times are wall ns."""
 
     run: str
     spider: str
     venue: str | None
     started: int
     ended: int
-    noticed: int  # when its gaps were: at its end, or when it was recovered
+    noticed: int  # when its gaps were noticed: at its end, or when it was recovered
     exit_reason: str
     is_recovered: bool
     exit_code: int | None
@@ -57,16 +57,17 @@ class EndedRun(msgspec.Struct, array_like=True):
 
 
 class EnteredManifest(msgspec.Struct, array_like=True):
-    """A manifest that the ledger names."""
+    """A manifest that the ledger names, with its figures where they are known."""
 
     path: str
-    stamp: _FileStamp | None = None  # of the file whose content is known; None: of none
-    known: EndedRun | None = None  # None beside a stamp: it is a derived product's
+    stamp: _FileStamp | None = None  # of the file when it was read; None: it was not read
+    known: EndedRun | None = None  # None beside a stamp: the manifest is a derived product's
 
     def read(self, root: Path) -> EndedRun | None:
-        """Return what the manifest says, None if it is no run's.
+        """Return the manifest's figures; None if it is not the manifest of a run.
 
-        Raises OSError, FileNotFoundError where it is not there; ValueError where it is none.
+        root: OUTPUT_DIR. Raises OSError (FileNotFoundError where the file is missing), ValueError where its
+        content is no manifest.
         """
         path = f"{root}/{self.path}"
         if self.stamp is not None and self.stamp == _stamp(os.stat(path)):  # noqa: PTH116  (one of very many)
@@ -76,14 +77,14 @@ class EnteredManifest(msgspec.Struct, array_like=True):
 
 
 class _ManifestPage(msgspec.Struct, array_like=True):
-    """The manifests that one page of the ledger names, in its order."""
+    """Content of a file of the cache: the manifests that one page of the ledger names, in its order."""
 
     end: LineMark
     manifests: list[EnteredManifest]
 
 
 def entered_manifests(root: Path, ledger: Ledger) -> Iterator[EnteredManifest]:
-    """Yield the manifests that the ledger names, in its order; what is known of them goes page by page."""
+    """Yield all manifests that the ledger names, in its order, with figures where the cache has them."""
     last = LineMark()
     for begin, end in ledger.page_spans():
         page = load_derived(_path(root, end), _VERSION, _ManifestPage)
@@ -96,9 +97,9 @@ def entered_manifests(root: Path, ledger: Ledger) -> Iterator[EnteredManifest]:
 
 
 def seal_manifest_pages(root: Path, ledger: Ledger) -> None:
-    """Read the manifests of the ledger's pages that were not read yet. Raises OSError if they cannot be kept.
+    """Cache the manifests of the ledger's pages that are not cached yet. Raises OSError where that fails.
 
-    One that is missing, or cannot be read, is left to be read by whoever asks.
+    A manifest that is missing or unreadable is entered without figures: `EnteredManifest.read` tries again.
     """
     for begin, end in ledger.page_spans():
         path = _path(root, end)
@@ -159,7 +160,7 @@ class _Settings(msgspec.Struct, rename={"simulator_url": "SIMULATOR_URL"}):
 
 
 class _Manifest(msgspec.Struct):
-    """Fields needed of a run's manifest."""
+    """Fields of a run's manifest that `ended_run` reads."""
 
     spider: str
     run: str
@@ -176,7 +177,7 @@ class _Manifest(msgspec.Struct):
 
 
 class _Spider(msgspec.Struct):
-    """The field that a derived product's manifest lacks."""
+    """The field that only a run's manifest has, not one of a derived product."""
 
     spider: str = ""
 
@@ -185,7 +186,10 @@ _DECODER = msgspec.json.Decoder(_Manifest)
 
 
 def ended_run(data: bytes) -> EndedRun | None:
-    """Decode the manifest of a run; return None for that of a derived product. Raises ValueError."""
+    """Decode a manifest; return None for one of a derived product. data: the file's bytes.
+
+    Raises ValueError.
+    """
     try:
         found = _DECODER.decode(data)
     except msgspec.ValidationError:

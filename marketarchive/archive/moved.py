@@ -1,4 +1,4 @@
-"""Files that were moved to a remote: the ledger says where, and that their absence is no loss."""
+"""Files that were moved to a remote: the ledger states where each one is."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ from marketarchive.invocation import command
 
 
 def moved(entries: Iterable[Entry]) -> dict[str, str]:
-    """Return path -> where it was moved to; the newest line counts. One that is here was brought back."""
+    """Return path -> remote location of each moved file; a file's newest ledger line counts.
+
+    A moved file that exists on the disk was brought back.
+    """
     return {entry["path"]: str(entry.get("to")) for entry in entries if entry.kind == "moved"}
 
 
 class MovedAway:
-    """Files that were moved and are not here; what was brought back, or is in a joined file, is here."""
+    """Look-up of files that were moved to a remote and are not on the disk, alone or in a joined file."""
 
     def __init__(self, root: Path, entries: Iterable[Entry]) -> None:
         self._root = root
@@ -25,26 +28,29 @@ class MovedAway:
         self._head = self._ledger.head()
 
     def was_moved(self, path: str) -> bool:
-        """Return whether the ledger says so, whether it was brought back or not; the disk is not asked."""
+        """Return whether the ledger states that a file was moved, even if it was brought back since."""
         return path in self._to
 
     def to(self, path: str) -> str | None:
-        """Return where a file was moved to, None where it is here, or missing.
+        """Return the remote location of a file; None where it is on the disk, or missing without being moved.
 
-        Of a segment in a joined file it is where that was moved to.
+        For a segment in a joined file, it is the location of the joined file.
         """
         stored = StoredSegment(self._root, path)
         if stored.place() is not None:
             return None
         holder = stored.holder()
         if holder not in self._to and (head := self._ledger.head()) != self._head:
-            # it may be moved at this moment
+            # another process may have moved it since the ledger was read
             self._head, self._to = head, moved(self._ledger.of_kind("moved"))
         return self._to.get(holder, self._to.get(path))
 
 
 def absence(root: Path, path: str) -> str:
-    """Return why a file of the ledger is not here, and what to do: the words behind its path."""
+    """Return the words, to follow a file's path, on why it is not on the disk and what to do.
+
+    path: of a file that the ledger names, relative to OUTPUT_DIR `root`.
+    """
     to = MovedAway(root, Ledger(root).naming({path, StoredSegment(root, path).holder()})).to(path)
     if to is None:
         return "is in the ledger and not here: bring it back, or label it"

@@ -1,8 +1,7 @@
 """Time of the newest data of a feed, read from the end of its newest segments.
 
-Data are answers of the venue that are no errors, and messages of its sockets. A feed whose venue is down
-still writes lines: gaps, attempts to connect, refusals. So the time of a file, or of its last line, says
-nothing.
+Data are successful HTTP answers and messages of sockets. A feed whose venue is down still writes lines: gaps,
+attempts to connect, error answers. So the time of a file, or of its last line, does not show new data.
 """
 
 from __future__ import annotations
@@ -20,10 +19,10 @@ from marketarchive.times import from_iso
 MEMBER = b"\x1f\x8b\x08"
 """First bytes of a gzip member: ID1, ID2 and CM of RFC 1952, 2.3.1."""
 FIRST_BYTES = 2**18
-"""So much of a file's end is read first, then four times as much, ..."""
+"""Bytes at a file's end that are read first; if they hold no data, four times as many, and so on."""
 DAYS = 2
 FILES = 4
-"""Newest files of a feed, of its newest hours, that are looked into; a run has one under way."""
+"""Number of a feed's newest files that are read, within its newest DAYS days."""
 
 
 class _DatedLine(msgspec.Struct):
@@ -34,7 +33,7 @@ class _DatedLine(msgspec.Struct):
 
 
 def newest_data(root: Path, venue: str, feed: str) -> int | None:
-    """Return the wall ns of the newest data of a feed; None where its FILES newest files have none."""
+    """Return the receipt (wall ns) of a feed's newest data; None where its FILES newest files have none."""
     files = []
     for day in sorted((root / "raw" / f"venue={venue}" / f"feed={feed}").glob("date=*"))[-DAYS:]:
         for path in day.glob("hour=*/*"):
@@ -47,7 +46,7 @@ def newest_data(root: Path, venue: str, feed: str) -> int | None:
 
 
 def _newest_of(path: Path) -> int | None:
-    """Return the time of the newest data in a segment, sealed or growing; it is read from its end."""
+    """Return the receipt (wall ns) of the newest data in a segment, sealed or open; None without any."""
     try:
         with path.open("rb") as file:
             size = file.seek(0, 2)
@@ -66,7 +65,7 @@ def _newest_of(path: Path) -> int | None:
 
 
 def _members(data: bytes) -> Iterator[list[bytes]]:
-    """Yield the lines of each gzip member that begins in `data`, the last first."""
+    """Yield the lines of each gzip member that begins in `data`, the last member first."""
     at = len(data)
     while (at := data.rfind(MEMBER, 0, at)) >= 0:
         try:

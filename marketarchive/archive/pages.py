@@ -1,11 +1,11 @@
-"""Pages of the ledger: what is known of lines that were read before, so that a reader may pass over them.
+"""Pages of the ledger: summaries of its older lines, so that a reader may skip those it does not need.
 
-`index/ledger.pages` is derived and never believed alone. A page says of some thousand consecutive lines what
-they cannot hold, and what they come to; every line that is given out is read in the ledger itself. A page
-holds only of the file in which its last line stands where it stood: since each line holds the digest of the
-one before, what precedes it is the same too. Of a ledger that was rolled back or replaced, pages from the
-first other line on are dropped. What nobody but `verify` finds is a line that was changed in place, to one as
-long, in a page: it reads everything, and asks no page.
+`index/ledger.pages` is derived. A page gives the sums over some thousand consecutive lines, and lets a reader
+decide which lines they cannot contain; the lines themselves are always read from the ledger. A page is used
+only if its last line is still at its place in the file: each line holds the digest of the one before, so all
+earlier lines are unchanged too. If a ledger was rolled back or replaced, pages from the first changed line on
+are dropped. A line of a page that was changed in place, to one of the same length, is found only by `verify`,
+which reads everything and uses no page.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ from marketarchive.archive.paths import LEDGER_PAGES, parse_segment_path, run_id
 from marketarchive.times import from_iso
 
 PAGE_LINES = 4096
-"""Lines of a page: a reader that needs one of them reads about 2 MB."""
+"""Ledger lines per page; a reader that needs one of them reads about 2 MB."""
 _VERSION = 1
 
 
 class LineMark(msgspec.Struct, frozen=True, array_like=True):
-    """The end of a line: what precedes it is known by its digest."""
+    """Position of the end of a ledger line, with the line's digest, which proves all lines up to it."""
 
-    offset: int = 0  # behind its newline
-    lines: int = 0  # up to it
-    last_bytes: int = 0  # of the line, without its newline
-    sha256: str = ""  # of these
+    offset: int = 0  # bytes of the file up to and with the line's newline
+    lines: int = 0  # number of lines up to and with this one
+    last_bytes: int = 0  # length of the line, without its newline
+    sha256: str = ""  # of the line, without its newline
 
     def holds_in(self, handle: int) -> bool:
-        """Return whether the line still stands there."""
+        """Return whether the open ledger file has this very line at this place. handle: file descriptor."""
         if self.offset == 0:
             return True
         begin = self.offset - 1 - self.last_bytes
@@ -50,22 +50,22 @@ class LineMark(msgspec.Struct, frozen=True, array_like=True):
 
 
 class FeedSum(msgspec.Struct, array_like=True):
-    """Sums over the segments of one feed."""
+    """Sums over the segments of one feed in the ledger."""
 
     venue: str
     feed: str
-    first: int | None = None  # ns, of all its lines
-    last: int | None = None
-    newest: int | None = None  # ns: `last` without recovered segments, which end when recovery came
-    sealed: int = 0
-    recovered: int = 0
-    torn: int = 0
-    lines: int = 0
-    bytes: int = 0
-    invalid: int = 0
+    first: int | None = None  # wall ns of the earliest line
+    last: int | None = None  # wall ns of the latest line
+    newest: int | None = None  # as `last`, without recovered segments, whose last line is of the recovery
+    sealed: int = 0  # number of sealed segments
+    recovered: int = 0  # number of recovered segments
+    torn: int = 0  # number of torn originals
+    lines: int = 0  # of all segments
+    bytes: int = 0  # compressed
+    invalid: int = 0  # `invalid` lines
 
     def add(self, other: FeedSum) -> None:
-        """Add the sums of other segments."""
+        """Add the sums over other segments of the same feed."""
         self.first = min((at for at in (self.first, other.first) if at is not None), default=None)
         self.last = max((at for at in (self.last, other.last) if at is not None), default=None)
         self.newest = max((at for at in (self.newest, other.newest) if at is not None), default=None)
@@ -74,21 +74,21 @@ class FeedSum(msgspec.Struct, array_like=True):
 
 
 class LedgerPage(msgspec.Struct, array_like=True):
-    """Summary of consecutive lines."""
+    """Page: a summary of consecutive ledger lines."""
 
-    begin: LineMark
-    end: LineMark
-    is_odd: bool  # a segment's line lacks what it has: whoever seeks segments reads them all
-    damaged: list[int]  # numbers of lines that are not JSON though no crash tore them; the one before it too
-    unreadable_end: int  # number of its last line, if that is not JSON, else 0
+    begin: LineMark  # of the line before the page
+    end: LineMark  # of the page's last line
+    is_odd: bool  # a segment's line lacks a field, so that the page's sums cannot exclude any segment
+    damaged: list[int]  # numbers of lines that are not JSON though no crash tore them, from the one before on
+    unreadable_end: int  # number of the page's last line, if that is not JSON, else 0
     problems: list[str]  # of the chain
-    kinds: dict[str, int]
+    kinds: dict[str, int]  # number of lines by kind
     feeds: list[FeedSum]
-    day_files: list[str]
-    keys: bytes  # CRC-32 of runs, and of paths that tell no run, ascending
+    day_files: list[str]  # paths
+    keys: bytes  # packed uint32: `key_of` each run id, and of each path without one, ascending
 
     def has_key_of(self, wanted: Collection[int]) -> bool:
-        """Return whether a line may be of a run or path with one of these keys."""
+        """Return whether the page may have a line of a run or path with one of these keys (see `key_of`)."""
         keys = memoryview(self.keys).cast("I")
         if len(wanted) > len(keys):
             return not set(wanted).isdisjoint(keys)
@@ -98,7 +98,11 @@ class LedgerPage(msgspec.Struct, array_like=True):
     def has_segment(
         self, feeds: Collection[tuple[str, str]] | None, since: int | None, until: int | None
     ) -> bool:
-        """Return whether a segment may be of `feeds` (None: any) with a line in `since` <= time < `until`."""
+        """Return whether the page may enter a segment that matches; False is certain.
+
+        feeds: (venue, feed) of the segment, None for any; since, until: wall ns, None for open; the segment
+        has a line in `since` <= time < `until`.
+        """
         return self.is_odd or any(
             (feeds is None or (each.venue, each.feed) in feeds)
             and each.first is not None
@@ -111,12 +115,15 @@ class LedgerPage(msgspec.Struct, array_like=True):
 
 @dataclass
 class FeedSums:
-    """Sums by feed, line by line."""
+    """Sums by feed over ledger lines that are added one by one."""
 
     by_feed: dict[tuple[str, str], FeedSum] = field(default_factory=dict)
 
     def apply(self, fields: Mapping[str, Any] | None) -> bool:
-        """Add a line of the ledger; return False for one of a segment that lacks what it has."""
+        """Add a ledger line; return False for a segment's line that lacks a field.
+
+        fields: None for no JSON.
+        """
         kind = None if fields is None else fields.get("kind")
         if fields is None or kind not in ("segment", "recovered", "torn"):
             return True
@@ -148,13 +155,13 @@ class FeedSums:
         return True
 
     def add(self, other: FeedSum) -> None:
-        """Add sums."""
+        """Add sums over other segments to those of the same feed."""
         key = other.venue, other.feed
         self.by_feed.setdefault(key, FeedSum(*key)).add(other)
 
 
 class _SummedLine(msgspec.Struct):
-    """Fields needed of a segment's line."""
+    """Fields of a segment's ledger line that are summed."""
 
     venue: str
     feed: str
@@ -166,7 +173,7 @@ class _SummedLine(msgspec.Struct):
 
 
 class PageMaker:
-    """A page in the making."""
+    """Builder of one page from consecutive ledger lines."""
 
     def __init__(self, begin: LineMark) -> None:
         self.end = begin
@@ -186,7 +193,11 @@ class PageMaker:
     def add(
         self, raw: bytes, fields: Mapping[str, Any] | None, problems: Sequence[str], damaged: int
     ) -> None:
-        """Add the next line, with what it shows of the chain; damaged: number of the line before it, or 0."""
+        """Add the next ledger line.
+
+        raw: its bytes without the newline; fields: decoded, None if it is no JSON object; problems: of the
+        chain at this line; damaged: number of the line before it if that is damaged, else 0.
+        """
         self.end = LineMark(
             self.end.offset + len(raw) + 1, self.end.lines + 1, len(raw), hashlib.sha256(raw).hexdigest()
         )
@@ -207,7 +218,10 @@ class PageMaker:
         self._is_odd |= not self._sums.apply(fields)
 
     def page(self, unreadable_end: int) -> LedgerPage:
-        """Return what was added; unreadable_end: the last line's number, if it is not JSON, else 0."""
+        """Return the page of all lines added.
+
+        unreadable_end: number of the last one if it is not JSON, else 0.
+        """
         keys = memoryview(bytearray(4 * len(self._keys))).cast("I")
         for at, key in enumerate(sorted(self._keys)):
             keys[at] = key
@@ -226,15 +240,18 @@ class PageMaker:
 
 
 def key_of(name: str) -> int:
-    """Return the key of a run's id, or of a path that tells no run."""
+    """Return the CRC-32 of a run id, or of a path that contains none, by which pages are searched."""
     return zlib.crc32(name.encode(errors="surrogatepass"))
 
 
 def load_pages(root: Path) -> list[LedgerPage]:
-    """Return the pages that were stored, none where they cannot be read; which of them hold, marks tell."""
+    """Return the stored pages of the ledger below OUTPUT_DIR; an empty list where they cannot be read.
+
+    The caller checks by each page's `end` whether it still matches the ledger.
+    """
     return load_derived(root / LEDGER_PAGES, _VERSION, list[LedgerPage]) or []
 
 
 def store_pages(root: Path, pages: Sequence[LedgerPage]) -> None:
-    """Replace the pages. Raises OSError."""
+    """Store the pages of the ledger below OUTPUT_DIR, replacing those stored before. Raises OSError."""
     store_derived(root / LEDGER_PAGES, _VERSION, pages)

@@ -1,4 +1,4 @@
-"""Layout below OUTPUT_DIR, and names that identify the files."""
+"""Layout of the files below OUTPUT_DIR, and their names."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ OFFLOAD_LOCK = PurePosixPath("manifests/offload.lock")
 PART = ".part"
 TORN = ".torn"
 RECOVERING = ".recovering"
-"""Behind the name of a recovered segment until it is whole; such a file never holds the only copy."""
+"""Suffix of a recovered segment's file until it is complete; such a file never holds the only copy."""
 
 COMPACT_LOCK = PurePosixPath("manifests/compact.lock")
 JOINING = ".joining"
-"""Behind the name of a joined file until it is whole; such a file never holds the only copy."""
+"""Suffix of a joined file until it is complete; such a file never holds the only copy."""
 
 RUN_ID = r"\d{8}T\d{6}Z-[0-9a-f]{4}(?:[0-9a-f]{4})?"
 """Regular expression of a run's id, see `new_run_id`; early ones have four random digits."""
@@ -39,22 +39,26 @@ _COMPACT = "compact"  # stands in the name of a joined file where others have a 
 
 
 def new_run_id(now_ns: int) -> str:
-    """Return `20261121T101500Z-4f2a91c7`: the moment of the start and eight random hex digits.
+    """Return an id for a run that starts at `now_ns` (wall ns), such as `20261121T101500Z-4f2a91c7`.
 
-    Unique together with the spider's name only: always match both, as `run_of` does.
+    It is the start in UTC and eight random hex digits. It is unique only together with the spider's name:
+    always compare both, as `run_of` does.
     """
     return f"{utc(now_ns):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
 
 
 def checked_name(name: str) -> str:
-    """Return `name` (of a spider, venue, feed or series) if it can be part of a path. Raises ValueError."""
+    """Return the name of a spider, venue, feed or series if it can be part of a path. Raises ValueError."""
     if not _NAME.fullmatch(name) or name.startswith("."):
         raise ValueError(f"{name!r} cannot be part of a file name: use letters, digits, '_' and '.'")
     return name
 
 
 def segment_path(venue: str, feed: str, opened_ns: int, spider: str, run: str, n: int) -> PurePosixPath:
-    """Return the final path of a segment; while open it ends in `.part`."""
+    """Return the path of a segment relative to OUTPUT_DIR; while it is open, `.part` follows.
+
+    opened_ns: wall ns of its opening; run: see `new_run_id`; n: number of the segment in its run and feed.
+    """
     moment = utc(opened_ns)
     return PurePosixPath(
         "raw",
@@ -81,7 +85,7 @@ def is_joined(path: str) -> bool:
 
 
 def hour_of(folder: PurePosixPath) -> int:
-    """Return when the UTC hour of a segments' folder (`.../date=YYYY-MM-DD/hour=HH`) begins, in ns."""
+    """Return the begin (wall ns) of the UTC hour of a folder of segments, `.../date=YYYY-MM-DD/hour=HH`."""
     day, hour = (part.partition("=")[2] for part in folder.parts[-2:])
     return from_iso(f"{day}T{hour}:00:00Z")
 
@@ -98,7 +102,10 @@ class SegmentName:
 
 
 def parse_segment_path(path: PurePosixPath | str) -> SegmentName | None:
-    """Parse a path relative to OUTPUT_DIR, sealed, `.part` or `.torn`; None when it is no segment's."""
+    """Parse the path of a segment, sealed, `.part` or `.torn`, relative to OUTPUT_DIR.
+
+    None for other paths.
+    """
     match = _SEGMENT.fullmatch(str(path))
     if match is None:
         return None
@@ -106,14 +113,14 @@ def parse_segment_path(path: PurePosixPath | str) -> SegmentName | None:
 
 
 class RunName(NamedTuple):
-    """The two parts of `<spider>-<run>`."""
+    """Parts of a run's name, `<spider>-<run id>`."""
 
     spider: str
     run: str
 
 
 def parse_run_name(name: str) -> RunName | None:
-    """Return the parts of a run's name, None when it is no run's."""
+    """Parse a run's name, `<spider>-<run id>`; return None for any other text."""
     match = _RUN_NAME.fullmatch(name)
     return None if match is None else RunName(match["spider"], match["run"])
 
@@ -135,17 +142,17 @@ def run_id_of(path: str) -> str | None:
 
 
 def lock_path(name: str) -> PurePosixPath:
-    """Return the lock path of the run called `<spider>-<run>`.
+    """Return the path of a run's lock file; name: `<spider>-<run id>`.
 
-    It is held from before the run's first part until its manifest is entered.
+    The run holds its lock from before its first segment until its manifest is in the ledger.
     """
     return PurePosixPath("manifests", f"{name}.lock")
 
 
 def manifest_page_path(lines: int, sha256: str) -> PurePosixPath:
-    """Return where it is kept what the manifests of a page of the ledger say.
+    """Return the path of the file that caches the manifests of one page of the ledger.
 
-    The page ends with line number `lines`, of that digest: of another ledger it is another file.
+    lines, sha256: number and digest of the page's last line, so that another ledger has another file.
     """
     return PurePosixPath(f"index/manifests-{lines}-{sha256[:16]}.page")
 
@@ -155,5 +162,5 @@ def manifest_path(name: str) -> PurePosixPath:
 
 
 def relative(root: Path, path: Path) -> str:
-    """Return `path` below `root` in POSIX form, as the ledger writes it."""
+    """Return `path` relative to `root` in POSIX form, as the ledger writes it."""
     return path.relative_to(root).as_posix()

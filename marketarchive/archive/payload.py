@@ -1,8 +1,8 @@
-"""Encoding of arbitrary bytes in a JSON line so that the same bytes come back.
+"""Encoding of a received body in a JSON line, so that its exact bytes can be read back.
 
-A body that is strict one-line UTF-8 JSON (RFC 8259) is embedded byte for byte under the key `payload`,
-the last of its line: tools see it as JSON, and slicing the line gives the very bytes. White space around
-it goes to `payload_pre` and `payload_post`. Other UTF-8 goes to `payload_text`, the rest to
+A body that is strict one-line UTF-8 JSON (RFC 8259) is embedded byte for byte under the key `payload`, the
+last one of its line: tools read it as JSON, and slicing the line gives the exact bytes. White space around
+the body goes to `payload_pre` and `payload_post`. Other UTF-8 goes to `payload_text`, other bytes to
 `payload_base64`.
 """
 
@@ -27,10 +27,10 @@ _quote = msgspec.json.encode
 
 
 def field(body: bytes) -> tuple[bytes, bytes]:
-    """Return the end of a line but for its brace: `body` embedded, or as text or base64.
+    """Encode a body as the last field of a JSON line: embedded JSON, text, or base64.
 
-    The first piece is the key (`,"payload":`), the second the bytes, so that a large body is copied only
-    once, into its line.
+    Returns (the key, such as `,"payload":`, the encoded body); two pieces, so that a large body is copied
+    only once, into its line.
     """
     core = body.strip(_WHITE)
     if not embeddable(core):
@@ -45,9 +45,9 @@ def field(body: bytes) -> tuple[bytes, bytes]:
 
 
 def are_plain(bodies: Sequence[bytes]) -> bool:
-    """Return whether `field` would embed each of `bodies` as it is.
+    """Return whether `field` would embed every one of `bodies` unchanged.
 
-    They are checked together, at half the cost.
+    Checking them together costs half as much.
     """
     if not {body[:1] for body in bodies}.isdisjoint(_NO_STARTS):
         return False
@@ -70,7 +70,10 @@ def are_plain(bodies: Sequence[bytes]) -> bool:
 
 
 def text_field(body: bytes) -> tuple[bytes, bytes]:
-    """Return (`,"payload_text":`, a JSON string), or `payload_base64` where `body` is not UTF-8."""
+    """Encode a body as a JSON string, or as base64 where it is not UTF-8.
+
+    Return (key, value) as `field` does.
+    """
     try:
         return b',"payload_text":', _quote(body.decode())
     except UnicodeDecodeError:
@@ -78,7 +81,7 @@ def text_field(body: bytes) -> tuple[bytes, bytes]:
 
 
 def pieces(body: bytes, size: int) -> list[bytes]:
-    """Cut `body` into pieces of at most `size` bytes; no character of UTF-8 is cut."""
+    """Cut a body into pieces of at most `size` bytes, never within a UTF-8 character."""
     try:
         body.decode()
         is_text = True
@@ -95,9 +98,9 @@ def pieces(body: bytes, size: int) -> list[bytes]:
 
 
 def embeddable(core: bytes) -> bool:
-    """Return whether `core` is strict JSON in one line of UTF-8, nested at most 200 deep.
+    """Return whether a body is strict JSON in one line of UTF-8, nested at most 200 deep.
 
-    There is no white space around it.
+    core: the body without white space around it.
     """
     marks = core.translate(None, _NO_MARKS)  # line ends and opening brackets: all that is left of most
     if b"\n" in marks or b"\r" in marks:

@@ -1,7 +1,8 @@
 """Tell the archive's own files from foreign ones: copies, files of other archives, forgeries.
 
-The ledger can be appended to and never mended, so recovery enters nothing that nobody vouches for, and
-`verify` names it. Called only for files that are not in the ledger, which are few.
+The ledger can be appended to but never corrected. So recovery does not enter a file whose origin is not shown
+by its run's lock, its manifest or its own first line, and `verify` reports it. This is called only for files
+that are not in the ledger, which are few.
 """
 
 from __future__ import annotations
@@ -35,16 +36,16 @@ _LONGEST_ROW = 2**20
 
 
 class Provenance:
-    """Evidence of a file's origin: itself, locks, manifests and the ledger of one OUTPUT_DIR."""
+    """Judge of a file's origin: by its first line, and the locks, manifests and ledger of an OUTPUT_DIR."""
 
     def __init__(self, root: Path, ledger: Ledger) -> None:
         self._root = root
         self._ledger = ledger
         self._places: dict[SegmentName, str] = {}  # final paths
-        self._looked_up: set[str] = set()  # runs whose segments of the ledger are among them
+        self._looked_up: set[str] = set()  # ids of runs whose segments of the ledger are in `_places`
 
     def objection(self, path: str) -> str:
-        """Return why the segment at `path` (sealed, open or torn) is foreign, "" when it is the archive's."""
+        """Return why a segment (sealed, open or torn) is foreign; "" when it belongs to the archive."""
         final, home = final_path(path), home_of(self._root / path)
         if home is None:
             is_named = (self._root / lock_path(str(run_of(final)))).exists() or self._is_listed(final)
@@ -56,12 +57,12 @@ class Provenance:
         return "" if place in (None, final) else f"that segment is {place}"
 
     def accept(self, path: str) -> None:
-        """Take the segment at `path` for the only one of its name: another one is foreign from now on."""
+        """Accept the segment at `path` as the archive's: another of the same name is foreign from now on."""
         if (name := parse_segment_path(final_path(path))) is not None:
             self._places[name] = self._place(name) or final_path(path)
 
     def known_runs(self, runs: Collection[str]) -> set[str]:
-        """Return which ids of `runs` are of runs that have a lock, a manifest or a line in the ledger."""
+        """Return those run ids of `runs` that have a lock, a manifest or a line in the ledger."""
         files = chain(
             run_locks(self._root), (self._root / "manifests").glob("*.json")
         )  # a run has one of them
@@ -70,7 +71,7 @@ class Provenance:
         return found | {run for entry in self._ledger.of_runs(runs) if (run := entry.get("run")) in runs}
 
     def _place(self, name: SegmentName) -> str | None:
-        """Return the final path of the one segment of a name, None of one that is not known yet."""
+        """Return the final path of the segment of a name, None where none is known yet."""
         if name.run not in self._looked_up:
             self._looked_up.add(name.run)
             for entry in self._ledger.of_run(name.run):
@@ -81,7 +82,7 @@ class Provenance:
         return self._places.get(name)
 
     def _is_listed(self, path: str) -> bool:
-        """Return whether the manifest of the run lists the segment."""
+        """Return whether the manifest of a segment's run lists the segment; path: its final one."""
         try:
             data = (self._root / manifest_path(str(run_of(path)))).read_bytes()
             raw = msgspec.json.decode(data, type=_ListedManifest).raw
@@ -99,24 +100,27 @@ class _Feed(msgspec.Struct):
 
 
 class _ListedManifest(msgspec.Struct):
-    """Fields needed of a run's manifest."""
+    """Fields of a run's manifest that list its segments."""
 
     raw: list[_Feed]
 
 
 class _RecordRow(msgspec.Struct):
-    """Fields that every row of records/ has."""
+    """Field that every row of records/ has."""
 
     run: str
 
 
 def final_path(path: str) -> str:
-    """Return the path of a segment once it is sealed."""
+    """Return the path that a segment has once it is sealed: without `.part`, `.torn` or `.recovering`."""
     return path.removesuffix(RECOVERING).removesuffix(PART).removesuffix(TORN)
 
 
 def home_of(path: Path) -> str | None:
-    """Return the final path that a segment's first line names, None where it cannot be read as one."""
+    """Return the final path that a segment's first line states.
+
+    None where that line is not readable as one.
+    """
     try:
         batch = next(iter(Scan(path)), [b""])
         line = lines.parse(batch[0])
@@ -129,7 +133,7 @@ def home_of(path: Path) -> str | None:
 
 
 def first_run(path: Path) -> str | None:
-    """Return the run that the first row of a day file names, "" when it names none, None without a row."""
+    """Return the run id in the first row of a day file; "" where the row has none, None without any row."""
     with path.open("rb") as file:
         line = file.readline(_LONGEST_ROW)
     if not line.endswith(b"\n"):

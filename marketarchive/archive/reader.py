@@ -1,7 +1,7 @@
-"""Reads the archive: messages by venue, feed and time, with the exact bytes that were received.
+"""Reader of the archive: messages by venue, feed and time, with the exact bytes that were received.
 
-Sealed segments are found through the ledger, so that labels hold and nothing outside it is taken for
-data. Within a segment the lines come in file order; nothing is merged or sorted across segments.
+Sealed segments are found through the ledger, so that file labels count and files outside of it are not taken
+for data. Within a segment lines keep their order; across segments they are merged by time only on request.
 """
 
 from __future__ import annotations
@@ -42,17 +42,17 @@ class Message(msgspec.Struct, frozen=True):
     venue: str
     feed: str
     kind: str
-    received_at: int  # ns; lines keep microseconds
+    received_at: int  # wall ns, in steps of 1 µs
     seq: int  # 0 where the line has none
     payload: bytes  # the exact bytes, of all parts; empty where the line has none
-    envelope: dict[str, Any]  # every other key
-    path: str  # relative to the archive's root
+    envelope: dict[str, Any]  # the line's fields without the payload
+    path: str  # of the segment, relative to OUTPUT_DIR
     line_number: int  # from 1
-    url: str  # as really asked; of a frame: its connection's, empty when that line was not read
-    canonical_url: str  # the venue's own: without the simulator's prefix, or what stood in its place
+    url: str  # as requested; of a frame: its connection's, empty when the connection line was not read
+    canonical_url: str  # the venue's own URL, also where a simulator or another host was requested instead
 
     def received(self) -> Received:
-        """Return a `response` or `frame` line as the functions of its venue take it."""
+        """Return a `response` or `frame` line in the form that the parse functions of its venue expect."""
         if self.kind == "frame":
             return Received(
                 self.venue,
@@ -81,7 +81,7 @@ class _Source:
 
 
 class ArchiveReader:
-    """The archive below `root` (OUTPUT_DIR)."""
+    """Reader of the archive below `root`, an OUTPUT_DIR."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -95,9 +95,11 @@ class ArchiveReader:
         *,
         labelled: bool = False,
     ) -> list[Entry]:
-        """Return the ledger lines of segments with a line in `since` <= time < `until` (ns), by first time.
+        """Return the ledger lines of the segments that match, sorted by the time of their first line.
 
-        Segments labelled deprecated or invalid only with `labelled`; moved ones are included.
+        venue, feed: None for all; since, until: wall ns, None for open; only segments that may hold a line
+        received in `since` <= time < `until`; labelled: include segments labelled deprecated or invalid.
+        Segments that were moved to a remote are included.
         """
         ledger = Ledger(self.root)
         excluded = set() if labelled else set(labels(ledger.of_kind("label")))
@@ -123,13 +125,14 @@ class ArchiveReader:
         labelled: bool = False,
         by_time: bool = False,
     ) -> Iterator[Message]:
-        """Yield lines of `kinds` with `since` <= collected_at_utc < `until` (ns), segment after segment.
+        """Yield the lines of the archive that match, segment after segment.
 
-        With `by_time` segments that overlap are interleaved by time, each opened when its time comes; within
-        a segment lines keep their order, in which an answer may stand behind a slightly later one.
-        With `open_parts` also what is not in the ledger yet: files being written, up to their last whole
-        line, and those waiting for recovery, up to any damage. Raises CorruptError for a damaged sealed
-        segment, ArchiveError for one that is not there.
+        venue, feed: None for all; since, until: wall ns, None for open, of `since` <= receipt < `until`;
+        kinds: of the lines; labelled: include segments labelled deprecated or invalid. by_time: merge
+        segments that overlap by time; within a segment lines keep their order, in which an HTTP answer may
+        follow a slightly later one. open_parts: include segments that are not in the ledger yet, those being
+        written up to their last complete line, and those waiting for recovery up to any damage. Raises
+        CorruptError for a damaged sealed segment, ArchiveError for one that is not on the disk.
         """
         # files before the ledger: one may be sealed between
         parts = list(self._parts(venue, feed)) if open_parts else []
@@ -150,7 +153,10 @@ class ArchiveReader:
                 yield message
 
     def _parts(self, venue: str | None, feed: str | None) -> Iterator[_Source]:
-        """Yield segments on the disk, open or sealed, that the ledger does not name."""
+        """Yield segments on the disk, open or sealed, that the ledger does not name.
+
+        Venue, feed: None for all.
+        """
         for path in unentered(self.root, Ledger(self.root)):
             name = parse_segment_path(path)
             if name is None or path.endswith(TORN) or is_joined(path):
@@ -163,13 +169,13 @@ class ArchiveReader:
 
 
 def read_segment(root: Path, entry: Entry) -> Iterator[Message]:
-    """Yield every line with a time of one segment in the ledger, in file order."""
+    """Yield the lines of one segment in file order, all but its `end` line; entry: its ledger line."""
     return _read(_sealed(root, entry), {})
 
 
 @lru_cache(maxsize=256)
 def canonical_url(url: str) -> str:
-    """Return the venue's URL of a simulated one; other URLs as they are.
+    """Return the venue's own URL for a URL of the simulator; any other URL unchanged.
 
     `http://127.0.0.1:8900/HOST/PATH` becomes `https://HOST/PATH`, `ws:` becomes `wss:`.
     """
@@ -187,9 +193,10 @@ def _sealed(root: Path, entry: Entry) -> _Source:
 
 
 def _interleaved(streams: Iterable[tuple[int, Iterator[Message]]]) -> Iterator[Message]:
-    """Merge `streams`, given with the ascending times of their first lines, by time.
+    """Merge streams of messages by time of receipt.
 
-    Only those that overlap are open at once.
+    streams: (wall ns of the first message, messages) with ascending times. Only streams that overlap are
+    open at once.
     """
     ahead: list[tuple[int, int, Message, Iterator[Message]]] = []  # the next message of each open stream
 
@@ -246,9 +253,10 @@ def _read(source: _Source, connections: dict[tuple[str, ...], str]) -> Iterator[
 def _frames(
     source: _Source, connections: dict[tuple[str, ...], str]
 ) -> Callable[[bytes, int], Message | None]:
-    """Return a fast parser (line, seq) -> message of usual frame lines, None for all other lines.
+    """Return a fast parser, (line, its number) -> message, of usual `frame` lines.
 
-    Nearly all lines of a stream are such frames.
+    It returns None for others. connections: URLs of the connections read so far. Nearly all lines of a stream
+    are usual frames.
     """
     name, path = source.name, source.relative
     run, venue, feed = name.run, name.venue, name.feed
@@ -322,10 +330,7 @@ def _message(
 
 
 def _ns(text: str) -> int:
-    """Parse a line's own time form like `clock.from_iso`.
-
-    It has 20 characters up to the second's point.
-    """
+    """Parse the time of a line (`YYYY-MM-DDTHH:MM:SS.ffffffZ`) to wall ns, faster than `clock.from_iso`."""
     return _whole_second(text[:19]) + int(text[20:26]) * 1000
 
 

@@ -1,7 +1,4 @@
-"""Reads the rows of a series of `records/`: their own bytes, one row after the other by tick.
-
-Days that were compressed are read as the plain ones are.
-"""
+"""Read the rows of a series of `records/`, in order of their tick, from plain and compressed day files."""
 
 from __future__ import annotations
 
@@ -23,27 +20,27 @@ from marketarchive.archive.ledger import Ledger
 from marketarchive.times import DAY, from_iso
 
 RecordRow: TypeAlias = Mapping[str, msgspec.Raw]
-"""A row's values as they stand in its line, by name."""
+"""Name -> value of a row, each value as the JSON text that is in its line."""
 
 BATCH = 8192
-"""Rows that are decoded at a time."""
+"""Rows per list of `RecordRows.batches`."""
 
 _GZ = ".gz"
 _DECODER = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def series(root: Path) -> list[str]:
-    """Return the names of the series that have a day in `records/`."""
+    """Return the names of the series that have a day file in `records/`, sorted."""
     found = (FILE.fullmatch(path.name.removesuffix(_GZ)) for path in (root / "records").glob("*.jsonl*"))
     return sorted({match["series"] for match in found if match})
 
 
 class RecordRows:
-    """The rows of a series with `since` <= tick < `until` (ns) that `keeps` lets through.
+    """Rows of one series with `since` <= tick < `until` (wall ns, None: open) for which `keeps` is True.
 
-    Made, it has read all files once, and what is written later is no part of it: `columns` are those of all
-    rows in order of appearance, also where a later version of the program added some within a day. What is
-    not read is named in `labelled`, `torn` and `damaged`. Methods raise OSError.
+    The constructor reads all files once; rows written later are not included. `columns` are the names in all
+    rows in order of appearance, also those that a later version of the program added within a day. Skipped
+    files and lines are in `labelled`, `torn` and `damaged`. Methods raise OSError.
     """
 
     def __init__(
@@ -56,20 +53,20 @@ class RecordRows:
         keeps: Callable[[RecordRow], bool] = lambda _: True,
     ) -> None:
         self.files = 0
-        self.labelled: list[str] = []  # files that a label takes out of use
-        self.torn: list[str] = []  # files whose last line is not finished: written just now
-        self.damaged: list[str] = []  # "file, line N": no JSON object with a tick; a gzip
+        self.labelled: list[str] = []  # files labelled deprecated or invalid
+        self.torn: list[str] = []  # files whose last line is incomplete: it is being written
+        self.damaged: list[str] = []  # "file, line N" without a row, "file: error" for a gzip
         self._root = root
         self._since, self._until, self._keeps = since, until, keeps
-        self._ends: dict[Path, int] = {}  # of the whole lines of a file: bytes, of a gzip unpacked ones
+        self._ends: dict[Path, int] = {}  # size of a file's complete lines, uncompressed, in bytes
         self._days = self._files_by_day(name)
         self.columns = self._read_through()
 
     def batches(self, scratch: Path) -> Iterator[list[bytes]]:
-        """Yield lines without their newline, some thousand at a time.
+        """Yield lists of up to BATCH rows as JSON lines without newline, in order of their tick.
 
-        Rows of one tick stand in the order of their files. An index of one day's rows is held in memory; its
-        compressed files are unpacked into nameless ones in the folder `scratch`.
+        Rows of one tick are in the order of their files. An index of one day's rows is held in memory.
+        scratch: folder for temporary files, into which compressed day files are unpacked.
         """
         for paths in self._days.values():
             with ExitStack() as stack:
@@ -82,7 +79,7 @@ class RecordRows:
                     ]
 
     def _files_by_day(self, name: str) -> dict[str, list[Path]]:
-        """Return day -> its files that are in use."""
+        """Return day (YYYY-MM-DD) -> day files of the series that are not labelled."""
         out_of_use = labels(Ledger(self._root).of_kind("label"))
         found: dict[str, list[Path]] = {}
         for path in _by_age((self._root / "records").glob(f"{name}-*.jsonl*")):
@@ -101,7 +98,7 @@ class RecordRows:
         return dict(sorted(found.items()))
 
     def _read_through(self) -> list[str]:
-        """Return the columns of all rows; a gzip that is not whole is left out from here on."""
+        """Read all files once; return the columns of all rows, and leave out damaged gzip files."""
         found: dict[str, None] = {}
         for paths in self._days.values():
             for path in list(paths):
@@ -115,7 +112,7 @@ class RecordRows:
         return list(found)
 
     def _first_reading(self, path: Path) -> Iterator[RecordRow]:
-        """Yield all rows of a file; name the lines that are none and keep where the last whole one ends."""
+        """Yield all rows of a file; note its damaged lines, and where its last complete line ends."""
         name = str(path.relative_to(self._root))
         with gzip.open(path) if path.suffix == _GZ else path.open("rb") as file:
             for count, (begin, size, line) in enumerate(_lines(file), 1):
@@ -131,7 +128,7 @@ class RecordRows:
     def _index(
         self, paths: Sequence[Path], opened: Sequence[IO[bytes]]
     ) -> Iterator[tuple[int, int, int, int]]:
-        """Yield (tick, file, offset, size) of each wanted row of a day."""
+        """Yield (tick in wall ns, index of the file, offset, size in bytes) of each selected row of a day."""
         for number, (path, file) in enumerate(zip(paths, opened, strict=True)):
             file.seek(0)
             for begin, size, line in _lines(file):
@@ -146,12 +143,12 @@ class RecordRows:
 
 
 def values(line: bytes) -> RecordRow:
-    """Return the values by column of a line that `RecordRows` has yielded."""
+    """Return the values by column of a row, given as its JSON line."""
     return _DECODER.decode(line)
 
 
 def _by_age(paths: Iterable[Path]) -> list[Path]:
-    """Return files of days, a day's own before those of later runs; of one in two forms the plain one."""
+    """Return day files, a day's own before those of late rows; where a gzip has a plain file, only that."""
     plain: dict[str, Path] = {}
     for path in sorted(paths):  # the plain one comes first
         plain.setdefault(path.name.removesuffix(_GZ), path)
@@ -159,7 +156,7 @@ def _by_age(paths: Iterable[Path]) -> list[Path]:
 
 
 def _open(path: Path, folder: Path, stack: ExitStack) -> IO[bytes]:
-    """Return an open file with the plain bytes, those of a gzip unpacked into a nameless one in `folder`."""
+    """Open a day file; a gzip is unpacked into a temporary file in `folder`. stack: closes the file."""
     if path.suffix != _GZ:
         return stack.enter_context(path.open("rb"))
     plain = stack.enter_context(TemporaryFile(dir=folder))  # noqa: SIM115  (the stack closes it)
@@ -170,9 +167,9 @@ def _open(path: Path, folder: Path, stack: ExitStack) -> IO[bytes]:
 
 
 def _lines(file: IO[bytes] | gzip.GzipFile) -> Iterator[tuple[int, int, bytes]]:
-    """Yield (offset, size in bytes, line).
+    """Yield (offset, size in bytes, line) of each line of a file.
 
-    The file is not mapped into memory: a collector may cut a torn last line meanwhile.
+    The file is not mapped into memory: a collector may cut a torn last line while it is read.
     """
     begin = 0
     for line in file:
@@ -181,7 +178,7 @@ def _lines(file: IO[bytes] | gzip.GzipFile) -> Iterator[tuple[int, int, bytes]]:
 
 
 def _row(line: bytes) -> tuple[int, RecordRow] | None:
-    """Return a row's tick (wall ns) and its values; None for a line that is no row."""
+    """Return (tick in wall ns, values) of a row; None for a line that is no row."""
     try:
         line.decode()  # msgspec skips the bytes of a string that it leaves raw
         row = _DECODER.decode(line)

@@ -1,10 +1,10 @@
-"""Recovery after a crash: seals the open segments of dead runs, enters them, records their gaps.
+"""Recovery after a crash: seal the open segments of dead runs, enter them in the ledger, record the gaps.
 
-Every step leaves the archive such that recovery, killed there, can be run again: originals are renamed
-before anything replaces them, new files appear by rename, the lock of the dead run goes last.
+Recovery that is killed in any step can be run again: originals are renamed before another file takes their
+name, new files appear by rename, and the lock of the dead run is removed last.
 
-A fault in the past never keeps the present from being recorded: what cannot be recovered is reported and
-stays as it is for the next try, and everything else is recovered.
+A run or file that cannot be recovered is reported and left for the next try; all others are recovered, so
+that an old fault never keeps a new run from collecting.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class RecoveryFailure:
-    """Run that could not be recovered; its lock and files stay for the next try."""
+    """A run or day file that could not be recovered; its files stay as they are for the next try."""
 
-    name: str  # of a run, or the path of a day file
+    name: str  # `<spider>-<run id>`, or the path of a day file
     error: Exception
 
     def __str__(self) -> str:
@@ -56,20 +56,24 @@ class RecoveryFailure:
 
 @dataclass(slots=True)
 class Recovery:
-    """Result of a recovery and what it had to leave; failures and warnings have been logged."""
+    """Result of a recovery; its failures and warnings have been logged already."""
 
     runs: list[CrashRecovery] = field(default_factory=list)
     failures: list[RecoveryFailure] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)  # what is wrong here and in nobody's way
+    warnings: list[str] = field(default_factory=list)  # problems that hinder neither recovery nor new runs
 
     def warn(self, what: str) -> None:
-        """Note and log what `scrapy verify` will name too."""
+        """Note and log a problem that does not hinder recovery; `scrapy verify` reports it too."""
         self.warnings.append(what)
         logger.warning("%s", what)
 
     @contextmanager
     def attempt(self, name: str) -> Iterator[None]:
-        """Note an error as the failure of `name` alone; raise one that concerns all that is recovered."""
+        """Catch an error of the enclosed block and note it as the failure of one run or day file.
+
+        name: of the run, or path of the day file. An error that concerns the whole archive (disk full, ledger
+        not writable) is raised.
+        """
         try:
             yield
         except Exception as error:  # a bug of ours is no reason either to collect nothing today
@@ -84,13 +88,12 @@ class Recovery:
 def recover(
     root: Path, clock: Clock, files: Files | None = None, config: ArchiveConfig | None = None
 ) -> Recovery:
-    """Finish every dead run below `root`, and the day files that are final.
+    """Recover every dead run of an archive, and enter its finished day files in the ledger.
 
-    Runs that are alive are not touched.
-
-    Waits for another recovery to end. What fails for one run or file is among the failures. Raises DiskError
-    for what concerns all: recovery's lock or the ledger cannot be written, the disk is full. Either way it
-    can be run again.
+    root: OUTPUT_DIR. Runs that are alive are not touched. Waits for another recovery to end. An error that
+    concerns one run or file is among the failures of the result. Raises DiskError where the whole archive is
+    concerned: recovery's lock or the ledger cannot be written, or the disk is full. Either way it can be run
+    again.
     """
     files = files or Files()
     store = Store(root, clock, config or ArchiveConfig(), files, Ledger(root, files))
@@ -100,7 +103,7 @@ def recover(
         with locks.exclusive_lock(root, files, RECOVERY_LOCK), ExitStack() as held:
             for path in stray_locks(root):
                 recovery.warn(f"{relative(root, path)} is no lock of a run, and left alone")
-            with suppress(OSError):  # else the next one reads these lines again
+            with suppress(OSError):  # the pages are a cache: the next recovery tries again
                 store.ledger.seal_pages()
                 seal_manifest_pages(root, store.ledger)
             provenance = Provenance(root, store.ledger)
@@ -124,18 +127,18 @@ def _concerns_all(error: Exception) -> bool:
 
 @dataclass(slots=True)
 class _Dead:
-    """A run to be recovered."""
+    """A dead run that is to be recovered."""
 
     name: str
     lock: Path | None
-    paths: list[str]  # below raw/
+    paths: list[str]  # of its files below raw/
     entries: list[Entry] = field(default_factory=list)  # its ledger lines
 
 
 def _dead_runs(store: Store, held: ExitStack, provenance: Provenance, recovery: Recovery) -> list[_Dead]:
-    """Return runs whose lock could be taken, and those with unentered files and no lock at all.
+    """Find the dead runs: those whose lock is free, and those without a lock but with unentered files.
 
-    `held` keeps the locks.
+    held: keeps the locks of the dead runs until it is closed; recovery: gets warnings of foreign files.
     """
     claimed: dict[str, Path] = {}
     for path in run_locks(store.root):
@@ -152,7 +155,7 @@ def _dead_runs(store: Store, held: ExitStack, provenance: Provenance, recovery: 
         if path.stem not in claimed:
             by_run.pop(path.stem, None)  # alive
     entered = _entered(store.ledger, unsettled.paths, recovery)
-    with suppress(OSError):  # else all is listed the next time too
+    with suppress(OSError):  # the list is a cache: without it, all folders are listed the next time
         unsettled.settle(store.ledger, entered)
     unentered = [path for paths in by_run.values() for path in paths if path not in entered]
     foreign = _foreign_files(store.root, unentered, provenance, recovery)
@@ -171,7 +174,7 @@ def _dead_runs(store: Store, held: ExitStack, provenance: Provenance, recovery: 
 
 
 def _sealed(root: Path, entries: Iterable[Entry]) -> Iterator[str]:
-    """Yield the segments and torn originals of a run's ledger lines that are on the disk."""
+    """Yield the paths of segments and torn originals that are on the disk; entries: ledger lines of a run."""
     for entry in entries:
         if entry.kind in (*SEGMENT_KINDS, "torn") and (root / entry["path"]).exists():
             yield entry["path"]
@@ -180,9 +183,9 @@ def _sealed(root: Path, entries: Iterable[Entry]) -> Iterator[str]:
 def _foreign_files(
     root: Path, unentered: Iterable[str], provenance: Provenance, recovery: Recovery
 ) -> set[str]:
-    """Return the unentered files that do not belong to the archive; log a warning for each.
+    """Return those of the `unentered` files that do not belong to the archive; log a warning for each.
 
-    Of two that claim to be the same segment, the one in the hour in which it was opened counts.
+    If two files claim to be the same segment, the one in the folder of the hour in its first line counts.
     """
     found: set[str] = set()
     for path in sorted(unentered, key=lambda path: (home_of(root / path) != final_path(path), path)):
@@ -209,7 +212,10 @@ def _enter_day_files(store: Store, provenance: Provenance, recovery: Recovery) -
 
 
 def _entered(ledger: Ledger, paths: Collection[str], recovery: Recovery) -> set[str]:
-    """Return which of `paths` the ledger names; log a warning for its lines that cannot be read."""
+    """Return those of `paths` that the ledger names.
+
+    Log a warning for each ledger line that is not readable.
+    """
     for number in ledger.damaged():
         recovery.warn(f"{LEDGER} line {number} cannot be read")
     return {entry["path"] for entry in ledger.naming(paths)}

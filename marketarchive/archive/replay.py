@@ -1,4 +1,8 @@
-"""A segment's lines as a RowMaker is given them: books of a rotation where they belong among the frames."""
+"""Lines of a segment in the order in which a venue's RowMaker needs them.
+
+A `book_state` line holds a book as it was when a new segment was opened; it belongs before the first later
+frame.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +19,10 @@ from marketarchive.venues.venue import RowMaker
 
 
 def replayed(root: Path, entry: Entry) -> Iterator[Message]:
-    """Yield the lines of a segment in file order, each `book_state` before the first frame after it.
+    """Yield the lines of a segment in file order, but each `book_state` before the first frame newer than it.
 
-    Such lines may stand before, between or after frames that are older than their books. Raises
-    ArchiveError, CorruptError.
+    root: OUTPUT_DIR; entry: the segment's ledger line. In the file a `book_state` may be anywhere among
+    frames that are older than its book. Raises ArchiveError, CorruptError.
     """
     states = _states(root, entry)
     for message in read_segment(root, entry):
@@ -34,9 +38,10 @@ def replayed(root: Path, entry: Entry) -> Iterator[Message]:
 
 
 def keys_of(venue: str, feed: str, keys: Sequence[str] | None, texts: Sequence[Any]) -> tuple[str, ...]:
-    """Return the keys that a connection line subscribes or unsubscribes.
+    """Return the keys (tokens, markets, topics) that a `connection` line subscribes or unsubscribes.
 
-    Schema 1 has no `keys`: there its texts say it, in the venue's own words.
+    keys: the line's own; None in schema 1, where the venue's function reads them from `texts`, the
+    subscription messages that were sent.
     """
     if keys is not None:
         return tuple(keys)
@@ -45,7 +50,7 @@ def keys_of(venue: str, feed: str, keys: Sequence[str] | None, texts: Sequence[A
 
 
 def connection_line(message: Message) -> ConnectionLine:
-    """Parse a `connection` line."""
+    """Parse a `connection` line of a segment."""
     envelope = message.envelope
     keys, texts = envelope.get("keys"), envelope.get("subscribe") or ()
     named = keys_of(message.venue, message.feed, keys, texts)
@@ -60,16 +65,16 @@ def connection_line(message: Message) -> ConnectionLine:
 
 
 def is_read(message: Message) -> bool:
-    """Return whether a maker makes rows of a message: a frame, a kept book, or an answer with status 200."""
+    """Return whether rows can be made of a message: a frame, a `book_state`, or an answer with status 200."""
     return message.kind in ("frame", "book_state") or (
         message.kind == "response" and message.envelope["status"] == 200
     )
 
 
 def make_rows(maker: RowMaker, message: Message) -> Iterable[TableRow]:
-    """Give `message` to the maker of its run; return the rows of one that `is_read`.
+    """Make the table rows of one message; none for a kind that has no rows.
 
-    Raises what the maker raises.
+    maker: of the message's run, venue and feed; it needs `connection` lines too. Raises the maker's errors.
     """
     if message.kind == "connection":
         maker.connect(connection_line(message))
@@ -82,7 +87,7 @@ def make_rows(maker: RowMaker, message: Message) -> Iterable[TableRow]:
 
 
 def _states(root: Path, entry: Entry) -> dict[str, list[Message]]:
-    """Return the `book_state` lines by connection, the latest first."""
+    """Return the `book_state` lines of a segment by connection, the latest first."""
     found: dict[str, list[Message]] = {}
     if entry["counts"].get("book_state"):
         for message in read_segment(root, entry):

@@ -1,4 +1,4 @@
-"""Findings of `verify`."""
+"""Findings of `scrapy verify`."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ State = Literal["passed", "passed, no book looked at", "failed", "nothing to che
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Deviation from what was written, or from what must hold."""
+    """One deviation of the archive from its ledger, or from its format."""
 
     path: str  # relative to OUTPUT_DIR
     what: str
-    line: int | None = None  # from 1, where one can be named
+    line: int | None = None  # number from 1; None where the problem is of the whole file
 
     def __str__(self) -> str:
         where = self.path if self.line is None else f"{self.path} line {self.line}"
@@ -26,15 +26,15 @@ class Problem:
 
 @dataclass(slots=True)
 class VerifyReport:
-    """Problems found, with counts of what was really read."""
+    """Problems that `scrapy verify` found, with counts of the files and lines that it read."""
 
     problems: list[Problem] = field(default_factory=list)
-    open: list[str] = field(default_factory=list)  # of living runs: not checked, and no problem
-    moved: dict[str, str] = field(default_factory=dict)  # path -> where it is, of what is not here
-    notes: list[str] = field(default_factory=list)  # allowed, and worth knowing
+    open: list[str] = field(default_factory=list)  # open files of living runs: not checked, and no problem
+    moved: dict[str, str] = field(default_factory=dict)  # path -> remote location, of files that are not here
+    notes: list[str] = field(default_factory=list)  # no problems, but worth knowing
     checked: Counter[str] = field(default_factory=Counter)  # ledger lines, files by kind, lines, bytes
-    books: Counter[str] = field(default_factory=Counter)  # verdicts
-    is_about_books: bool = False  # whether they were to be looked at too
+    books: Counter[str] = field(default_factory=Counter)  # number of books by verdict (ok, failed, ...)
+    is_about_books: bool = False  # True if books were to be checked too
     head: Head = field(default_factory=lambda: Head(0, NOTHING))
 
     @property

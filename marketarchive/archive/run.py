@@ -1,7 +1,7 @@
-"""A run's side of the archive: where spiders and pipelines hand over what they received.
+"""The archive of one run: spiders and pipelines hand received items and rows to it.
 
-A run is alive exactly as long as it holds `flock` on its lock file, from before its first segment until
-its manifest is in the ledger.
+A run is alive exactly as long as it holds `flock` on its lock file, from before its first segment until its
+manifest is in the ledger.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from marketarchive.version import COLLECTOR
 
 
 class Queue(Protocol):
-    """Interface of the writer that a run needs."""
+    """Part of the archive's writer that a run uses: a queue that the writer thread empties."""
 
     @property
     def synced(self) -> int: ...
@@ -48,7 +48,10 @@ class Queue(Protocol):
 
 
 class RunArchive:
-    """One run. `write`, `write_record` and `next_seq` may be called from any thread and never block."""
+    """The archive of one run, to which received items and rows are written.
+
+    `write`, `write_record` and `next_seq` may be called from any thread and never block.
+    """
 
     def __init__(self, store: Store, queue: Queue, identity: Mapping[str, Any], lock: int) -> None:
         self.identity = identity
@@ -63,22 +66,25 @@ class RunArchive:
         self._is_closed = False
 
     def next_seq(self, venue: str, feed: str) -> int:
-        """Return the next of 1, 2, 3, ... of (run, venue, feed); call it where the bytes arrive."""
+        """Return the next sequence number (1, 2, 3, ...) of this run's venue and feed; call it on receipt."""
         return next(self._feed(venue, feed).counter)
 
     def seqs(self, venue: str, feed: str) -> Iterator[int]:
-        """Return the counter behind `next_seq`, for callers that need many."""
+        """Return the counter behind `next_seq`, for callers that need many numbers."""
         return self._feed(venue, feed).counter
 
     def on_rotation(self, venue: str, feed: str, call: Callable[[], None]) -> None:
-        """Call `call` from the writer thread whenever a segment of the feed has followed another.
+        """Register `call`, to be called from the writer thread whenever a new segment follows another.
 
-        What a segment needs to be read alone can be written then.
+        It can write the state that readers of the new segment need, such as the books at that moment.
         """
         self._feed(venue, feed).on_rotation = call
 
     def write(self, item: RawItem) -> None:
-        """Accept an item, whatever the state of the disk. Raises ArchiveError only after `close`."""
+        """Queue a received item for the archive, whatever the state of the disk.
+
+        Raises ArchiveError after `close`.
+        """
         self._check_open()
         if isinstance(item, Frames) and not item.frames:
             return
@@ -88,9 +94,9 @@ class RunArchive:
         self._queue.put(feed, built, built.size, built.lines)
 
     def write_record(self, series: str, tick_ns: int, line: bytes, folder: Path | None = None) -> None:
-        """Accept a row, one line of JSON, for `records/<series>-<UTC day of tick_ns>.jsonl`.
+        """Queue a row, one line of JSON, for the day file `records/<series>-<UTC day of tick_ns>.jsonl`.
 
-        folder: instead of records/; it has a ledger of its own. Raises as `write` does.
+        folder: used instead of records/, with a ledger of its own. Raises ArchiveError after `close`.
         """
         self._check_open()
         key = (folder, series, day_of(tick_ns))
@@ -102,9 +108,10 @@ class RunArchive:
         self._queue.put(sink, row, len(row), 1)
 
     def write_end_gap(self, from_ns: int, reason: str, detail: str) -> None:
-        """Accept a gap for each feed that begins at `from_ns` and lasts beyond the end of the run.
+        """Queue a gap line for each feed: from `from_ns` (wall ns) beyond the end of the run.
 
-        It is the gap that recovery writes for a dead run, and ends with the next line of the feed.
+        It has the form of the gap that recovery writes for a dead run; the gap ends with the next line of the
+        feed.
         """
         self._check_open()
         venue = self.identity["venue"]
@@ -117,28 +124,29 @@ class RunArchive:
             self._queue.put(feed, built, built.size, 1)
 
     def mark(self) -> int:
-        """Return a mark of what was written so far: it is on the disk once `is_synced` says so."""
+        """Return a mark of all items queued so far, for `is_synced`."""
         return self._queue.mark()
 
     def is_synced(self, mark: int) -> bool:
-        """Return whether all that was written before `mark` is on the disk."""
+        """Return whether all items that were queued before `mark` are on the disk."""
         return mark <= self._queue.synced
 
     def totals(self) -> list[FeedTotals]:
-        """Return what was written so far, by feed; any thread may call it."""
+        """Return the sums over all lines written so far, one element per feed; any thread may call it."""
         return [feed.totals() for feed in list(self._feeds.values())]
 
     def flush(self) -> Future[None]:
-        """Return a future that resolves when everything written so far is on the disk.
+        """Return a future that resolves when all items queued so far are on the disk.
 
-        It raises DiskError when that can never be.
+        The future raises DiskError when they can never be, because the disk failed.
         """
         return self._queue.flush()
 
     def close(self, reason: str, summary: Mapping[str, Any]) -> Future[str]:
-        """Seal everything, write the manifest (with `summary` as it is) and release the lock.
+        """End the run: seal its segments, write its manifest and release its lock.
 
-        Resolves to the manifest's path relative to OUTPUT_DIR, or raises DiskError.
+        reason: exit reason; summary: goes into the manifest unchanged. The future resolves to the manifest's
+        path relative to OUTPUT_DIR, or raises DiskError.
         """
         self._check_open()
         self._is_closed = True
@@ -147,32 +155,36 @@ class RunArchive:
     # What follows is called by the writer thread only.
 
     def sync(self) -> None:
-        """Bring everything written to the disk; seal what is due. Raises OSError."""
+        """Bring all written lines and rows to the disk; seal segments whose hour is over. Raises OSError."""
         for sink in self._sinks():
             sink.sync()
 
     def check_in_place(self) -> None:
-        """Raise OSError when the run's open files are not where a reader would look for them any more."""
+        """Raise OSError when an open file of the run was removed, renamed or unmounted."""
         for handle in (self._lock, *(sink.handle for sink in self._sinks())):
             if handle is not None:
                 self._store.files.check_in_place(handle)
 
     def free(self) -> int:
-        """Return the least number of bytes that are free where one of its files is. Raises OSError."""
+        """Return the free bytes on the fullest of the disks that have the run's open files.
+
+        Raises OSError.
+        """
         handles = (self._lock, *(sink.handle for sink in self._sinks()))
         return min(
             (self._store.files.free(handle) for handle in handles if handle is not None), default=sys.maxsize
         )
 
     def beat(self) -> None:
-        """Bring a sign of life to the disk where no data do so, the lock's time of change. Raises OSError."""
+        """Set the lock file's time to now: a sign of life on the disk while no data come. Raises OSError."""
         if self._lock is not None:
             self._store.files.touch(self._lock)
 
     def note_step(self, jump_ns: int, earlier: Instant, later: Instant) -> None:
-        """Record a gap in every feed that has lines.
+        """Record a gap for a step of the wall clock in every feed that has lines.
 
-        Stamps between the instants `earlier` and `later` cannot be trusted.
+        jump_ns: size of the step; earlier, later: instants before and after it, between which receipt times
+        cannot be trusted.
         """
         first, last = sorted((earlier.wall, later.wall))
         verb = "stepped" if wall_step(earlier, later) else "is off by"
@@ -197,7 +209,7 @@ class RunArchive:
                 self._queue.put(feed, built, built.size, 1)
 
     def finish(self, reason: str, summary: Mapping[str, Any]) -> str:
-        """Do the work of `close`. Raises OSError."""
+        """End the run on the disk, as `close` describes; return the manifest's path. Raises OSError."""
         for feed in self._feeds.values():
             feed.seal(reason)
         for day_file in self._day_files.values():
@@ -220,7 +232,7 @@ class RunArchive:
         return path
 
     def note_failure(self, message: str) -> None:
-        """Write into the lock file why the run died, for recovery, if the disk still takes it."""
+        """Write the cause of a failure into the run's lock file, for recovery, if the disk allows it."""
         if self._lock is not None:
             try:
                 self._store.files.write(self._lock, msgspec.json.encode({"failed": message}) + b"\n")
@@ -229,7 +241,7 @@ class RunArchive:
                 return  # recovery then writes `crash` for `disk`
 
     def release(self) -> None:
-        """Close every file as it is, and the lock with them: from here on the run is dead or done."""
+        """Close all open files without sealing them, and release the lock: the run is dead or done then."""
         for sink in self._sinks():
             sink.abandon()
         if self._lock is not None:
@@ -263,9 +275,10 @@ def open_lock(
     arguments: Mapping[str, Any],
     settings: Mapping[str, Any],
 ) -> tuple[dict[str, Any], int]:
-    """Return a new run's identity and the handle of its lock file. Raises OSError.
+    """Create the lock file of a new run; return (the run's identity, handle of the file). Raises OSError.
 
-    The file gets its name only when it is locked and whole, so that nobody can take it for a dead run's.
+    arguments, settings: of the run, kept in its identity. The file gets its final name only when it is locked
+    and complete, so that no other process takes it for the lock of a dead run.
     """
     files, folder = store.files, store.root / "manifests"
     files.make_dirs(folder, next(parent for parent in folder.parents if parent.is_dir()))

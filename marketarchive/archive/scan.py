@@ -1,7 +1,7 @@
-"""Reads a segment's gzip members and lines, each byte once, whole file or torn.
+"""Read a segment's gzip members and lines, each byte once, whether the file is complete or torn.
 
-A segment is a row of gzip members (RFC 1952), each ending at the end of a line. Where reading stops
-before the end of the file, `Scan.error` says why; what was readable before it has been given.
+A segment is a sequence of gzip members (RFC 1952), each of which ends at the end of a line. Where reading
+stops before the end of the file, `Scan.error` states why; all lines before have been yielded.
 """
 
 from __future__ import annotations
@@ -19,20 +19,21 @@ CHUNK = 1 << 16  # compressed bytes read at a time; bounds memory at the text of
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A finished gzip member; bytes and sha256 are those of its compressed form."""
+    """A complete gzip member of a segment; `bytes` and `sha256` are those of its compressed form."""
 
-    offset: int
+    offset: int  # bytes from the segment's beginning
     bytes: int
-    lines: int
+    lines: int  # number of lines in it
     sha256: str
 
 
 class Scan:
-    """Reader of a segment; iterate for batches of whole lines without their newline.
+    """Reader of a segment: iterate over it for lists of complete lines without their newline.
 
-    Afterwards the attributes are complete. `unfinished`: the file ends inside a member, as a part in use or
-    after a crash does. `error`: damage, with the byte where the member in question begins. `rest`: text after
-    the last newline. `source`: a file, or a segment that may lie within one; offsets are the segment's own.
+    After the iteration the attributes are final. `unfinished`: the file ends inside a gzip member, as that of
+    an open segment or after a crash. `error`: damage, with the offset of the damaged member, or "". `rest`:
+    text after the last newline. source: a file, or a segment that may be part of a joined file; offsets count
+    from the segment's beginning.
     """
 
     def __init__(self, source: Path | StoredSegment) -> None:

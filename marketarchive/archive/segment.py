@@ -1,7 +1,7 @@
-"""A segment while it is being written: a growing `.jsonl.gz.part` of gzip members, then a sealed file.
+"""A segment while it is written: a growing `.jsonl.gz.part` of gzip members, at last a sealed file.
 
-A member ends each minute, so that each minute can be checked and read alone; in between, a sync flush
-makes what was written readable without ending the member (a member a second would cost 4 times the size).
+A member ends each minute, so that each minute can be checked and read alone. Within a member, a sync flush
+makes the lines written so far readable (one member per second would need 4 times the size).
 """
 
 from __future__ import annotations
@@ -20,15 +20,22 @@ from marketarchive.archive.segment_stats import SegmentStats
 
 
 class Segment:
-    """One open segment; every method may raise OSError, after which it is only good for `abandon`."""
+    """Writer of one open segment.
+
+    Every method may raise OSError; after that only `abandon` may be called.
+    """
 
     def __init__(
         self, root: Path, path: PurePosixPath, files: Files, level: int, opened_ns: int, mono_ns: int
     ) -> None:
-        """Create the file durably; `path` is the final one, relative to `root`."""
+        """Create the segment's `.part` file durably.
+
+        root: OUTPUT_DIR; path: final path, relative to it; level: of gzip; opened_ns, mono_ns: wall and
+        monotonic time of now.
+        """
         self.path = path
         self.opened_ns = opened_ns
-        self.bytes = 0  # compressed, written
+        self.bytes = 0  # compressed bytes written so far
         self.stats = SegmentStats()
         self.members: list[tuple[int, int, int, str]] = []
         self._final = root / path
@@ -47,13 +54,16 @@ class Segment:
         self._start_member(mono_ns)
 
     def write(self, batch: Sequence[Built]) -> None:
-        """Compress lines; they are readable and durable only after `sync`."""
+        """Compress and write lines; they are readable and durable only after `sync`."""
         for built in batch:
             self.stats.add(built)
         self._add(b"".join(chain.from_iterable([built.pieces for built in batch])))
 
     def sync(self, mono_ns: int, member_ns: int) -> None:
-        """Bring everything written to the disk; end the member when it is `member_ns` old."""
+        """Bring all written lines to the disk; end the gzip member when it is `member_ns` old.
+
+        mono_ns: monotonic time of now.
+        """
         if not self._is_dirty:
             return
         if mono_ns - self._member_started >= member_ns:
@@ -66,7 +76,10 @@ class Segment:
         self._is_dirty = False
 
     def seal(self, reason: str) -> dict[str, Any]:
-        """End the file and give it its final name; return the segment's part of the ledger line."""
+        """Write the `end` line, complete the file and give it its final name.
+
+        reason: for the `end` line. Returns sizes, counts and digests for the segment's ledger line.
+        """
         self.stats.add_end()
         self._add(lines.end(self.stats.lines, self.stats.seq_min, self.stats.seq_max, reason))
         self._end_member()
@@ -82,7 +95,7 @@ class Segment:
         }
 
     def abandon(self) -> None:
-        """Close the file as it is, for recovery to find."""
+        """Close the `.part` file without sealing it; recovery seals it later."""
         if self.handle in self._files.paths:
             self._files.close(self.handle)
 

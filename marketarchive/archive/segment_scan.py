@@ -1,4 +1,4 @@
-"""Content of a segment, found by reading all of it: for the ledger's line, and against it."""
+"""Figures of a segment found by reading all its lines, to make or to check its ledger line."""
 
 from __future__ import annotations
 
@@ -12,16 +12,19 @@ from marketarchive.archive.scan import Scan
 from marketarchive.archive.seqs import Seqs
 from marketarchive.exceptions import CorruptError
 
-# Streams are most lines of an archive: what is counted of a frame is cut out without decoding the line.
+# Most lines of an archive are frames: their time and seq are cut out without decoding the line.
 _FRAME = re.compile(
     rb'\{"kind":"frame","collected_at_utc":"([0-9T:.-]{26}Z)","seq":([0-9]+),"connection":"[^"\\]*","payload'
 ).match
 
-MOST_PROBLEMS = 20  # named per file; one damaged byte can spoil every line behind it
+MOST_PROBLEMS = 20  # reported per file; one damaged byte can spoil every line after it
 
 
 class SegmentScan:
-    """Counts of a segment's lines, added in order; `problems` are (line number, what is wrong with it)."""
+    """Figures of a segment found by reading its lines in order.
+
+    `problems` are (line number from 1, what is wrong with the line).
+    """
 
     def __init__(self) -> None:
         self.lines = 0
@@ -31,18 +34,18 @@ class SegmentScan:
         self.seqs = Seqs()
         self.seq_min: int | None = None
         self.seq_max: int | None = None
-        self.first = ""  # earliest and latest collected_at_utc
+        self.first = ""  # earliest and latest collected_at_utc (ISO); "" without any
         self.last = ""
-        self.last_received = ""  # the latest before a crash: recovery stamps the gap it writes
-        self.first_lost: list[int] = []  # of crash gaps
+        self.last_received = ""  # as `last`, without gaps that recovery wrote later
+        self.first_lost: list[int] = []  # the first lost seq of each crash gap
         self.segment: dict[str, Any] = {}
         self.end: dict[str, Any] = {}
         self.problems: list[tuple[int, str]] = []
-        self._body: _PartedBody | None = None  # of the last message, while its parts are coming
+        self._body: _PartedBody | None = None  # of the last message, while its part lines follow
 
     @classmethod
     def of(cls, scan: Scan) -> SegmentScan:
-        """Read all of `scan`."""
+        """Read a whole segment; return its counts of lines, times, sequence numbers and problems."""
         facts = cls()
         for batch in scan:
             facts.add(batch)
@@ -66,7 +69,7 @@ class SegmentScan:
             self.seqs.add(seqs)
 
     def finish(self) -> None:
-        """Call after the last line."""
+        """Check what shows only after the last line: the `end` line and a body whose parts are missing."""
         self._close_body()
         if not self.end:
             self.problem("is the last line, and not an `end` line")
@@ -78,18 +81,21 @@ class SegmentScan:
 
     @property
     def end_fits(self) -> bool:
-        """Return whether there is an end line that agrees with the lines read."""
+        """Return whether the segment has an `end` line whose counts agree with the lines read."""
         said = (self.end.get("lines"), self.end.get("seq_min"), self.end.get("seq_max"))
         return said == (self.lines, self.seq_min, self.seq_max)
 
     def drop_end(self) -> None:
-        """Undo the end line, the last line added."""
+        """Remove the `end` line, which was the last line added, from the figures."""
         self.end = {}
         self.lines -= 1
         del self.counts["end"]
 
     def fields(self) -> dict[str, Any]:
-        """Return the fields of the ledger line; equal to `SegmentStats.fields` of what was written."""
+        """Return the figures that a segment's ledger line states.
+
+        Equal to `SegmentStats.fields` of the writer.
+        """
         return {
             "lines": self.lines,
             "first": self.first or None,
@@ -105,7 +111,10 @@ class SegmentScan:
             self.problems.append((self.lines, what))
 
     def _add_frames(self, batch: list[bytes], frames: list[Any], seqs: list[int]) -> None:
-        """Count together the lines that `_FRAME` matched."""
+        """Count lines that `_FRAME` matched, all at once.
+
+        batch: the lines; frames: their matches; seqs: gets their sequence numbers.
+        """
         if not frames:
             return
         self._close_body()
@@ -181,7 +190,10 @@ class SegmentScan:
 
 
 class _PartedBody:
-    """A large body while its part lines pass."""
+    """Check of a large message body whose `part` lines are read one by one.
+
+    envelope: of the message's line.
+    """
 
     def __init__(self, envelope: dict[str, Any]) -> None:
         self._envelope = envelope
@@ -202,7 +214,7 @@ class _PartedBody:
         )
 
     def wrong(self) -> str:
-        """Return the problems of the segment's body as a whole; empty when there are none."""
+        """Return what is wrong with the complete body (missing parts, size, sha256); "" when it is intact."""
         if (self._parts, self._bytes) != (self._envelope["parts"], self._envelope["bytes"]):
             return (
                 f"{self._parts} of {self._envelope['parts']} parts, "

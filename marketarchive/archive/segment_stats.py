@@ -1,4 +1,4 @@
-"""Sums over a segment's lines: the figures of its ledger line."""
+"""Figures of a segment's lines while they are written, for its ledger line."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from marketarchive.times import iso
 
 @dataclass(slots=True)
 class SegmentStats:
-    """Statistics of a segment as written: lines by kind, responses by status, gaps by reason; ranges."""
+    """Figures of the lines written to one segment."""
 
     lines: int = 0
-    counts: Counter[str] = field(default_factory=Counter)
-    statuses: Counter[str] = field(default_factory=Counter)
-    gaps: Counter[str] = field(default_factory=Counter)
+    counts: Counter[str] = field(default_factory=Counter)  # number of lines by kind
+    statuses: Counter[str] = field(default_factory=Counter)  # number of responses by HTTP status
+    gaps: Counter[str] = field(default_factory=Counter)  # number of gaps by reason
     seq_min: int | None = None
     seq_max: int | None = None
-    first: int | None = None  # ns; of every line with collected_at_utc
-    last: int | None = None
+    first: int | None = None  # wall ns; earliest collected_at_utc
+    last: int | None = None  # wall ns; latest collected_at_utc
 
     def add(self, built: Built) -> None:
         _, _, kind, lines, parts, first, last, seq_min, seq_max, status, reason = built
@@ -43,12 +43,12 @@ class SegmentStats:
             self.seq_max = seq_max
 
     def add_end(self) -> None:
-        """Count the end line, which has neither time nor seq."""
+        """Count the segment's `end` line, which has neither time nor seq."""
         self.lines += 1
         self.counts["end"] += 1
 
     def fields(self) -> dict[str, Any]:
-        """Return the fields of the ledger line."""
+        """Return the figures that the segment's ledger line states."""
         return {
             "lines": self.lines,
             "first": None if self.first is None else iso(self.first),

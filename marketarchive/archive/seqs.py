@@ -1,4 +1,4 @@
-"""Sets of sequence numbers as ranges, and what the ledger alone says of them."""
+"""Sets of sequence numbers (seq) of lines, kept as ranges."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from marketarchive.archive.ledger import Entry
 
 
 class Seqs:
-    """A set of sequence numbers, kept as ranges: a feed's run has millions, nearly all in order."""
+    """Set of sequence numbers, kept as ranges: a run has millions of them per feed, nearly all in order."""
 
     def __init__(self, ranges: Iterable[tuple[int, int]] = ()) -> None:
-        """Start with `ranges` of (first, last)."""
+        """Create a set of the numbers in `ranges`, each (first, last) with both included."""
         self._ranges = list(ranges)
 
     def add(self, seqs: list[int]) -> None:
@@ -35,7 +35,7 @@ class Seqs:
             self._ranges.append((first, last))
 
     def merged(self) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
-        """Return (ascending ranges that do not touch, ranges that were added more than once)."""
+        """Return (the set as ascending, separate ranges, ranges that were added more than once)."""
         whole: list[tuple[int, int]] = []
         twice: list[tuple[int, int]] = []
         for first, last in sorted(self._ranges):
@@ -49,15 +49,15 @@ class Seqs:
         return whole, twice
 
     def first_missing(self) -> int:
-        """Return the smallest number from 1 on that is not in the set."""
+        """Return the smallest number, from 1 on, that is not in the set."""
         whole, _ = self.merged()
         return whole[0][1] + 1 if whole and whole[0][0] == 1 else 1
 
 
 def claimed(entry: Entry) -> Seqs | None:
-    """Return the seqs of a segment by its ledger line alone.
+    """Return the sequence numbers of a segment, taken from its ledger line without reading the segment.
 
-    None when that line does not suffice (lines crossed over).
+    None where the line does not prove them: its number of lines is not that of the range seq_min to seq_max.
     """
     first, last = entry["seq_min"], entry["seq_max"]
     with_seq = sum(entry["counts"].get(kind, 0) for kind in ("response", "frame", "connection", "gap"))

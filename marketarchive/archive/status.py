@@ -2,8 +2,8 @@
 
 It is read from the ledger, manifests, locks and the newest rows of records/, never from a segment.
 
-A feed's last data is the newest time in the ledger, or, of a segment that is open or was when its run died,
-when its file was last written, which is at most a flush later.
+The time of a feed's last data is the newest time in the ledger. For a segment that is open, or was open when
+its run died, it is the time at which the file was last written, at most one flush later.
 """
 
 from __future__ import annotations
@@ -44,36 +44,40 @@ from marketarchive.times import SECOND, from_iso, utc
 
 DAY_NS = 86_400 * SECOND
 WITHOUT_ROWS = ("crash", "disk", "clock")
-"""Gaps that no pipeline sees: they stand in raw and manifests, not in records/gaps-*.jsonl.
+"""Reasons of gaps that are in raw/ and manifests, but not in records/gaps-*.jsonl.
 
-They count as noticed when their run ended, or was recovered.
+Such a gap counts as noticed when its run ended, or was recovered.
 """
 TAIL = 2**20
-"""Bytes of the newest rows that are looked at."""
+"""Bytes read from the end of a file of rows."""
 NEWLY_S = 300
-"""A file of rows written longer ago tells nothing of a living run."""
+"""Seconds; a file of rows last written longer ago is not read for the markets of a living run."""
 
 State = Literal["alive", "dead", "done", "recovered", "unknown"]
-"""dead: its lock is free and it has no manifest: `scrapy recover`. unknown: the lock may not be opened."""
+"""State of a run.
+
+`alive`: it holds its lock. `dead`: its lock is free and it has no manifest; `scrapy recover` ends it. `done`:
+it wrote its manifest. `recovered`: recovery wrote it. `unknown`: the lock file may not be opened.
+"""
 
 
 @dataclass(slots=True)
 class RunStatus:
-    """One run; lines, bytes and invalid are those of its sealed segments."""
+    """Status of one run; `lines`, `bytes` and `invalid` are sums over its sealed segments."""
 
     name: str
     spider: str
     run: str
     venue: str | None
     state: State
-    started: int | None  # ns
-    ended: int | None = None
+    started: int | None  # wall ns
+    ended: int | None = None  # wall ns; None of a run without a manifest
     exit_reason: str | None = None
     exit_code: int | None = None
     simulated: bool = False
     pid: int | None = None
-    markets: int | None = None  # it set out to observe; of a living run: in its newest rows
-    rows: int | None = None  # None: not known before it ends
+    markets: int | None = None  # number that it set out to observe; of a living run, that in its newest rows
+    rows: int | None = None  # rows of records/; None: not known before the run ends
     lines: int = 0
     bytes: int = 0
     open_bytes: int = 0
@@ -83,20 +87,20 @@ class RunStatus:
 
 @dataclass
 class FeedStatus:
-    """One feed of a venue, over all runs."""
+    """Status of one feed of a venue, over all runs."""
 
     venue: str
     feed: str
-    last: int | None = None  # ns
-    last_from: Literal["ledger", "file"] = "ledger"
-    sealed: int = 0
+    last: int | None = None  # wall ns of its newest data
+    last_from: Literal["ledger", "file"] = "ledger"  # source of `last`
+    sealed: int = 0  # number of segments, as the next three
     recovered: int = 0
     torn: int = 0
     open: int = 0
     lines: int = 0
     bytes: int = 0
     open_bytes: int = 0
-    moved: int = 0  # of those sealed and recovered: on a remote and not here
+    moved: int = 0  # number of sealed and recovered segments that are on a remote and not on this disk
     moved_bytes: int = 0
     invalid: int = 0
     gaps: Counter[str] = field(default_factory=Counter)
@@ -109,14 +113,14 @@ class FeedStatus:
 
 @dataclass
 class Status:
-    """An archive at a moment."""
+    """State of an archive at one moment."""
 
     root: Path
-    at: int  # ns
-    runs: list[RunStatus] = field(default_factory=list)  # the newest first, of ended ones those asked for
-    states: Counter[State] = field(default_factory=Counter)  # of all runs
-    simulated: int = 0  # of all runs
-    rows: int = 0  # of all runs that have ended
+    at: int  # wall ns
+    runs: list[RunStatus] = field(default_factory=list)  # the newest first; of ended ones perhaps not all
+    states: Counter[State] = field(default_factory=Counter)  # number of runs by state, all runs
+    simulated: int = 0  # number of runs with the simulator, of all runs
+    rows: int = 0  # rows of records/, of all runs that have ended
     feeds: list[FeedStatus] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     ledger_lines: int = 0
@@ -129,7 +133,7 @@ class Status:
         return not (self.states or self.ledger_lines or self.feeds or self.problems)
 
     def gaps(self) -> dict[str, tuple[int, int]]:
-        """Return reason -> (number in the last 24 hours, number in all)."""
+        """Return reason -> (number of gaps noticed in the last 24 hours, number of all gaps)."""
         recent: Counter[str] = Counter()
         whole: Counter[str] = Counter()
         for feed in self.feeds:
@@ -146,7 +150,7 @@ class _Gap(msgspec.Struct):
     feed: str
     reason: str
     noticed_at: str
-    id: str = ""  # since schema 2; a gap has a row for each part that has ended, and for what changed it
+    id: str = ""  # "" in schema 1; a gap of schema 2 has a row for each part that ended, and for each change
     seq: int | None = None
     begin: str = msgspec.field(name="from", default="")
     end: str | None = msgspec.field(name="to", default=None)
@@ -163,7 +167,7 @@ class _Gap(msgspec.Struct):
 
 
 class _Quote(msgspec.Struct):
-    """A row of a market at a tick."""
+    """A row of records/ about one market at one tick."""
 
     run: str
     timestamp: str
@@ -171,24 +175,22 @@ class _Quote(msgspec.Struct):
 
 
 def status(root: Path, clock: Clock, newest: int | None = None) -> Status:
-    """Return the status of the archive at `root` at the time of `clock`; a running one is not disturbed.
+    """Return the status of an archive without disturbing its runs.
 
-    newest: how many of the runs that have ended are listed beside all others, None for all.
+    root: OUTPUT_DIR; clock: gives the time of the status; newest: how many of the ended runs to list, None
+    for all; runs that have not ended are always listed.
     """
     return _Look(root, clock, newest).status
 
 
 class _Look:
-    """Collector of a status.
-
-    A run that ends or begins meanwhile is shown consistently in one way or the other.
-    """
+    """Collector of one status; a run that begins or ends while it reads is shown in exactly one state."""
 
     def __init__(self, root: Path, clock: Clock, newest: int | None) -> None:
         self._root = root
         self._ledger = Ledger(root)
         self._newest = newest
-        self._ended: dict[str, RunStatus] = {}  # those to be listed
+        self._ended: dict[str, RunStatus] = {}  # ended runs to be listed
         self._clock = clock
         self._wall_ns = time.time_ns()
         self._runs: dict[str, RunStatus] = {}
@@ -211,7 +213,7 @@ class _Look:
     # ---- runs ------------------------------------------------------------------------------------------
 
     def _add_lock(self, name: str) -> RunStatus | None:
-        """Add a run that has no manifest yet, by its lock; None when there is no lock any more."""
+        """Add a run that has no manifest yet, read from its lock file; None when that file is gone."""
         lock = self._root / lock_path(name)
         state: State
         try:
@@ -240,7 +242,10 @@ class _Look:
         return self._runs.setdefault(name, run)
 
     def _add_manifest(self, manifest: EnteredManifest, away: MovedAway) -> tuple[str, EndedRun] | None:
-        """Count what a manifest tells of its run; return the run's name and this, None if there is none."""
+        """Add the figures of a run's manifest; return (the run's name, its figures).
+
+        away: files moved to a remote. None where the manifest is missing, unreadable or no run's.
+        """
         path = manifest.path
         try:
             found = manifest.read(self._root)
@@ -288,7 +293,7 @@ class _Look:
             feed = self._feed(entry["venue"], entry["feed"])
             # its last line is the gap that recovery wrote, maybe days later
             if self._see_file(feed, entry["path"] + TORN) is None and entry["first"]:
-                feed.seen(from_iso(entry["first"]), "ledger")  # moved away: it has data of then, at least
+                feed.seen(from_iso(entry["first"]), "ledger")  # its torn original was moved to a remote
         manifests = entered_manifests(self._root, self._ledger)
         ended = (added for each in manifests if (added := self._add_manifest(each, away)) is not None)
         self._ended = {name: _ended_run(name, each) for name, each in self._newest_of(ended)}
@@ -303,14 +308,17 @@ class _Look:
             self.status.problems.append(f"{LEDGER}: is missing or empty, though raw/ is not")
 
     def _newest_of(self, ended: Iterable[tuple[str, EndedRun]]) -> list[tuple[str, EndedRun]]:
-        """Return of all runs that have ended those to be listed; all are gone through."""
+        """Return the newest ended runs, as many as are to be listed, from (name, figures) of all."""
         if self._newest is None:
             return list(ended)
         found = heapq.nlargest(max(1, self._newest), ended, key=lambda each: (each[1].started, each[0]))
         return found[: self._newest]
 
     def _add_moved(self, lines: Sequence[Entry], away: MovedAway) -> None:
-        """Count the segments that were moved to a remote and are not here."""
+        """Count the segments that were moved to a remote and are not on this disk.
+
+        lines: `moved` ledger lines.
+        """
         sizes = {entry["path"]: entry.get("bytes", 0) for entry in lines if not entry["path"].endswith(TORN)}
         if joined := {path for path in sizes if is_joined(path)}:
             for line in map(merged_of, self._ledger.of_kind("merged")):
@@ -325,7 +333,7 @@ class _Look:
                 feed.moved_bytes += size
 
     def _measure_parts(self) -> None:
-        """Measure segments that are still open, or that a dead run left so."""
+        """Add the sizes of open segments, of living and dead runs."""
         unsettled = UnsettledFiles.of(self._root, self._ledger)
         self._raw_bytes = unsettled.bytes()
         for path in unsettled.unentered(self._ledger):
@@ -347,14 +355,15 @@ class _Look:
             run.open_bytes += size
 
     def _has_ended(self, name: str) -> bool:
-        """Return whether a run is one of those that are not listed."""
+        """Return whether a run has a manifest in the ledger; name: `<spider>-<run id>`."""
         path = str(manifest_path(name))
         return any(entry.kind == "manifest" for entry in self._ledger.naming({path}))
 
     def _see_file(self, feed: FeedStatus, path: str) -> int | None:
-        """Return the size in bytes of a file that `feed` was last written to; None when it is missing.
+        """Take the time of a file as that of a feed's data.
 
-        Its time is the machine's; in a simulation the archive's clock is another.
+        Return its size in bytes, None when it is missing. The file's time is the machine's; it is converted
+        where the archive's clock is a simulated one.
         """
         try:
             stat = (self._root / path).stat()
@@ -373,7 +382,7 @@ class _Look:
     # ---- rows ------------------------------------------------------------------------------------------
 
     def _read_gaps(self) -> None:
-        """Read the gaps of the last 24 hours, and those of runs that have no manifest yet."""
+        """Count the gaps of the last 24 hours, and those of runs that have no manifest yet, from records/."""
         unfinished = {run.run: run for run in self._runs.values() if run.ended is None}
         since = self.status.at - DAY_NS
         first = min([since, *(run.started for run in unfinished.values() if run.started is not None)])
@@ -390,7 +399,7 @@ class _Look:
                 feed.gaps_24h[gap.reason] += 1
 
     def _read_newest_rows(self) -> None:
-        """Count the markets in a living run's newest rows, summed over its files."""
+        """Count the markets in the newest rows of each living run, summed over its files of rows."""
         alive = {run.run: run for run in self._runs.values() if run.state == "alive"}
         for path in sorted((self._root / "records").glob("*.jsonl")) if alive else ():
             is_new = self._wall_ns - path.stat().st_mtime_ns < NEWLY_S * SECOND
@@ -412,7 +421,7 @@ class _Look:
 
 
 def _without_void(rows: Sequence[_Gap]) -> Iterator[_Gap]:
-    """Yield the first row of each gap that was one, for some subject at least; without an id each row."""
+    """Yield the first row of each gap that is not void for all its subjects; each row that has no gap id."""
     held = held_subjects([row.line for row in rows])
     real = {
         (row.venue, row.feed, row.id)
@@ -427,7 +436,10 @@ def _without_void(rows: Sequence[_Gap]) -> Iterator[_Gap]:
 
 
 def _is_written(ledger: Ledger) -> bool:
-    """Return whether a ledger has a line, or gets one now: a segment's line follows its file at once."""
+    """Return whether a ledger has a line, or gets one within a second.
+
+    A segment's ledger line is written right after its file, so that an empty ledger may be momentary.
+    """
     for wait_s in (0.0, 0.1, 0.4, 0.5):
         time.sleep(wait_s)
         if ledger.head().count:
@@ -465,14 +477,14 @@ def _ended_run(name: str, found: EndedRun) -> RunStatus:
 
 
 def _size(path: Path) -> int:
-    """Return the bytes of a file, or of all files at and below a folder."""
+    """Return the size in bytes of a file, or of all files in and below a folder."""
     if not path.is_dir():
         return path.lstat().st_size
     return sum(bytes_of(folder, names) for folder, names in walk(path))
 
 
 def _tail(path: Path) -> list[bytes]:
-    """Return the last whole lines of a file."""
+    """Return the complete lines in the last TAIL bytes of a file."""
     with path.open("rb") as file:
         start = max(0, file.seek(0, os.SEEK_END) - TAIL)
         file.seek(start)
@@ -481,7 +493,7 @@ def _tail(path: Path) -> list[bytes]:
 
 
 def _decoded(lines: Iterable[bytes], kind: type[Any]) -> Iterator[Any]:
-    """Yield rows of a kind; skip others, and a last line that is still being written."""
+    """Yield the lines that decode as `kind`; skip all others, such as a last line that is being written."""
     decoder = msgspec.json.Decoder(kind)
     for line in lines:
         try:

@@ -1,4 +1,4 @@
-"""Shared parts of everything that writes: one OUTPUT_DIR, one clock, one disk, one ledger."""
+"""The objects that all code which writes an archive shares: OUTPUT_DIR, clock, disk, ledger, settings."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from marketarchive.times import from_seconds
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """Shared by all runs of a process."""
+    """Place and means of writing one archive, shared by all runs of a process."""
 
-    root: Path
+    root: Path  # OUTPUT_DIR
     clock: Clock
     config: ArchiveConfig
     files: Files
     ledger: Ledger
     rows: str = "records"
-    """Folder of day files below `root`; "" where `root` holds nothing but them and their ledger."""
+    """Folder of day files, relative to `root`; "" where `root` holds only day files and their ledger."""
 
     def of_rows(self, folder: Path) -> Store:
-        """Return the store of a folder that holds day files alone, with a ledger of their own."""
+        """Return a store for a folder that holds only day files, with a ledger of their own."""
         return replace(self, root=folder, ledger=Ledger(folder, self.files), rows="")
 
     @property

@@ -1,7 +1,7 @@
-"""The bytes of a sealed segment, wherever they lie: in its own file, or in one that `compact` joined.
+"""Access to the bytes of a sealed segment, in its own file or in one that `scrapy compact` joined.
 
-A segment is known by its path and the sha256 of its bytes, wherever they lie. Its own file is read while it
-is there; then the ledger's `merged` line tells the file, offset and length.
+A segment is identified by its path and its sha256. It is read from its own file while that exists; afterwards
+the ledger's `merged` line states the joined file, offset and length.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from marketarchive.archive.paths import LEDGER
 
 _BLOCK = 2**20
 _MERGED = b'{"kind":"merged",'
-_TAIL = 256  # bytes; holds the digest of the last line's predecessor, and so of all lines before it
+_TAIL = 256  # bytes; the end of a line holds the digest of the line before, and so proves all before it
 
 
 class Merged(msgspec.Struct, frozen=True):
-    """A `merged` line of the ledger: where else a segment's bytes lie."""
+    """A `merged` line of the ledger: the place of a segment's bytes in a joined file."""
 
     path: str  # of the segment
     sha256: str
     to: str  # path of the joined file
-    offset: int  # bytes from its beginning
+    offset: int  # bytes from the joined file's beginning
     length: int  # bytes
 
 
 class SealedSegment(msgspec.Struct, frozen=True):
-    """Fields of a segment's ledger line, which is much longer, that joining needs."""
+    """The fields of a segment's ledger line that joining needs; the whole line is much longer."""
 
     kind: str
     path: str
@@ -47,12 +47,12 @@ class SealedSegment(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, entry: Entry) -> SealedSegment:
-        """Return it of a ledger line. Raises ValueError where that lacks something."""
+        """Convert a segment's ledger line. Raises ValueError where the line lacks a field."""
         return msgspec.convert(entry.fields, cls)
 
     @property
     def folder(self) -> str:
-        """Return the path of its hour's folder."""
+        """Return the path of the folder that the segment is in, one folder per hour."""
         return self.path.rpartition("/")[0]
 
     @property
@@ -62,7 +62,7 @@ class SealedSegment(msgspec.Struct, frozen=True):
 
 
 class StoredSegment:
-    """The bytes of one sealed segment; each call looks anew where they lie.
+    """Access to one sealed segment; each call determines anew which file holds its bytes.
 
     root: OUTPUT_DIR; path: the segment's own, relative to it.
     """
@@ -73,7 +73,7 @@ class StoredSegment:
         self._path = path
 
     def place(self) -> ByteRange | None:
-        """Return where the bytes lie now; None when the segment is not here, whoever has it."""
+        """Return the file and range of the segment's bytes; None when no file on this disk has them."""
         if self._own.is_file():
             return ByteRange(self._own)
         found = _merged_segments(self._root).get(self._path)
@@ -82,9 +82,10 @@ class StoredSegment:
         return ByteRange(self._root / found.to, found.offset, found.length)
 
     def holder(self) -> str:
-        """Return the path of the file that holds the bytes, or held them when it was here.
+        """Return the path, relative to OUTPUT_DIR, of the file that holds the segment's bytes.
 
-        It is relative to OUTPUT_DIR: the segment's own, unless only a joined one can have them.
+        The segment's own path while its file exists, else that of the joined file if there is one. The file
+        may have been moved to a remote.
         """
         if self._own.is_file():
             return self._path
@@ -92,7 +93,10 @@ class StoredSegment:
         return self._path if found is None else found.to
 
     def open(self) -> BufferedReader:
-        """Open the bytes for reading from the first to the last. Raises FileNotFoundError, OSError."""
+        """Open the segment's bytes for reading, whichever file has them.
+
+        Raises FileNotFoundError, OSError.
+        """
         try:
             return self._own.open("rb")
         except FileNotFoundError:  # maybe it was removed a moment ago
@@ -101,12 +105,12 @@ class StoredSegment:
             return place.open()
 
     def sha256(self) -> str:
-        """Return the digest of the bytes. Raises FileNotFoundError, OSError."""
+        """Return the sha256 of the segment's bytes. Raises FileNotFoundError, OSError."""
         with self.open() as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
     def as_file(self, copy: Path) -> Path:
-        """Return a file that holds the segment alone: its own, or else `copy`, which is written then.
+        """Return the path of a file with the segment's bytes alone: its own, else `copy`, which is written.
 
         Raises FileNotFoundError, OSError.
         """
@@ -119,7 +123,7 @@ class StoredSegment:
 
 @dataclass(frozen=True, slots=True)
 class ByteRange:
-    """Bytes of a file: all, or `length` of them from `offset`."""
+    """A range of bytes in a file: `length` of them from `offset` on, all with the defaults."""
 
     path: Path
     offset: int = 0
@@ -127,19 +131,19 @@ class ByteRange:
 
     @property
     def bytes(self) -> int:
-        """Return how many there are; fewer than `length` where the file is too short. Raises OSError."""
+        """Return the number of bytes; fewer than `length` where the file is too short. Raises OSError."""
         there = max(0, self.path.stat().st_size - self.offset)
         return there if self.length is None else min(self.length, there)
 
     def open(self) -> BufferedReader:
-        """Open them for reading. Raises OSError."""
+        """Open the range for reading. Raises OSError."""
         if self.length is None:
             return self.path.open("rb")
         return BufferedReader(_Slice(self.path, self.offset, self.length))
 
 
 class _Slice(RawIOBase):
-    """Read `length` bytes of a file from `offset` on; as many as there are where it is too short."""
+    """Raw stream of `length` bytes of a file from `offset` on; shorter where the file ends before."""
 
     def __init__(self, path: Path, offset: int, length: int) -> None:
         self._file = path.open("rb", buffering=0)
@@ -160,7 +164,7 @@ class _Slice(RawIOBase):
 
 
 def merged_of(entry: Entry) -> Merged | None:
-    """Return what a `merged` line says; None where it lacks something, or a value is of another type."""
+    """Convert a `merged` ledger line; return None where a field is missing or invalid."""
     try:
         line = msgspec.convert(entry.fields, Merged)
     except msgspec.ValidationError:
@@ -169,9 +173,9 @@ def merged_of(entry: Entry) -> Merged | None:
 
 
 def _merged_segments(root: Path) -> Mapping[str, Merged]:
-    """Return the `merged` lines of the ledger below `root`, by the segment's path, as they are now.
+    """Return segment path -> `merged` line of the ledger below OUTPUT_DIR `root`.
 
-    Only lines that are new since the last call are read.
+    Only ledger lines that are new since the last call are read.
     """
     path = root / LEDGER
     with _lock:
@@ -179,7 +183,10 @@ def _merged_segments(root: Path) -> Mapping[str, Merged]:
 
 
 def slice_digests(path: Path, slices: Sequence[tuple[int, int]]) -> tuple[int, str, list[str]]:
-    """Return size and sha256 of a file, and the sha256 of each (offset, length) of it. Raises OSError."""
+    """Return (size in bytes, sha256, sha256 of each slice) of a file; slices: (offset, length).
+
+    Raises OSError.
+    """
     whole = hashlib.sha256()
     with path.open("rb") as file:
         size = 0
@@ -194,10 +201,10 @@ def slice_digests(path: Path, slices: Sequence[tuple[int, int]]) -> tuple[int, s
 
 
 def segments_in(root: Path, to: str, known: Iterable[SealedSegment]) -> list[Merged]:
-    """Return where the segments lie that a joined file consists of, found by their sha256.
+    """Find the segments that a joined file consists of, by their sha256; return their places in it.
 
-    to: path of the file relative to `root`; known: segments of its folder. Nothing where the file holds
-    anything else, also where it was cut. Raises OSError.
+    to: path of the joined file relative to `root`; known: sealed segments of its folder. An empty list where
+    the file holds any other bytes, or was cut. Raises OSError.
     """
     path, offset = root / to, 0
     size = path.stat().st_size
@@ -214,24 +221,24 @@ def segments_in(root: Path, to: str, known: Iterable[SealedSegment]) -> list[Mer
 
 
 def blocks_of(path: Path) -> Iterator[bytes]:
-    """Yield a file's bytes in pieces of bounded size. Raises OSError."""
+    """Yield a file's bytes in blocks of at most 1 MiB. Raises OSError."""
     with path.open("rb") as file:
         while block := file.read(_BLOCK):
             yield block
 
 
 class _MergedLines:
-    """The `merged` lines of one ledger, which is only appended to: what was read is not read again."""
+    """Cache of the `merged` lines of one ledger: each line is read once, as a ledger is only appended to."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file = (0, 0)  # device and inode
-        self._end = 0  # of what was read
-        self._tail = b""  # what stood there
+        self._end = 0  # offset up to which the ledger was read
+        self._tail = b""  # the last bytes before that offset
         self._found: dict[str, Merged] = {}
 
     def read(self) -> Mapping[str, Merged]:
-        """Read what is new, up to the last whole line."""
+        """Read new lines of the ledger, up to its last complete one; return segment path -> `merged` line."""
         try:
             with self._path.open("rb") as file:
                 status = os.fstat(file.fileno())

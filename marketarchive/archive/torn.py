@@ -1,9 +1,9 @@
-"""Finds in a torn segment what is whole: finished members, and the whole lines of unfinished ones.
+"""Find the intact content of a torn segment: complete gzip members, and complete lines of incomplete ones.
 
-A finished member is proven by its CRC-32. A member without its end (a crash) has no checksum yet: of it
-count the lines up to the first that is not a strict line of ours, with its body's digest where it has
-one. A member that is complete and fails its CRC is damaged somewhere in it: none of it can be trusted.
-Behind damage, reading goes on at the next member.
+A complete member is proven by its CRC-32. A member that a crash cut has no checksum: its lines are used up to
+the first that is not exactly of the archive's format, or whose body does not match its sha256. A member that
+is complete and fails its CRC is damaged at an unknown place: none of it is used. After damage, reading
+continues at the next member.
 """
 
 from __future__ import annotations
@@ -23,35 +23,35 @@ from marketarchive.exceptions import CorruptError
 
 _MEMBER = b"\x1f\x8b\x08"  # RFC 1952: ID1, ID2, deflate
 _LINE = b'{"kind":"'
-_LONGEST_LINE = 7 * lines.PART_BYTES  # a part whose every byte became an escape of six, and its envelope
+_LONGEST_LINE = 7 * lines.PART_BYTES  # bytes; a part whose every byte is a 6-byte escape, and its envelope
 
 
 @dataclass(frozen=True, slots=True)
 class IntactMember:
-    """A finished member, to be copied as it stands."""
+    """A complete gzip member of a torn segment, which can be copied unchanged."""
 
-    offset: int
+    offset: int  # bytes from the beginning of the file
     bytes: int
 
 
 @dataclass(frozen=True, slots=True)
 class LooseLines:
-    """Complete lines, with newlines, of a member that does not end as it should."""
+    """Complete lines, with newlines, of a gzip member that is cut."""
 
     text: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class UnreadableBytes:
-    """Unreadable bytes with readable members behind them."""
+    """Unreadable bytes of a torn segment that are followed by readable members."""
 
     offset: int
-    last_received: str  # before it; empty when nothing was
+    last_received: str  # time (ISO) of the last line received before them; "" without any
 
 
 @dataclass(slots=True)
 class TornScan:
-    """Intact content of a torn segment in file order, and the counts of its lines."""
+    """Intact content of a torn segment in file order, and the figures of its lines."""
 
     pieces: list[IntactMember | LooseLines | UnreadableBytes] = field(default_factory=list)
     facts: SegmentScan = field(default_factory=SegmentScan)
@@ -62,7 +62,7 @@ class TornScan:
 
 
 def scan_torn(path: Path) -> TornScan:
-    """Read the torn segment at `path`, whatever is in it."""
+    """Find the intact content of a torn segment's file; it never fails on the file's content."""
     found = TornScan()
     if path.stat().st_size == 0:
         return found
@@ -90,7 +90,7 @@ def scan_torn(path: Path) -> TornScan:
 
 
 def _drop_end(found: TornScan, data: mmap.mmap) -> None:
-    """Take the end line off the last piece: with lost bytes before it, its counts no longer hold."""
+    """Remove the `end` line from the last piece: with lost bytes before it, its counts are wrong."""
     last = found.pieces.pop()
     if isinstance(last, IntactMember):
         last = LooseLines(b"".join(_texts(data, last.offset, last.offset + last.bytes)))
@@ -102,7 +102,7 @@ def _drop_end(found: TornScan, data: mmap.mmap) -> None:
 
 
 def _end_of_member(data: mmap.mmap, offset: int) -> int | None:
-    """Return the offset where the member at `offset` ends with a right CRC, else None."""
+    """Return the end offset of the gzip member at `offset`; None where it is cut or fails its CRC."""
     inflater = zlib.decompressobj(GZIP)
     at = offset
     try:
@@ -116,7 +116,10 @@ def _end_of_member(data: mmap.mmap, offset: int) -> int | None:
 
 
 def _next_member(data: mmap.mmap, start: int) -> int:
-    """Return the offset of the next bytes that inflate to lines of ours; the end when there are none."""
+    """Return the offset, from `start` on, of the next gzip member with lines.
+
+    The data's length without one.
+    """
     while (start := data.find(_MEMBER, start)) >= 0:
         head = next(_texts(data, start, len(data)), b"")
         if head.startswith(_LINE):
@@ -126,7 +129,7 @@ def _next_member(data: mmap.mmap, start: int) -> int:
 
 
 def _texts(data: mmap.mmap, offset: int, end: int) -> Iterator[bytes]:
-    """Yield all text that inflates from `offset` on, up to the byte where it fails."""
+    """Yield all text that can be decompressed from `offset` to `end`, up to the first byte that fails."""
     inflater = zlib.decompressobj(GZIP)
     for at in range(offset, end, CHUNK):
         chunk = data[at : min(at + CHUNK, end)]
@@ -143,7 +146,7 @@ def _texts(data: mmap.mmap, offset: int, end: int) -> Iterator[bytes]:
 
 
 def _whole(texts: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield the same text cut behind newlines, without the last newline of each piece."""
+    """Yield the same text in pieces that end at a line's end, each without its last newline."""
     rest = b""
     for text in texts:
         whole, newline, rest = (rest + text).rpartition(b"\n")
@@ -152,10 +155,10 @@ def _whole(texts: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _trusted(data: mmap.mmap, offset: int, end: int) -> Iterator[bytes]:
-    """Yield the lines of a member without a good end, up to the first that may not be what was written."""
+    """Yield the lines of a cut gzip member, up to the first that may differ from what was written."""
     if _fails_its_check(data, offset, end):
         return
-    group: list[bytes] = []  # a message and its parts: whole or not at all
+    group: list[bytes] = []  # a message's line and its part lines: yielded only when complete
     message: lines.Line | None = None
     pieces: list[bytes] = []
     for text in _whole(_bounded(_texts(data, offset, end))):
@@ -191,7 +194,7 @@ def _fails_its_check(data: mmap.mmap, offset: int, end: int) -> bool:
 
 
 def _bounded(texts: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield `texts` until a line grows beyond any ever written: noise inflates without end."""
+    """Yield `texts` until a line is longer than any that is ever written: noise may inflate without end."""
     length = 0
     for text in texts:
         length = len(text) - 1 - at if (at := text.rfind(b"\n")) >= 0 else length + len(text)
@@ -201,7 +204,7 @@ def _bounded(texts: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _strict(raw: bytes) -> lines.Line | None:
-    """Return the parsed line if all of it is as we write it, else None."""
+    """Parse a line; return None unless it is exactly of the archive's format."""
     try:
         line = lines.parse(raw)
     except CorruptError:

@@ -1,4 +1,4 @@
-"""Find the archive's files on the disk: segments, sealed or not, and locks."""
+"""Find the archive's files on the disk: segments, sealed or open, and lock files."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from marketarchive.archive.paths import COMPACT_LOCK, OFFLOAD_LOCK, RECOVERY_LOC
 
 
 def walk(top: Path) -> Iterator[tuple[Path, list[str]]]:
-    """Yield each folder at and below `top` with the names of its files, in order of path.
+    """Yield (folder, names of its files) for `top` and each folder below it, in order of path.
 
-    Symlinked folders are followed, since a part of an archive may lie on another disk; a link to one of the
-    folders that it lies in is not, by device and inode.
+    Links to folders are followed, since a part of an archive may be on another disk, except a link to a
+    folder that contains it.
     """
     if top.is_dir():
         folders, names = subfolders(top)
@@ -24,9 +24,9 @@ def walk(top: Path) -> Iterator[tuple[Path, list[str]]]:
 
 
 def subfolders(path: Path) -> tuple[list[str], list[str]]:
-    """Return the names of a folder's folders, those that `walk` follows, and of its files, both in order.
+    """Return (names of the folders in a folder that `walk` follows, names of its files), both sorted.
 
-    There are none in one that may not be read, or is gone.
+    Both are empty where the folder may not be read, or does not exist.
     """
     folders, files = [], []
     try:
@@ -42,7 +42,10 @@ def subfolders(path: Path) -> tuple[list[str], list[str]]:
 
 
 def bytes_of(folder: Path, names: Iterable[str]) -> int:
-    """Return the bytes of a folder's files, of a link those of itself; of one that is gone none."""
+    """Return the total size in bytes of a folder's files; names: of the files. A missing file counts as 0.
+
+    A link counts with its own size, not that of its target.
+    """
     found = 0
     for name in names:
         with suppress(FileNotFoundError):
@@ -51,7 +54,7 @@ def bytes_of(folder: Path, names: Iterable[str]) -> int:
 
 
 def raw_files(root: Path) -> Iterator[str]:
-    """Yield every file below raw/, relative to `root`, in order of path."""
+    """Yield the path of every file below raw/, relative to OUTPUT_DIR `root`, in order of path."""
     for folder, names in walk(root / "raw"):
         base = PurePosixPath(relative(root, folder))
         for name in names:
@@ -59,12 +62,12 @@ def raw_files(root: Path) -> Iterator[str]:
 
 
 def run_locks(root: Path) -> Iterator[Path]:
-    """Yield the lock files of runs, living and dead."""
+    """Yield the lock files of runs, living and dead, below OUTPUT_DIR `root`."""
     return (path for path in _locks(root) if parse_run_name(path.stem) is not None)
 
 
 def stray_locks(root: Path) -> Iterator[Path]:
-    """Yield the lock files of no run, nor of recovery, `compact` or `offload`: nobody here made them."""
+    """Yield foreign lock files below OUTPUT_DIR `root`: those of no run, recovery, `compact` or `offload`."""
     return (path for path in _locks(root) if parse_run_name(path.stem) is None)
 
 

@@ -1,7 +1,8 @@
-"""Re-reads an archive and names everything that is not as it was written.
+"""Read an archive again and report everything that differs from what was written: `scrapy verify`.
 
-Works while runs write: what living runs have open is listed, not judged. What it cannot see by itself is
-the removal of the ledger's newest lines with their files: for that, give it a head printed earlier.
+It works while runs write: open files of living runs are listed, not checked. It cannot notice by itself that
+the ledger's newest lines were removed together with their files; for that, give it a head that was printed
+earlier.
 """
 
 from __future__ import annotations
@@ -59,9 +60,11 @@ _DAY = re.compile(r"-(\d{4}-\d\d-\d\d)")
 def verify(
     root: Path, since: int | None = None, books: BookChecks | None = None, head: str | None = None
 ) -> VerifyReport:
-    """Check the archive below `root`; read its segments with a last time >= `since` (ns).
+    """Check an archive against its ledger.
 
-    `head` is `N:SHA` as an earlier call gave it. Raises ArgumentError when it has another form.
+    root: OUTPUT_DIR; since: wall ns, segments that end earlier are checked by size only, None: all are read;
+    books: checks books too; head: `LINES:SHA256` of the ledger as an earlier call reported it, which must
+    still be there. Raises ArgumentError for a `head` of another form.
     """
     return _Verification(root, since, books).run(head)
 
@@ -80,8 +83,8 @@ class _Verification:
         self._entries = list(ledger.entries())
         self._provenance = Provenance(root, ledger)
         self._alive |= _alive(root)  # also a run that started meanwhile and has sealed something already
-        self._known: list[Entry] = []  # lines that can be used
-        self._members: dict[str, list[tuple[Merged, int]]] = {}  # of joined files, with the line's number
+        self._known: list[Entry] = []  # valid ledger lines
+        self._members: dict[str, list[tuple[Merged, int]]] = {}  # by joined file, with the ledger line
         self._feeds: dict[tuple[str, str, str], FeedOfRun] = {}
         self._entered: set[str] = set()  # paths of files in the ledger
         self._replaced = {
@@ -133,7 +136,7 @@ class _Verification:
             report.problem(path, "is not the line that the given head names", count)
 
     def _check_lines(self) -> list[Entry]:
-        """Return the ledger lines that can be used, each path once."""
+        """Report invalid ledger lines and paths entered twice; return the valid lines."""
         report, known, paths = self._report, [], set()
         for entry in self._entries:
             if entry.fields is None:
@@ -170,7 +173,7 @@ class _Verification:
         self._feeds.setdefault(key, FeedOfRun()).add(entry, facts)
 
     def _check_merged(self, known: list[Entry]) -> None:
-        """Check that each `merged` line says of a segment what its own line says, and names a joined file."""
+        """Check that each `merged` line agrees with its segment's line, and names an entered joined file."""
         segments = {entry["path"]: entry for entry in known if entry.kind in SEGMENT_KINDS}
         joined = {entry["path"]: entry for entry in known if entry.kind == "joined"}
         for entry in known:
@@ -191,7 +194,7 @@ class _Verification:
             self._report.problem(str(LEDGER), what, entry.number)
 
     def _check_joined(self, entry: Entry) -> None:
-        """Check a joined file, and that each segment's bytes are where the ledger says."""
+        """Check a joined file, and that each segment's bytes are in it where the ledger states."""
         path, members = entry["path"], self._members.get(entry["path"], [])
         report = self._report
         if self._is_moved(entry):
@@ -242,7 +245,7 @@ class _Verification:
             check_size(StoredSegment(self._root, entry["path"]), entry, self._report)
 
     def _is_moved(self, entry: Entry) -> bool:
-        """Return whether a file was moved away, and name it so."""
+        """Return whether a file was moved to a remote and is not on the disk; note it in the report."""
         to = self._moved.to(entry["path"])
         if to is not None:
             self._report.checked["moved"] += 1
@@ -250,7 +253,7 @@ class _Verification:
         return to is not None
 
     def _check_content(self, entry: Entry) -> None:
-        """Compare what a gzip holds with the plain file that it replaces."""
+        """Check that a gzip's decompressed content has the sha256 of the plain file that it replaces."""
         if content_digest(self._root / entry["path"]) != entry["replaces"]:
             self._report.problem(entry["path"], f"does not hold the bytes of sha256 {entry['replaces']}")
 
@@ -289,7 +292,7 @@ class _Verification:
         try:
             found = msgspec.json.decode((self._root / path).read_bytes())
         except FileNotFoundError:
-            return None  # named already
+            return None  # reported already
         except (OSError, ValueError) as error:
             self._report.problem(path, f"cannot be read as JSON: {error}")
             return None
@@ -322,9 +325,9 @@ class _Verification:
                 )
 
     def _judge_unentered_joined(self, path: str) -> None:
-        """Report a joined file that is not in the ledger: what a killed `compact` leaves is no problem.
+        """Report a joined file that is not in the ledger.
 
-        Every byte of it lies in the segments too.
+        One that a killed `compact` left is only noted: the segments hold all its bytes too.
         """
         if self._is_compacting:
             self._report.open.append(path)
@@ -336,15 +339,15 @@ class _Verification:
             self._report.problem(path, "is not in the ledger, and not joined of segments that are")
 
     def _segments_beside(self, path: str) -> list[SealedSegment]:
-        """Return the segments whose own place is in the folder of `path`."""
+        """Return the segments whose own files belong in the folder of `path`."""
         folder = path.rpartition("/")[0]
         found = (SealedSegment.of(entry) for entry in self._known if entry.kind in SEGMENT_KINDS)
         return [segment for segment in found if segment.folder == folder]
 
     def _check_day_files(self, entered: set[str]) -> None:
-        """Report files of rows that no run of this archive has begun.
+        """Report day files that are not in the ledger and that no run of this archive wrote.
 
-        Others may still grow.
+        Day files of its own runs may still grow. entered: paths in the ledger.
         """
         for path in sorted((*self._root.glob("records/*.jsonl.gz"), *self._root.glob("*.jsonl.gz"))):
             if (name := relative(self._root, path)) not in entered:
@@ -362,7 +365,7 @@ class _Verification:
             if run is not None:
                 found[name] = run
         runs = set(found.values())
-        # after its first row, each run is known
+        # a run has its lock before its first row
         known = self._provenance.known_runs(runs) if found else set()
         for name, run in found.items():
             if run not in known:
@@ -382,10 +385,7 @@ def _is_inside(path: Any) -> bool:
 
 
 def _has_keys(entry: Entry) -> bool:
-    """Return whether the line has the keys of its kind, with values of their types.
-
-    What follows need not check again.
-    """
+    """Return whether a ledger line has all fields of its kind, with values of their types."""
     try:
         if entry.kind in SEGMENT_KINDS:
             segment = msgspec.convert(entry.fields, _SegmentLine)
@@ -435,7 +435,10 @@ class _SegmentLine(_FileLine):
 
 
 def _end(entry: Entry) -> int:
-    """Return the latest time (ns) of a file's lines; for a torn original the end of its run."""
+    """Return the latest time (wall ns) that a day file's rows can have.
+
+    For any other file, a time without end.
+    """
     match = _DAY.search(entry["path"])
     if entry.kind == "day_file" and match is not None:
         return from_iso(f"{match[1]}T23:59:59Z")

@@ -1,7 +1,7 @@
-"""The one thread of a process that writes: it compresses, writes and syncs the lines of all its runs.
+"""The writer thread of a process: it compresses, writes and syncs the lines of all runs of the process.
 
-Only this thread waits for the disk. Its queue is bounded by its users: they check `has_room` before they
-request more from a venue.
+Only this thread waits for the disk. Its queue has no bound of its own: those who fill it check `has_room`
+before they request more from a venue.
 """
 
 from __future__ import annotations
@@ -32,24 +32,24 @@ logger = logging.getLogger(__name__)
 
 Sink = FeedWriter | DayFile
 
-_WAKE_BYTES = 2**20  # this much is compressed without waiting for the next flush
-_LOOK_S = 10.0  # wall; between two looks whether open files are still in place, and have room to grow
-_WARN_AGAIN_S = 3600.0  # wall; between two warnings that space is short
-_BATCH_BYTES = 4 * 2**20  # and at most about this much at once
+_WAKE_BYTES = 2**20  # with so many bytes waiting, they are written before the next flush is due
+_LOOK_S = 10.0  # wall; between two checks that open files are still in place and the disk has space
+_WARN_AGAIN_S = 3600.0  # wall; between two warnings that disk space is short
+_BATCH_BYTES = 4 * 2**20  # about the most bytes that are written to a file at once
 
 
 class _Waiting(NamedTuple):
-    """Data handed over and not yet written."""
+    """An item or row that is queued and not yet written."""
 
     sink: Sink
-    chunk: Any  # Built for a Feed, bytes for a DayFile
+    chunk: Any  # Built for a FeedWriter, bytes for a DayFile
     size: int  # bytes
     lines: int
 
 
 @dataclass(slots=True)
 class _Batch:
-    """Data that is written to a sink at once."""
+    """Queued data that is written to one feed or day file at once."""
 
     sink: Sink
     chunks: list[Any] = field(default_factory=list)
@@ -59,7 +59,7 @@ class _Batch:
 
 @dataclass(frozen=True)
 class _Finish:
-    """A run to be ended."""
+    """Request to end a run; `future` gets the path of its manifest."""
 
     run: RunArchive
     reason: str
@@ -69,20 +69,20 @@ class _Finish:
 
 @dataclass
 class _Job:
-    """Work that the thread has in hand."""
+    """Work that the writer thread has taken from the queue."""
 
     waiting: Sequence[_Waiting] = ()
-    unwritten: int = 0  # lines of it that no sink has yet
+    unwritten: int = 0  # number of its lines that are not written yet
     flushes: Sequence[Future[None]] = ()
     finishes: Sequence[_Finish] = ()
     is_last: bool = False
 
 
 class ArchiveWriter:
-    """Thread that writes runs; start it once, open runs on it, close them, close it.
+    """Writer of all runs of a process, with a thread of its own: call `start`, `open_run`, at last `close`.
 
-    After the first OSError it never writes again: `failure` says why, `on_failure` is called (from the
-    writer thread), futures raise it, and what is still handed over is counted in `lost_lines`.
+    After the first OSError it never writes again: `failure` is set, the functions in `on_failure` are called
+    from the writer thread, all futures raise the failure, and lines queued later are counted in `lost_lines`.
     """
 
     def __init__(
@@ -97,24 +97,27 @@ class ArchiveWriter:
         self.store = Store(root, clock, config, files, Ledger(root, files))
         self.failure: DiskError | None = None
         self.shortage: DiskError | None = None
-        """Set when the budget of the disk is used up: runs should end while there is room to seal them."""
+        """Set when free disk space is below the limit: runs should end while there is space to seal them."""
         self.free: int | None = None
-        """Bytes that were free at the last look, where the least are; None before the first."""
+        """Free bytes at the last check, on the fullest disk in use; None before the first check."""
         self.on_failure: list[Callable[[DiskError], None]] = []
         self.buffered = 0
-        """Bytes handed over and not yet written."""
+        """Bytes that are queued and not yet written."""
         self.lost_lines = 0
-        """Lines handed over that will never be written, because the disk failed."""
+        """Number of queued lines that will never be written, because the disk failed."""
         self.lines_synced = 0
-        """Lines and rows that are on the disk."""
+        """Number of lines and rows that are on the disk."""
         self.beats = 0
-        """Signs of life that are on the disk, of times without lines."""
+        """Number of signs of life written to lock files at times without lines."""
         self.synced = 0
-        """The newest mark that holds: see `mark`."""
+        """Number of the newest job of the writer thread whose data is on the disk.
+
+        `mark` returns such numbers.
+        """
         self._changed = threading.Condition()  # guards everything below, and the figures above
         self._waiting: list[_Waiting] = []
         self._fresh = 0  # bytes in _waiting
-        self._jobs = 0  # taken by the thread
+        self._jobs = 0  # number of jobs that the thread has taken
         self._flushes: list[Future[None]] = []
         self._finishes: list[_Finish] = []
         self._runs: list[RunArchive] = []
@@ -122,10 +125,10 @@ class ArchiveWriter:
         self._is_busy = False
         self._progressed = self._synced_at = time.monotonic()
         self._looked = clock.instant()
-        self._trusted = self._looked  # since then the wall clock has run with the monotonic one
-        self._look_due = time.monotonic() + _LOOK_S  # for open files
-        self._lines_looked = 0  # lines_synced at the last look
-        self._lines_written = 0  # and maybe not yet synced
+        self._trusted = self._looked  # since then the wall clock has kept pace with the monotonic one
+        self._look_due = time.monotonic() + _LOOK_S  # monotonic s of the next check of open files
+        self._lines_looked = 0  # lines_synced at the last check
+        self._lines_written = 0  # lines written, perhaps not yet synced
         self._budget = budget or DiskBudget(0, 0)
         self._warned = -_WARN_AGAIN_S
         self._thread = threading.Thread(target=self._work, name="archive-writer", daemon=True)
@@ -141,9 +144,10 @@ class ArchiveWriter:
         arguments: Mapping[str, Any],
         settings: Mapping[str, Any],
     ) -> RunArchive:
-        """Start a new run, alive on the disk when this returns.
+        """Start a new run; its lock file is on the disk when this returns.
 
-        `settings` go into every segment line as they are. Raises DiskError.
+        feeds: that it may write; arguments: of the spider, for the manifest; settings: go into the first line
+        of every segment unchanged. Raises DiskError.
         """
         if self.failure is not None:
             raise self.failure
@@ -158,27 +162,27 @@ class ArchiveWriter:
 
     @property
     def has_room(self) -> bool:
-        """Return whether less is waiting than the soft limit, so that requests may go on."""
+        """Return whether fewer bytes are queued than `buffer_soft`, so that spiders may send requests."""
         return self.buffered < self.store.config.buffer_soft
 
     def stalled_s(self) -> float:
-        """Return wall seconds since the thread last made progress; 0.0 when it has nothing to do."""
+        """Return seconds since the writer thread last made progress; 0.0 when it has nothing to do."""
         return time.monotonic() - self._progressed if self._is_busy or self.buffered else 0.0
 
     def sync_age_s(self) -> float:
-        """Return wall seconds since all that was written was last brought to the disk."""
+        """Return seconds since the last time all queued data was brought to the disk."""
         return time.monotonic() - self._synced_at
 
     @property
     def is_stalled(self) -> bool:
-        """Return whether work waits and nothing was written for `stall_s` seconds.
+        """Return whether data is queued and nothing was written for more than the setting `stall_s`.
 
-        Then the thread hangs in the disk, and nobody should wait for it.
+        Then the thread hangs in a call of the disk, and nobody should wait for it.
         """
         return self.stalled_s() > self.store.config.stall_s
 
     def close(self) -> None:
-        """Write what is waiting and end the thread; runs not closed before are left to recovery."""
+        """Write all queued data and end the thread; runs that were not closed are left to recovery."""
         with self._changed:
             self._is_stopping = True
             self._changed.notify()
@@ -205,7 +209,7 @@ class ArchiveWriter:
 
     def mark(self) -> int:
         with self._changed:
-            return self._jobs + 1  # the next job has all that was handed over, or an earlier one had it
+            return self._jobs + 1  # the next job has all data queued so far, unless an earlier one had it
 
     def flush(self) -> Future[None]:
         future: Future[None] = _running()
@@ -255,9 +259,10 @@ class ArchiveWriter:
         self._is_busy = False
 
     def _look_around(self) -> None:
-        """Raise FileNotFoundError when OUTPUT_DIR is gone from under the runs; look at the room they have.
+        """Check, every `_LOOK_S` seconds, that open files are in place and space is left.
 
-        Writing to a file that was removed, or whose disk was unmounted, succeeds for as long as it is open.
+        Write signs of life. Raises FileNotFoundError when OUTPUT_DIR was removed or unmounted: writing to a
+        removed file succeeds for as long as it is open, so only this check notices.
         """
         if time.monotonic() < self._look_due:
             return
@@ -273,7 +278,10 @@ class ArchiveWriter:
         self._check_room(runs)
 
     def _check_room(self, runs: Sequence[RunArchive]) -> None:
-        """Warn when space is short; set `shortage` when it is over."""
+        """Log a warning when disk space is short.
+
+        Set `shortage` when it is below the limit for collecting.
+        """
         store = self.store
         self.free = free = min([store.files.free(store.root), *(run.free() for run in runs)])
         level, message = self._budget.level(free), self._budget.message(free, store.root)
@@ -284,9 +292,9 @@ class ArchiveWriter:
             logger.warning("%s", message)
 
     def _watch_clock(self) -> None:
-        """Look for clock steps before any batch, so that a run's gap lines reach it before its end."""
+        """Record a gap for each step of the wall clock; called before each job, so before a run ends."""
         seen = self.store.clock.instant()
-        # a slew takes many looks for what a step does in one; until the look before this, stamps were sound
+        # A slew needs many checks to reach the size of a step; times were right until the check before this.
         jump = wall_step(self._looked, seen) or wall_step(self._trusted, seen)
         if jump:
             self._trusted = seen
@@ -297,7 +305,7 @@ class ArchiveWriter:
         self._looked = seen
 
     def _await_work(self, due: float) -> None:
-        """Wait for work, or until `due`."""
+        """Wait for work, at most until `due` (monotonic s)."""
         with self._changed:
             self._is_busy = False
             self._changed.wait_for(self._has_work, max(0.0, due - time.monotonic()))
@@ -305,7 +313,7 @@ class ArchiveWriter:
             self._progressed = time.monotonic()
 
     def _take(self) -> _Job:
-        """Take all there is."""
+        """Take everything that is queued."""
         with self._changed:
             job = _Job(
                 self._waiting,
@@ -365,7 +373,7 @@ class ArchiveWriter:
 
 
 def _batches(waiting: Sequence[_Waiting]) -> Iterator[_Batch]:
-    """Yield batches of about _BATCH_BYTES by sink, each in its sink's order."""
+    """Group queued data by feed and day file, in order, into batches of about _BATCH_BYTES; yield these."""
     open_batches: dict[Sink, _Batch] = {}
     for sink, chunk, size, lines in waiting:
         batch = open_batches.get(sink)
@@ -380,14 +388,14 @@ def _batches(waiting: Sequence[_Waiting]) -> Iterator[_Batch]:
 
 
 def _running() -> Future[Any]:
-    """Return a future that its holder cannot cancel: an impatient waiter must not break the writer."""
+    """Return a future that cannot be cancelled, so that a caller that gives up does not break the writer."""
     future: Future[Any] = Future()
     future.set_running_or_notify_cancel()
     return future
 
 
 def _gone(root: Path, error: OSError) -> DiskError | None:
-    """Return the message about a file that disappeared; None when `error` is another one."""
+    """Return the error for a file that disappeared below `root`; None when `error` has another cause."""
     if error.errno not in (errno.ENOENT, errno.ESTALE):
         return None
     return DiskError(

@@ -1,4 +1,4 @@
-"""Commands of `scrapy`; Scrapy loads all of them for each, and this file before them."""
+"""Commands of `scrapy`, a module each. Scrapy imports all of them to run one, and this module first."""
 
 from marketarchive.interrupts import report_interrupts
 

@@ -1,4 +1,4 @@
-"""`scrapy backfill`: markets of prediction markets that have ended, with the history of their prices."""
+"""`scrapy backfill`: collect ended prediction markets, with the history of their prices."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ if TYPE_CHECKING:
     from marketarchive.collecting.backfill import BackfillSpider
 
 LOOK_S = 0.5
-"""Seconds (wall) between two looks at how far the crawls are."""
+"""Seconds (wall) between two updates of the progress bar."""
 
 
 @dataclass
 class _Backfilled:
-    """The end of a platform's crawl."""
+    """Result of the crawl of one platform."""
 
     platform: str
-    code: int
-    cause: str
-    markets: int
-    failed: int
-    is_finished: bool
+    code: int  # exit code
+    cause: str  # of the end, "" after a normal one
+    markets: int  # number of markets collected
+    failed: int  # number of requests that failed
+    is_finished: bool  # False: a further start continues
 
 
 class Command(CrawlingCommand):
@@ -99,7 +99,7 @@ class Command(CrawlingCommand):
         print(json.dumps([vars(each) for each in ended]) if opts.json else "\n".join(map(_text, ended)))
 
     def _chosen(self, platform: str) -> list[type[BackfillSpider]]:
-        """Return the spiders of a platform, or of all. Raises UsageError."""
+        """Return the backfill spiders of a platform, or of all platforms for `all`. Raises UsageError."""
         from marketarchive.collecting.backfill import BackfillSpider
 
         known = self.spiders(BackfillSpider)
@@ -140,7 +140,7 @@ class Command(CrawlingCommand):
 
 
 async def _show(crawlers: list[Crawler], bar: Bar) -> None:
-    """Show until cancelled how many of the markets that are known so far are done."""
+    """Show on `bar`, until cancelled, how many of the listed markets have been collected."""
     total = done = 0
     bar.begin("listing")
     while True:

@@ -1,4 +1,4 @@
-"""`scrapy brti-error`: how far the proxy of the index is off the means that were published."""
+"""`scrapy brti-error`: compare the BRTI proxy with the index means published with 15-minute rounds."""
 
 # ruff: noqa: N999  (Scrapy names a command after its file)
 

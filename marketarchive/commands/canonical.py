@@ -1,4 +1,4 @@
-"""`scrapy canonical`: one row per second of each labelled round."""
+"""`scrapy canonical`: make the canonical dataset, one row per second of each labelled round."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`scrapy catalog`: every market of the platforms that have a catalogue, cycle after cycle."""
+"""`scrapy catalog`: list every market of the platforms that have a catalogue, in repeated cycles."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MINUTES = {
     "snapshot": "CATALOG_SNAPSHOT_MINUTES",
     "resolve": "CATALOG_RESOLVE_MINUTES",
 }
-"""Argument of the plan -> the setting that it has by default here."""
+"""Argument of the plan `catalog` -> name of the setting that gives its value, in minutes."""
 
 
 class Command(Collect):
@@ -65,7 +65,7 @@ class Command(Collect):
 
 
 def _minutes(settings: BaseSettings, name: str) -> str:
-    """Return a setting of minutes as a span. Raises ConfigurationError."""
+    """Return a setting in minutes as a span in seconds, such as `300s`. Raises ConfigurationError."""
     try:
         minutes = settings.getfloat(name)
     except (TypeError, ValueError):

@@ -1,4 +1,4 @@
-"""`scrapy collect`: all feeds of a plan, or of several, in one process."""
+"""`scrapy collect`: collect all feeds of one or several plans in one process."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 PLANNED = 21
-"""Priority of a plan's settings, just above that of settings files."""
+"""Scrapy's priority of a plan's settings: just above that of settings files (20)."""
 
 
 class Command(CrawlingCommand):
@@ -94,12 +94,15 @@ class Command(CrawlingCommand):
         self.collect(named, given, opts.duration, left_out, log)
 
     def own_log(self) -> TerminalLog | None:
-        """Return the handler that shows log lines above the terminal's table, where the user set no other."""
+        """Return the log handler that prints above the terminal's table.
+
+        None where the user chose other logging.
+        """
         assert self.settings is not None
         if not self._has_own_log:
             return None
         log = TerminalLog(self.settings, self.console)
-        log_scrapy_info(self.settings)  # what Scrapy said of itself before had nowhere to go
+        log_scrapy_info(self.settings)  # again: Scrapy logged it before there was a handler
         return log
 
     def collect(
@@ -110,9 +113,10 @@ class Command(CrawlingCommand):
         left_out: Many[str] = (),
         log: TerminalLog | None = None,
     ) -> None:
-        """Run plans until their end and set the exit code. Raises UsageError.
+        """Run plans until they end, and set the command's exit code. Raises UsageError.
 
-        given: what they take, by name; span: the duration; left_out: options of feeds.
+        named: the plans; given: argument of a plan -> value; span: duration such as `15m`, None for endless;
+        left_out: options of feeds that are not collected; log: handler for log lines on a terminal.
         """
         assert self.crawler_process is not None
         assert self.settings is not None
@@ -147,7 +151,7 @@ class Command(CrawlingCommand):
                 print(text, file=sys.stderr)
 
     def _open(self, log: TerminalLog, collection: Collection) -> Path | None:
-        """Return the file for log lines below WARNING; None where it cannot be made."""
+        """Open the file for log lines below WARNING and return its path; None where it cannot be opened."""
         path = collection.process.root / "logs" / f"{collection.name}.log"
         try:
             log.open(path)
@@ -166,9 +170,10 @@ class Command(CrawlingCommand):
                 print(f"collect: {text}", file=sys.stderr)
 
     def _choose(self, named: Sequence[Plan], given: Mapping[str, str], left_out: Many[str]) -> list[Chosen]:
-        """Return the feeds of these plans that can be collected here.
+        """Return, for each plan, the feeds that can be collected on this machine.
 
-        Raises ArgumentError, ConfigurationError.
+        named: the plans; given: argument -> value; left_out: options of feeds not to collect. Raises
+        ArgumentError, also where no feed of a plan is left, and ConfigurationError.
         """
         taken = {argument.name for plan in named for argument in plan.takes}
         if unknown := sorted(given.keys() - taken):
@@ -185,7 +190,10 @@ class Command(CrawlingCommand):
         return chosen
 
     def _check(self, feed: PlannedFeed) -> type[ArchiveSpider] | None:
-        """Return its spider; None where this machine lacks what it needs and it is optional."""
+        """Return a feed's spider class; None for an optional feed whose requirements are not installed.
+
+        Raises ArgumentError, ConfigurationError.
+        """
         assert self.crawler_process is not None
         assert self.settings is not None
         spider = cast("type[ArchiveSpider]", self.crawler_process.spider_loader.load(feed.spider))
@@ -205,7 +213,7 @@ class Command(CrawlingCommand):
 
 
 def add_plan_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add an option for each argument that a plan takes."""
+    """Add to a command an option for each argument of any plan."""
     for argument in dict.fromkeys(each for plan in plans().values() for each in plan.takes):
         defaults = "; ".join(
             f"default of {plan.name}: {plan.defaults[argument.name]}"
@@ -217,13 +225,13 @@ def add_plan_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_left_out(parser: argparse.ArgumentParser) -> None:
-    """Add a flag for each feed that can be left out."""
+    """Add to a command a flag for each optional feed, which leaves the feed out."""
     for option, title in _optional().items():
         parser.add_argument(f"--{option}", action="store_true", help=f"leave {title} out")
 
 
 def plan_words(args: Sequence[str], opts: argparse.Namespace) -> list[str]:
-    """Return the plans and options of a command line as `scrapy collect` takes them."""
+    """Return the words of a `scrapy collect` command line with the plans and options of a parsed one."""
     names = dict.fromkeys(argument.name for plan in plans().values() for argument in plan.takes)
     given = ((name, getattr(opts, name)) for name in names)
     options = [word for name, value in given if value is not None for word in (f"--{name}", value)]
@@ -232,7 +240,7 @@ def plan_words(args: Sequence[str], opts: argparse.Namespace) -> list[str]:
 
 
 async def _collect(collection: Collection, view: LiveView) -> None:
-    looking = asyncio.ensure_future(view.keep())  # runs first, so that log lines pass above its table
+    looking = asyncio.ensure_future(view.keep())  # starts first, so that log lines appear above its table
     looking.add_done_callback(_log_failure)
     try:
         await collection.collect()
@@ -253,13 +261,13 @@ def _plan_lines() -> list[str]:
 
 
 def _optional() -> dict[str, str]:
-    """Return the feeds that each option leaves out."""
+    """Return option -> title of the optional feed that it leaves out, over all plans."""
     feeds = (feed for plan in plans().values() for feed in plan.feeds(plan.arguments({})))
     return {feed.option: feed.title for feed in feeds if feed.option}
 
 
 def _named(args: Sequence[str]) -> list[Plan]:
-    """Return the plans that words of the command line name. Raises UsageError."""
+    """Return the plans that a command line names, the default plan without any. Raises UsageError."""
     words, given = sort_words([word for word in args if word != "-a"])
     if given:
         raise UsageError(f"write {as_options(given)}: collect takes plans and options only", print_help=False)

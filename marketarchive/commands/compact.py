@@ -1,4 +1,4 @@
-"""`scrapy compact`: joins the small sealed segments of hours that are over."""
+"""`scrapy compact`: join the small sealed segments of past hours."""
 
 from __future__ import annotations
 
@@ -57,7 +57,10 @@ class Command(OfflineCommand):
         return 1 if done.refused else 0
 
     def _number(self, option: str, given: str | None, setting: str) -> float:
-        """Return the value of an option, else of a setting. Raises ArgumentError, ConfigurationError."""
+        """Return the number given by an option, else by a setting.
+
+        Raises ArgumentError, ConfigurationError.
+        """
         assert self.settings is not None
         value = self.settings.get(setting) if given is None else given
         try:

@@ -1,4 +1,4 @@
-"""`scrapy crawl`: Scrapy's own, with arguments checked first, a stop that seals, and honest exit codes."""
+"""`scrapy crawl`: Scrapy's command; here it checks arguments first, seals the archive, sets exit codes."""
 
 from __future__ import annotations
 
@@ -79,7 +79,10 @@ class Command(CrawlingCommand, BaseRunSpiderCommand):
                 print(reported, file=sys.stderr)
 
     def _run_plan(self, spider: type[PlanSpider], given: Mapping[str, str]) -> None:
-        """Run the spider's plan as `collect` does, with lines instead of a table."""
+        """Run the plan of a `PlanSpider` as `scrapy collect` does, without a table on the terminal.
+
+        given: argument -> value. Raises UsageError for an unknown argument.
+        """
         plan = plans()[spider.plan]
         takes = {argument.name for argument in plan.takes} | {DURATION.name}
         if unknown := sorted(given.keys() - takes):
@@ -94,7 +97,7 @@ class Command(CrawlingCommand, BaseRunSpiderCommand):
 
 
 def spider_name(args: Sequence[str]) -> str:
-    """Return the one spider that `args` name. Raises UsageError."""
+    """Return the name of the one spider in a command line's arguments. Raises UsageError."""
     names, arguments = sort_words(args)
     if arguments:
         _refuse(f"write {as_spider_arguments(arguments)}: each argument of a spider follows -a")
@@ -104,14 +107,17 @@ def spider_name(args: Sequence[str]) -> str:
 
 
 def unknown_spider(name: str, names: Sequence[str]) -> str:
-    """Return that there is no spider `name`, and which of `names` may be meant."""
+    """Return the message for an unknown spider name, with the most similar of `names`."""
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5) or [one for one in names if name in one]
     meant = f"; did you mean {near[0]}?" if near else ";"
     return f"there is no spider {name!r}{meant} `{command('list')}` shows all"
 
 
 def exit_code(crawler: Crawler, error: BaseException | None) -> int:
-    """Return the exit code of the crawl's run; a failure to open the run is logged."""
+    """Return the exit code for a crawl that has ended; print why if its run could not be opened.
+
+    error: the exception that ended the crawl, None without one.
+    """
     if run_of(crawler) is None:
         print(f"crawl: {error}", file=sys.stderr)
     return exit_of(crawler, error).code

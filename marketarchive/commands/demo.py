@@ -1,4 +1,4 @@
-"""`scrapy demo`: the main job on the simulator, offline."""
+"""`scrapy demo`: demonstrate collecting, labelling, validating and reporting on the simulator, offline."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from marketarchive.demo import MINUTES, PAGES_SPEED, SPEED, DemoError, Form, dem
 from marketarchive.exceptions import ConfigurationError
 
 NEEDED = ("aiohttp", "duckdb", "pandas", "pyarrow", "vl_convert")
-"""What simulator, tables and report import; a browser may be missing."""
+"""Packages that simulator, tables and report import; a browser is optional."""
 
 
 class Command(ConfiguredCommand):

@@ -1,4 +1,4 @@
-"""`scrapy document`: writes the reference pages from the code; `--check` only compares."""
+"""`scrapy document`: write the reference pages of docs/ from the code, or compare them with `--check`."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ class Command(ConfiguredCommand):
 
 
 class _Parser(argparse.ArgumentParser):
-    """Knows the options of a command, without those that Scrapy gives to all."""
+    """Parser that collects in `own` the options that a command adds, without -h."""
 
     def __init__(self) -> None:
         self.own: list[argparse.Action] = []
@@ -133,7 +133,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def commands_page(settings: Settings) -> str:
-    """Write the page of our commands."""
+    """Return docs/COMMANDS.md: a section for each command of this project, as Markdown."""
     package = import_module("marketarchive.commands")
     names = sorted(found.name for found in pkgutil.iter_modules(package.__path__))
     return "\n".join([COMMANDS_HEAD, *(_command_section(package.__name__, name, settings) for name in names)])
@@ -164,7 +164,7 @@ def _options_table(options: Iterable[argparse.Action]) -> list[str]:
 
 
 def document(spiders: list[type[ArchiveSpider]]) -> str:
-    """Return docs/SPIDERS.md for these spiders as Markdown."""
+    """Return docs/SPIDERS.md as Markdown, with a section for each of `spiders`."""
     found = {each.name: each for spider in spiders for each in spider.accepts}
     rows = [f"| `{name}={each.example}` | {each.meaning} |" for name, each in sorted(found.items())]
     table = ["| argument | meaning |", "|---|---|", *rows, ""]
@@ -189,7 +189,11 @@ def _plan_section(spider: type[PlanSpider]) -> str:
 
 
 def settings_page(source: str) -> str:
-    """Write the page of a settings file: sections by ruled comments, meaning by comments above or beside."""
+    """Return docs/SETTINGS.md as Markdown, made from the source text of a settings file.
+
+    Comments of the form `# ---- title ----` begin sections; the comments above and beside a setting are its
+    meaning.
+    """
     parts, above = [SETTINGS_HEAD], list[str]()
     for line in source.splitlines():
         if ruled := re.fullmatch(r"# -{3,} (.*?) -+", line):
@@ -210,7 +214,7 @@ def settings_page(source: str) -> str:
 
 
 def addresses_table() -> str:
-    """Return the section of the URLs that a user may replace."""
+    """Return the section of docs/SETTINGS.md on the venues' URLs that settings can replace."""
     rows = (
         [f"`{each.setting}`", "nothing" if each.is_own_server else f"`{each.url}`", each.meaning]
         for venue in venues().values()
@@ -220,7 +224,7 @@ def addresses_table() -> str:
 
 
 def config_table() -> str:
-    """Return the section of the configuration file: its keys."""
+    """Return the section of docs/SETTINGS.md on the keys of the configuration file."""
     rows = (
         [f"`[{each.section}]`", f"`{each.name}`", each.form, f"`{each.setting}`", each.meaning]
         for each in keys()
@@ -229,7 +233,10 @@ def config_table() -> str:
 
 
 def methodology_page(page: str, spiders: Iterable[type[Any]]) -> str:
-    """Return `page` with a table of what is noticed for each channel to which one of `spiders` listens."""
+    """Return the text of docs/METHODOLOGY.md with a table per streamed channel of how gaps are noticed.
+
+    page: its present text; spiders: all spider classes, of which those of streams are used.
+    """
     from marketarchive.collecting.streams.stream import StreamSpider
 
     streams = {
@@ -243,7 +250,10 @@ def methodology_page(page: str, spiders: Iterable[type[Any]]) -> str:
 
 
 def _between(page: str, name: str, parts: Iterable[str]) -> str:
-    """Return `page` with `parts` where the code writes it."""
+    """Return a page's text with `parts` in place of its generated part.
+
+    page: its present text; name: its path, for errors. Raises ValueError for a page without the marks.
+    """
     before, begin, rest = page.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
@@ -252,7 +262,7 @@ def _between(page: str, name: str, parts: Iterable[str]) -> str:
 
 
 def metrics_table() -> Iterable[str]:
-    """Yield the table of the metrics that are exported."""
+    """Yield the lines of a Markdown table of all exported metrics."""
     from marketarchive.collecting.metric_figures import METRICS
 
     yield "\n" + _row(["metric", "labels", "what"]) + _row(["---"] * 3)
@@ -262,7 +272,7 @@ def metrics_table() -> Iterable[str]:
 
 
 def perps_tables() -> Iterable[str]:
-    """Yield a table of where each column is from, column by venue, and how, venue by venue."""
+    """Yield Markdown: a table of the origin of each perpetuals column by venue, and a section per venue."""
     declared = {name: venue.perps for name, venue in venues().items() if venue.perps is not None}
     columns = list(dict.fromkeys(column for perps in declared.values() for column in perps.columns))
     yield "\n" + _row(["column", *declared]) + _row(["---"] * (len(declared) + 1))

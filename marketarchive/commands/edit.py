@@ -1,4 +1,4 @@
-"""`scrapy edit SPIDER`: Scrapy's own, with an error message where the editor does not exist."""
+"""`scrapy edit SPIDER`: Scrapy's command, with an error message where the editor cannot be started."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`scrapy export`: rows of `records/` and tables of the archive as files of common formats."""
+"""`scrapy export`: write rows of `records/` and tables of the archive as CSV, Parquet or JSON lines."""
 
 from __future__ import annotations
 
@@ -110,7 +110,10 @@ class Command(OfflineCommand):
         return FAILED if is_damaged else FINISHED
 
     def _options(self, tables: Sequence[ExportedTable], opts: argparse.Namespace) -> dict[str, Any]:
-        """Return the given options of tables by name. Raises ArgumentError where none of them has one."""
+        """Return name -> parsed value of the given options that belong to tables.
+
+        Raises ArgumentError for an option that none of `tables` has.
+        """
         from marketarchive.research.exports.export import declared_options
 
         given: dict[str, Any] = {}
@@ -143,7 +146,10 @@ class Command(OfflineCommand):
     def _write(
         self, table: ExportedTable, request: ExportRequest, opts: argparse.Namespace
     ) -> ExportedFile | None:
-        """Write one table and print its result; None where the table was skipped."""
+        """Write one table to its file and print the result; None where the table was skipped.
+
+        Raises ArgumentError for a table that cannot be exported, unless all tables are, and DiskError.
+        """
         from marketarchive.research.exports.export import ALL, in_format, open_table, write_table
 
         target = opts.output or self._folder()

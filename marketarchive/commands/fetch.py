@@ -1,4 +1,4 @@
-"""`scrapy fetch URL`: Scrapy's own, which archives nothing."""
+"""`scrapy fetch URL`: Scrapy's command, which archives nothing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ class Command(ConfiguredCommand, fetch.Command):
 
 
 def refuse_spider(command: str, opts: argparse.Namespace) -> None:
-    """Raise UsageError when --spider is given: these commands send one request and are no run."""
+    """Raise UsageError when --spider is given to a command that sends one request outside of any run.
+
+    command: its name, for the error.
+    """
     if opts.spider:
         raise UsageError(
             f"{command} takes no --spider: spiders of the archive send requests of their own; leave it out",

@@ -1,4 +1,4 @@
-"""`scrapy genspider -t sweep|polling|stream|page NAME DOMAIN`: Scrapy's, the class named as the file is."""
+"""`scrapy genspider -t sweep|polling|stream|page NAME DOMAIN`: Scrapy's; it names the class as the file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`scrapy ground-truth`: what decided each up/down round, and whether that is proven."""
+"""`scrapy ground-truth`: label up/down rounds with the prices that decided them, and whether proven."""
 
 # ruff: noqa: N999  (Scrapy names a command after its file)
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from marketarchive.research.labels.label import Label
 
 SHOWN = 20
-"""Markets of an archive that are named one by one."""
+"""Number of markets that are printed one by one at most."""
 
 
 class Command(OfflineCommand):
@@ -121,7 +121,7 @@ def _text(done: GroundTruth) -> str:
 
 
 def _print_open(labels: Sequence[Label], most: int) -> None:
-    """Print what is not reproduced, each with its reason: what differs first, then what is flagged."""
+    """Print up to `most` labels that are not reproduced, with reasons: `differs` first, then flagged ones."""
     order = ("differs", "not_provable", "estimated", "restated")
     reported = [each for each in labels if each.verdict in order]
     reported.sort(key=lambda each: (each.verdict != "differs", each.flag is None, order.index(each.verdict)))
@@ -132,7 +132,7 @@ def _print_open(labels: Sequence[Label], most: int) -> None:
 
 
 def _last(labels: Sequence[Label]) -> str:
-    """Return the last line of the output; whatever is neither reproduced nor differs is not provable."""
+    """Return the closing summary: how many labels are reproduced, differ, or are not provable (the rest)."""
     count = {name: sum(each.verdict == name for each in labels) for name in ("reproduced", "differs")}
     rest = len(labels) - sum(count.values())
     weaker = [

@@ -1,4 +1,4 @@
-"""`scrapy kxbtc15m`: the record's collector in the background, and its finished days."""
+"""`scrapy kxbtc15m`: collect a record of 15-minute rounds in the background; compress its finished days."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ class Command(OfflineCommand):
         return 1 if any(each.outcome == "refused" for each in done) else 0
 
     def _folder(self, arguments: Arguments) -> Path:
-        """Return the folder of PID file and log."""
+        """Return the folder of the collector's PID file and log."""
         assert self.settings is not None
         return output(arguments) or output_dir(self.settings)
 

@@ -1,4 +1,4 @@
-"""`scrapy label`: takes a file of the archive out of use without touching it."""
+"""`scrapy label`: take a file of the archive out of use without changing it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`scrapy normalize`: tables from sealed segments, per feed and UTC day."""
+"""`scrapy normalize`: make Parquet tables from sealed segments, one file per table, feed and UTC day."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Command(OfflineCommand):
 
 
 def _count(text: str) -> int:
-    """Return a number of processes. Raises ArgumentError."""
+    """Parse the value of --processes, 1 to 999. Raises ArgumentError."""
     if not (text.isascii() and text.isdigit() and 0 < int(text) < 1000):
         raise ArgumentError(f"--processes {text!r} is not a number of processes")
     return int(text)

@@ -1,4 +1,4 @@
-"""`scrapy offload`: copies to a remote that are verified, and what may then go here."""
+"""`scrapy offload`: copy final files to a remote, verify the copies, prune or restore files here."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ class Command(OfflineCommand):
 
 
 def _check(args: Sequence[str], opts: argparse.Namespace) -> None:
-    """Raise ArgumentError for options that do not belong together."""
+    """Raise ArgumentError for options that cannot be combined, or a missing remote."""
     if opts.restore is not None:
         if opts.prune or opts.replace or len(args) > 1:
             raise ArgumentError(
@@ -184,11 +184,15 @@ _DONE = {
     "elsewhere": _PLANNED["elsewhere"],
     "pruned": "pruned     {sum} here; the ledger says where they are",
 }
-"""Lists of files of an Offloaded, and how they are told."""
+"""Field of `Offloaded` that lists files -> line that reports them."""
 
 
 def _text(found: Offloaded, rclone: Rclone, words: Mapping[str, str], end: str) -> str:
-    """Return what a run did, or would do; files moved elsewhere and pruned ones only where there are any."""
+    """Return the report of an offload, or of its plan.
+
+    words: field of `Offloaded` -> line for its files; lines of files moved elsewhere and of pruned files are
+    left out if there are none; end: the last line.
+    """
     lines = _problems(found.problems)
     for name, line in words.items():
         files = getattr(found, name)

@@ -1,4 +1,4 @@
-"""`scrapy parse`: refused, since a spider of the archive cannot do with a bare URL."""
+"""`scrapy parse`: refused, since a spider of the archive cannot parse the answer to a bare URL."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`scrapy perps`: the past of perpetuals of all venues, and one file of all of it."""
+"""`scrapy perps`: collect the history of perpetuals of all venues, and write it to one file."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ if TYPE_CHECKING:
     from marketarchive.research.products.perps.unified import Unified
 
 ATTEMPTS = 2
-"""A venue that failed is tried once more, after all others."""
+"""Most crawls per venue: one that failed is repeated after those of all other venues have ended."""
 PASSING = frozenset({"disconnect", "stall", "rate_limited", "dns", "tls", "checksum"})
-"""Reasons of gaps that may be gone at the next attempt."""
+"""Reasons of gaps for which a second attempt may succeed."""
 
 
 @dataclass
 class _Venue:
-    """The state of a venue's newest crawl."""
+    """A venue, with the result of its newest crawl."""
 
     spider: type[PerpsSpider]
     code: int = FINISHED
     cause: str = ""
-    gaps: dict[str, int] = field(default_factory=dict)  # reason -> how many
-    attempts: int = 0
-    is_stopped: bool = False
+    gaps: dict[str, int] = field(default_factory=dict)  # reason -> number of gaps
+    attempts: int = 0  # number of crawls so far
+    is_stopped: bool = False  # by a signal
 
     def of(self, given: Mapping[str, str]) -> dict[str, str]:
-        """Return the arguments of the venue's spider: of `given` assets only those that it lists."""
+        """Return the arguments for the venue's spider: `given`, with only the assets that the venue lists."""
         if "assets" not in given:
             return dict(given)
         known = symbols(self.spider.venue)
@@ -52,7 +52,7 @@ class _Venue:
 
     @property
     def is_due(self) -> bool:
-        """Return whether to crawl again: not where the venue refuses us or does not serve the data."""
+        """Return whether to crawl the venue: for the first time, or again after a temporary failure."""
         if self.is_stopped or self.attempts >= ATTEMPTS or self.code in (BLOCKED, DISK):
             return False
         return not self.attempts or self.code != FINISHED or bool(PASSING & self.gaps.keys())
@@ -122,7 +122,10 @@ class Command(CrawlingCommand):
         print(_json(chosen, made) if opts.json else _text(chosen, made))
 
     def _chosen(self, args: list[str]) -> list[_Venue]:
-        """Return the venues that are named. Raises UsageError."""
+        """Return the venues that the arguments name, all venues with perpetuals without any.
+
+        Raises UsageError.
+        """
         known = self.spiders(PerpsSpider)
         if unknown := [name for name in args if name not in known]:
             raise UsageError(f"perps takes venues of {', '.join(known)}, not {unknown[0]}", print_help=False)
@@ -152,7 +155,7 @@ class Command(CrawlingCommand):
 
 
 def _assets(text: str) -> list[str]:
-    """Return the assets of a list. Raises UsageError."""
+    """Parse the value of --assets, such as `BTC,ETH`. Raises UsageError."""
     try:
         return list(ASSETS.parse("assets", text))
     except ArgumentError as error:
@@ -160,7 +163,10 @@ def _assets(text: str) -> list[str]:
 
 
 def _with_any(text: str | None, chosen: list[_Venue]) -> list[_Venue]:
-    """Return the venues that have any of these assets. Raises UsageError where one is nowhere."""
+    """Return those venues that list any of the assets in `text` (None: all venues).
+
+    Raises UsageError for an asset that no venue lists.
+    """
     if text is None:
         return chosen
     has = {each: [venue for venue in chosen if each in symbols(venue.spider.venue)] for each in _assets(text)}

@@ -1,4 +1,4 @@
-"""`scrapy probe`: asks every public endpoint and socket of a venue's spiders, a few times, and reports."""
+"""`scrapy probe`: request every public endpoint and open every socket of a venue, and report the answers."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class Command(CrawlingCommand):
 
 
 def _venues() -> str:
-    """Return each venue with how many checks it has, and what it needs."""
+    """Return a text that lists each venue with its number of checks, and the checks that must pass."""
     return "; ".join(
         f"{name} ({len(probe.checks)} checks"
         + (f", needs: {', '.join(need.what for need in probe.needs)})" if probe.needs else ")")
@@ -97,18 +97,21 @@ def _venues() -> str:
 
 @dataclass(frozen=True)
 class _Ended:
-    """The end of a venue's probe."""
+    """Result of the probe of one venue."""
 
     code: int
-    passed: bool = False  # what was asked; whether the report could be written says `code`
-    paths: tuple[Path, ...] = ()  # of the report
+    passed: bool = False  # whether the checks passed, even if the report could not be written
+    paths: tuple[Path, ...] = ()  # of the report's files
 
     def as_dict(self) -> dict[str, Any]:
         return {"passed": self.passed, "exit_code": self.code, "report": [str(path) for path in self.paths]}
 
 
 def _finish(crawler: Crawler, error: BaseException | None, root: Path, console: Console) -> _Ended:
-    """Write and print the report."""
+    """Write and print the report of a probe's crawl that has ended; return the result.
+
+    error: the exception that ended the crawl, None without one; root: OUTPUT_DIR.
+    """
     code = exit_code(crawler, error)
     spider = cast("ProbeSpider | None", crawler.spider)
     if spider is None or spider.findings is None:

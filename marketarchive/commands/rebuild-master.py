@@ -1,4 +1,4 @@
-"""`scrapy rebuild-master`: the market master again, from raw."""
+"""`scrapy rebuild-master`: fill the market master again from the raw archive."""
 
 # ruff: noqa: N999  (Scrapy names a command after its file)
 

@@ -1,4 +1,4 @@
-"""`scrapy report`: what a recording holds and what it lacks, as one HTML file."""
+"""`scrapy report`: write one HTML file that shows the contents and the gaps of a recording."""
 
 from __future__ import annotations
 

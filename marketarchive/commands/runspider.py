@@ -1,4 +1,4 @@
-"""`scrapy runspider FILE`: Scrapy's own, for spiders that are not of the archive."""
+"""`scrapy runspider FILE`: Scrapy's command, which refuses spiders of the archive."""
 
 from __future__ import annotations
 

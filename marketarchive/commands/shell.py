@@ -1,4 +1,4 @@
-"""`scrapy shell URL`: Scrapy's own, which archives nothing."""
+"""`scrapy shell URL`: Scrapy's command, which archives nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`scrapy simulate`: the venues on this machine."""
+"""`scrapy simulate`: serve the simulated venues on this machine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from marketarchive.offline import OfflineCommand
 from marketarchive.times import from_iso
 
 FIRST, LAST = "1971-01-01T00:00:00Z", "2100-01-01T00:00:00Z"
-"""Between them simulated time may begin: it is counted in 64 bits, from 1970 on."""
+"""Earliest and latest begin of simulated time, which is counted in 64 bits, in ns since 1970."""
 
 
 class Command(OfflineCommand):
@@ -89,7 +89,10 @@ class Command(OfflineCommand):
 
 
 def _assets(text: str) -> list[str]:
-    """Return the assets of --assets. Raises ArgumentError."""
+    """Parse the value of --assets, such as `BTC,ETH`.
+
+    Raises ArgumentError for an asset that is not simulated.
+    """
     from marketarchive.simulator.prices import ASSETS
 
     assets = names("--assets", text.upper())
@@ -102,7 +105,7 @@ def _assets(text: str) -> list[str]:
 
 
 def _start(text: str) -> int:
-    """Return --start in wall ns. Raises ArgumentError."""
+    """Parse the value of --start, an ISO 8601 time, to wall ns. Raises ArgumentError."""
     start = moment("--start", text)
     if not from_iso(FIRST) <= start <= from_iso(LAST):
         raise ArgumentError(f"--start {text!r} is not between {FIRST} and {LAST}")

@@ -1,4 +1,4 @@
-"""`scrapy soak-report`: whether a soak held its thresholds, from its journal and the archive."""
+"""`scrapy soak-report`: report whether a soak kept its thresholds, from its journal and the archive."""
 
 # ruff: noqa: N999  (Scrapy names a command after its file)
 from __future__ import annotations

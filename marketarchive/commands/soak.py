@@ -1,4 +1,4 @@
-"""`scrapy soak`: collects for hours under a supervisor that measures, and reports at the end."""
+"""`scrapy soak`: collect for hours under a supervisor that measures, and report at the end."""
 
 from __future__ import annotations
 
@@ -139,7 +139,10 @@ class Command(OfflineCommand):
         return self._report(root, clock, soak)
 
     def _report(self, root: Path, clock: Clock, soak: Soak) -> int:
-        """Seal what a killed collector left, write the report, and note that it is written."""
+        """Recover what a killed collector left, write the soak's report, and note this in its journal.
+
+        Returns the exit code.
+        """
         from marketarchive.research.soak.report import soak_report
 
         assert self.settings is not None
@@ -155,7 +158,7 @@ class Command(OfflineCommand):
 
 
 class _Saying:
-    """Lines on stderr for a journal or a terminal."""
+    """Function that prints a line about a soak on stderr, with the soak's id."""
 
     def __init__(self, soak: Soak) -> None:
         self._id = soak.id
@@ -166,7 +169,7 @@ class _Saying:
 
 
 def _unreported(root: Path) -> Soak | None:
-    """Return the newest soak if its hours are over and it was killed before its report was written."""
+    """Return the newest soak if its hours are over and its report was not written, else None."""
     found = soaks(root)
     lines = list(read_lines(root, found[-1].id)) if found else []
     is_due = any(line.kind == "end" and line.reason == OVER for line in lines)
@@ -174,7 +177,11 @@ def _unreported(root: Path) -> Soak | None:
 
 
 def _chosen(root: Path, clock: Clock, words: Sequence[str], opts: argparse.Namespace) -> tuple[Soak, bool]:
-    """Return the soak to run, and whether it has been begun before. Raises ArgumentError."""
+    """Return (the soak to run, whether it was begun before and is resumed).
+
+    words: plans and options for `scrapy collect`. Raises ArgumentError where they differ from those of a soak
+    that has not ended.
+    """
     found = unfinished(root)
     if found is not None and opts.new:
         journal = SoakJournal(root, found, clock)
@@ -197,7 +204,10 @@ def _chosen(root: Path, clock: Clock, words: Sequence[str], opts: argparse.Names
 
 @contextmanager
 def _alone(root: Path) -> Iterator[None]:
-    """Hold the lock of soaks. Raises ArgumentError while another process does, OSError."""
+    """Hold the lock of soaks below OUTPUT_DIR `root` in a `with` block.
+
+    Raises ArgumentError while another process holds it, OSError.
+    """
     folder = root / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)

@@ -1,4 +1,4 @@
-"""`scrapy status`: what is running, what was collected, what is missing, at a glance."""
+"""`scrapy status`: show running and ended runs, feeds, gaps, disk use and the market master."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ STYLES = {"alive": "green", "dead": "bold red", "recovered": "yellow", "unknown"
 
 @dataclass(frozen=True)
 class Master:
-    """The master's counts, or why there are none."""
+    """Counts of the market master, or the reason why there are none."""
 
     counts: MasterCounts | None
-    said: str  # why there are no counts
+    said: str  # why `counts` is None; "" if it is not
 
 
 class Command(OfflineCommand):
@@ -142,7 +142,10 @@ class Command(OfflineCommand):
         return 1 if wrong else 0
 
     def _watch(self, runs: int, interval_s: float) -> int:
-        """Show the status at intervals until Ctrl+C, or until nobody reads it any more."""
+        """Show the status every `interval_s` seconds until Ctrl+C, or until the reader of a pipe ends.
+
+        runs: how many ended runs to list. Returns the exit code.
+        """
         assert self.settings is not None
         is_terminal = sys.stdout.isatty()
         console = Console(width=None if is_terminal else 100)
@@ -165,7 +168,10 @@ class Command(OfflineCommand):
 
 
 def _expected(text: str, max_age_s: float | None) -> Expected:
-    """Parse `venue/feed=15m`, or `venue/feed` where the age is given. Raises ArgumentError."""
+    """Parse an expected feed: `venue/feed=15m`, or `venue/feed` where `max_age_s` is given.
+
+    Raises ArgumentError.
+    """
     name, equals, span = text.partition("=")
     venue, slash, feed = name.partition("/")
     if not (venue and slash and feed) or bool(equals) == (max_age_s is not None):
@@ -220,7 +226,7 @@ def _document(found: Status, master: Master) -> dict[str, Any]:
 
 
 def _catalogue(held: MasterCounts) -> list[dict[str, Any]]:
-    """Return of each platform its markets and the last cycle of each phase, where there has been any."""
+    """Return, per platform with a catalogue cycle, its market counts and the last cycle of each phase."""
     return [
         {
             **asdict(platform),
@@ -310,7 +316,10 @@ def _run(found: Status, run: RunStatus) -> dict[str, Any]:
 
 
 def _seconds(found: Status, run: RunStatus) -> float | None:
-    """Return how many seconds it ran, or has been running; None of a dead one, whose end is not known."""
+    """Return for how many seconds a run ran, or has been running.
+
+    None for a dead run, whose end is unknown.
+    """
     if run.started is None or (run.ended is None and run.state != "alive"):
         return None
     return round(to_seconds((run.ended or found.at) - run.started), 1)
@@ -389,7 +398,7 @@ def _catalogue_table(found: Status, held: MasterCounts) -> Table:
 
 
 def _last(found: Status, cycle: HeldCycle | None) -> str:
-    """Return how a cycle ended and when, or since when it runs."""
+    """Return a text with the state of a cycle and how long ago it ended, or began if it is running."""
     if cycle is None:
         return "never"
     return f"{cycle.state} {span_text(to_seconds(found.at - (cycle.ended or cycle.started)))} ago"
@@ -480,7 +489,7 @@ def _number(count: int | None) -> str:
 
 
 def size_text(size: float) -> str:
-    """Return a size in bytes for a table: `999 B`, `12.3 kB`, `5.0 GB`."""
+    """Format a size in bytes for a table: `999 B`, `12.3 kB`, `5.0 GB`."""
     for unit in ("B", "kB", "MB", "GB"):
         if size < 1000:
             return f"{size:.0f} {unit}" if unit == "B" or size >= 100 else f"{size:.1f} {unit}"
@@ -489,9 +498,9 @@ def size_text(size: float) -> str:
 
 
 def span_text(seconds: float) -> str:
-    """Return a time in seconds for a table: `12 s`, `3m05s`, `1h02m`, `3d04h`.
+    """Format a time span in seconds for a table: `12 s`, `3m05s`, `1h02m`, `3d04h`.
 
-    Negative where the archive's clock is ahead of this machine's.
+    A negative span has a minus sign: the archive's clock may be ahead of this machine's.
     """
     whole, sign = int(abs(seconds)), "-" if seconds <= -1 else ""
     for below, large, small in ((3600, (60, "m"), (1, "s")), (86400, (3600, "h"), (60, "m"))):

@@ -1,4 +1,4 @@
-"""`scrapy symbols`: what venues call the assets of perpetuals, held against what they list."""
+"""`scrapy symbols`: show venues' symbols of perpetuals, or compare them with the venues' own lists."""
 
 from __future__ import annotations
 
@@ -94,7 +94,10 @@ class Command(CrawlingCommand):
             _report(found, different, without, [venue for venue in chosen if venue not in comparable])
 
     def _request(self, chosen: Sequence[str]) -> int:
-        """Archive the lists of these venues; return the highest exit code. Raises UsageError."""
+        """Request and archive the contract lists of some venues; return the highest exit code.
+
+        Raises UsageError.
+        """
         assert self.settings is not None
         assert self.crawler_process is not None
         settings, shutdown = self.settings, self.shutdown()
@@ -122,7 +125,7 @@ class Command(CrawlingCommand):
 
 
 def _chosen(args: Iterable[str]) -> list[str]:
-    """Return the venues that are named, or all. Raises UsageError."""
+    """Return the venues that the arguments name, all with perpetuals without any. Raises UsageError."""
     known = sorted(name for name, venue in venues().items() if venue.perps is not None)
     if unknown := [name for name in args if name not in known]:
         raise UsageError(f"symbols takes venues of {', '.join(known)}, not {unknown[0]}", print_help=False)

@@ -1,4 +1,4 @@
-"""`scrapy validate`: whether labels and dataset keep what they promise, as a report."""
+"""`scrapy validate`: check labels, canonical dataset and books, and write a report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`scrapy verify`: re-reads the archive and names everything that is not as it was written."""
+"""`scrapy verify`: read the archive again and report everything that differs from what was written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`scrapy version`: our version first, then Scrapy's."""
+"""`scrapy version`: print the versions of marketarchive and of Scrapy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`scrapy view URL`: Scrapy's own, which archives nothing."""
+"""`scrapy view URL`: Scrapy's command, which archives nothing."""
 
 from __future__ import annotations
 

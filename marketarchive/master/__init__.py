@@ -1,5 +1,5 @@
-"""The market master: the facts of every market, the journal of their changes, and price snapshots.
+"""The market master: a database with the facts of every market, a journal of their changes, price snapshots.
 
-`engine` opens and migrates it, `upsert` writes, `queries` reads, `rebuild` makes it again from raw, `compare`
-finds where two masters differ.
+`engine` opens and migrates it, `upsert` writes, `queries` reads, `rebuild` fills it again from the raw
+archive, `compare` finds where two masters differ.
 """

@@ -1,4 +1,4 @@
-"""Writing many rows by one statement of the driver: several times faster than through bound expressions."""
+"""Writing many rows by the database driver's own call: several times faster than through SQLAlchemy."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def execute_many(
 ) -> None:
     """Execute `statement` once per row.
 
-    name: of the statement, for its compiled text; columns: its parameters, in the order of a row's values,
-    which are as the driver takes them (see `Exact`).
+    name: identifies the statement in the cache of compiled texts; columns: its parameters, in the order of a
+    row's values; rows: values in the driver's own types (see `tables.Exact`).
     """
     if not rows:
         return

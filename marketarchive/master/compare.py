@@ -1,7 +1,7 @@
-"""Differences of two masters: rows without surrogate ids, and the journal by what it means.
+"""Differences between two masters: of their rows without surrogate ids, and of their journals.
 
-Two journals of the same observations may hold different entries when some arrived late; compared is the value
-of every field over time.
+Journals of the same observations may have different entries if some observations arrived late. So the value
+of every field over time is compared, not the entries.
 """
 
 from __future__ import annotations
@@ -23,7 +23,10 @@ Identity = tuple[str, str]
 
 
 def compare(url_a: str, url_b: str) -> list[str]:
-    """Return one line for every difference; none when both masters are equal. Raises MasterError."""
+    """Return one line of text per difference between the masters at two URLs; none when they are equal.
+
+    Raises MasterError.
+    """
     a, b = open_master(url_a), open_master(url_b)
     try:
         with a.connect() as left, b.connect() as right:
@@ -73,7 +76,7 @@ def _identities(connection: Connection) -> set[Identity]:
 
 
 def _of(connection: Connection, table: Table, identities: list[Identity]) -> Iterator[dict[str, Any]]:
-    """Yield the rows of these markets in order of writing."""
+    """Yield the rows of a table that are about some markets, in order of writing."""
     for platform in sorted({platform for platform, _ in identities}):
         ids = [market_id for each, market_id in identities if each == platform]
         query = select(table).where(table.c.platform == platform, table.c.market_id.in_(ids))
@@ -84,7 +87,7 @@ def _of(connection: Connection, table: Table, identities: list[Identity]) -> Ite
 def _rows(
     connection: Connection, table: Table, identities: list[Identity]
 ) -> dict[tuple[Any, ...], dict[str, Any]]:
-    """Return identity and moment of a row -> its other values."""
+    """Return the rows of a table about some markets: identity (market, moment, ...) -> other values."""
     naming = [
         name
         for name in ("platform", "market_id", "snapshot_at", "capture", "captured_at", "headline", "url")
@@ -99,7 +102,7 @@ def _rows(
 
 
 def _journal(connection: Connection, identities: list[Identity]) -> dict[tuple[str, ...], list[Any]]:
-    """Return (platform, market, field) -> [(time, capture, value)] where the value changes."""
+    """Return the journal of some markets: (platform, market, field) -> [(time, capture, value), ...]."""
     entries: dict[tuple[str, ...], list[tuple[Key, str | None]]] = {}
     for row in _of(connection, market_changes, identities):
         named = (row["platform"], row["market_id"], row["field"])
@@ -109,5 +112,5 @@ def _journal(connection: Connection, identities: list[Identity]) -> dict[tuple[s
         line = Timeline(each)
         steps = zip(line.keys, [None, *line.values], line.values, strict=False)
         if changes := [(key.observed_at, key.capture, new) for key, old, new in steps if old != new]:
-            found[name] = changes  # none: a late observation showed that the value never held
+            found[name] = changes  # without any: a late observation showed that the value was never in force
     return found

@@ -1,4 +1,4 @@
-"""Size of the master; counting neither creates nor migrates anything."""
+"""Counts of the master's rows; counting neither creates nor migrates the database."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from marketarchive.master.tables import cycles, market_changes, markets, price_s
 from marketarchive.times import MICROSECOND, SECOND
 
 OVERDUE_S = 86_400
-"""A result is overdue so long after it was expected, or after the market's end where nothing is said."""
+"""Seconds after the expected time of a result, or else the market's end, at which the result is overdue."""
 
 
 @dataclass(frozen=True)
 class PlatformCounts:
-    """Markets of one platform."""
+    """Counts of the markets of one platform."""
 
     platform: str
-    tracked: int
+    tracked: int  # all markets
     resolved: int
     pending: int  # ended or closed, without a result
-    overdue: int  # of them those that should have one by now
+    overdue: int  # pending ones that should have a result by now, see OVERDUE_S
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,10 @@ class MasterCounts:
 
 
 def counts(url: str, now: int, *, wait_s: float = 2.0) -> MasterCounts | None:
-    """Count the rows of the master at `url` as of `now` (wall ns); None when its file does not exist yet.
+    """Count the rows of the master at `url`; None when its SQLite file does not exist yet.
 
-    Raises MasterError, ConfigurationError.
+    now: wall ns, for overdue results; wait_s: seconds to wait for a lock. Raises MasterError,
+    ConfigurationError.
     """
     engine = connect(url, wait_s=wait_s)
     try:
@@ -70,7 +71,10 @@ def counts(url: str, now: int, *, wait_s: float = 2.0) -> MasterCounts | None:
 
 
 def _catalogue(connection: Connection, now_us: int) -> tuple[list[PlatformCounts], list[HeldCycle]]:
-    """Return markets by platform and the newest cycles; nothing of a master of an earlier version."""
+    """Return (counts by platform, newest cycle of each platform and phase).
+
+    Both empty for an older schema.
+    """
     if not inspect(connection).has_table(cycles.name):
         return [], []
     is_resolved = markets.c.status == "resolved"

@@ -1,6 +1,6 @@
-"""Cycles of the catalogue in the master, and what the catalogue asks the master about markets.
+"""Cycles of the catalogue in the master, and the catalogue's queries about markets.
 
-A row of `cycles` is the latest state of one cycle: states may arrive in any order, and as often as one likes.
+A row of `cycles` is the latest state of one cycle. States may be written in any order and repeatedly.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ IDS_AT_ONCE = 500
 
 @dataclass(frozen=True)
 class HeldCycle:
-    """Cycle as the master holds it; times in ns."""
+    """A catalogue cycle as the master has it; times are wall ns."""
 
     platform: str
     phase: str
     started: int
-    ended: int | None
-    state: str
-    pages: int
-    markets: int
-    failures: int
-    updated: int
+    ended: int | None  # None while it runs, or if nobody resumed it
+    state: str  # running, complete or incomplete
+    pages: int  # number of answers with markets
+    markets: int  # number of rows of markets in them
+    failures: int  # number of requests that were given up
+    updated: int  # time of its latest state
 
 
 def write_cycles(connection: Connection, states: Iterable[Cycle]) -> None:
-    """Write states of cycles, in a transaction that holds the write lock."""
+    """Write states of catalogue cycles; `connection` has a transaction from `engine.writing`."""
     latest: dict[tuple[str, str, int], Cycle] = {}
     for state in sorted(states, key=attrgetter("order")):
         latest[state.venue, state.phase, state.started // MICROSECOND] = state
@@ -50,7 +50,7 @@ def write_cycles(connection: Connection, states: Iterable[Cycle]) -> None:
 
 
 def last_cycle(connection: Connection, platform: str, phase: str) -> HeldCycle | None:
-    """Return the newest cycle of a phase."""
+    """Return the newest cycle of a platform's phase, None without any."""
     query = select(cycles).where(cycles.c.platform == platform, cycles.c.phase == phase)
     row = connection.execute(query.order_by(cycles.c.started_at.desc()).limit(1)).mappings().first()
     return None if row is None else _held(row)
@@ -69,7 +69,10 @@ def last_cycles(connection: Connection) -> list[HeldCycle]:
 
 
 def last_complete(connection: Connection, platform: str, phase: str, before: int) -> int | None:
-    """Return the beginning of a phase's newest complete cycle that began before `before`; both wall ns."""
+    """Return when the newest complete cycle of a phase began, of those that began before `before`.
+
+    Both are wall ns; None without such a cycle.
+    """
     query = select(func.max(cycles.c.started_at)).where(
         cycles.c.platform == platform,
         cycles.c.phase == phase,
@@ -81,7 +84,7 @@ def last_complete(connection: Connection, platform: str, phase: str, before: int
 
 
 def known(connection: Connection, platform: str, ids: Collection[str], before: int) -> set[str]:
-    """Return those of `ids` that were observed before a moment, ns."""
+    """Return those market ids of `ids` that were first observed before the moment `before` (wall ns)."""
     found: set[str] = set()
     wanted = sorted(ids)
     for start in range(0, len(wanted), IDS_AT_ONCE):
@@ -95,9 +98,9 @@ def known(connection: Connection, platform: str, ids: Collection[str], before: i
 
 
 def unresolved(connection: Connection, platform: str, now: int) -> list[str]:
-    """Return the markets without a result that ended before `now` (ns), were closed, or are listed no more.
+    """Return the ids of markets without a result that are over: ended before `now`, closed, or not listed.
 
-    The last are those that the newest complete snapshot did not show.
+    now: wall ns. A market is not listed any more if the newest complete snapshot did not contain it.
     """
     seen = last_complete(connection, platform, "snapshot", now)
     due = [markets.c.status == "closed", markets.c.end_at <= now // MICROSECOND]
@@ -108,7 +111,7 @@ def unresolved(connection: Connection, platform: str, now: int) -> list[str]:
 
 
 def closed_since(connection: Connection, platform: str, since: int) -> list[str]:
-    """Return the markets that an observation since a moment (ns) left closed or resolved."""
+    """Return the ids of closed and resolved markets that were observed at or after `since` (wall ns)."""
     query = select(markets.c.market_id).where(
         markets.c.platform == platform,
         markets.c.status.in_(("closed", "resolved")),
@@ -121,12 +124,12 @@ _IDENTITY = (cycles.c.platform, cycles.c.phase, cycles.c.started_at)
 
 
 def is_unresolved() -> ColumnElement[bool]:
-    """Return the condition that a market has no result."""
+    """Return the SQL condition that a row of `markets` has no result."""
     return or_(markets.c.status.is_(None), markets.c.status != "resolved")
 
 
 def _order(row: Mapping[Any, Any]) -> tuple[int, int, bool]:
-    """Return `Cycle.order` of a row."""
+    """Return the sort key of a row of `cycles`, as `Cycle.order`."""
     return row["updated_at"], row["pages"], row["state"] != "running"
 
 

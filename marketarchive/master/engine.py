@@ -1,8 +1,8 @@
-"""Opening the market master: SQLite (`sqlite:////path/master.db`) or PostgreSQL (`postgresql://user@host/name`).
+"""Opening the market master: SQLite (`sqlite:////path/master.db`), PostgreSQL (`postgresql://user@host/db`).
 
 SQLite runs with WAL, synchronous=FULL and foreign keys on. Write transactions begin IMMEDIATE, since deferred
 ones fail with "database is locked" as soon as two of them read before they write; on PostgreSQL an advisory
-lock does the same: writers of the master take turns, whole batches at a time, and readers never wait.
+lock does the same. So writers of the master take turns, each for a whole batch, and readers never wait.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ WRITES = "master_writes"  # execution option of connections that will write
 
 
 def connect(url: str, *, wait_s: float = 5.0) -> Engine:
-    """Return an engine for `url`, opening nothing yet.
+    """Return a database engine for the master at `url` without connecting yet.
 
-    A lock held by another is waited for `wait_s` wall seconds. Raises ConfigurationError when the URL is
+    wait_s: seconds (wall) that its connections wait for a lock. Raises ConfigurationError when the URL is
     malformed or its driver is not installed.
     """
     parsed = _parsed(url)
@@ -50,9 +50,9 @@ def connect(url: str, *, wait_s: float = 5.0) -> Engine:
 
 
 def open_master(url: str, *, wait_s: float = 5.0) -> Engine:
-    """Connect as `connect` and bring the tables up to date.
+    """Return a database engine for the master at `url`, after creating or migrating its tables.
 
-    Raises MasterError, ConfigurationError.
+    wait_s: seconds (wall) to wait for a lock. Raises MasterError, ConfigurationError.
     """
     engine = connect(url, wait_s=wait_s)
     try:
@@ -65,7 +65,7 @@ def open_master(url: str, *, wait_s: float = 5.0) -> Engine:
 
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
-    """Open one write transaction, alone among the writers of this database."""
+    """Give a connection with a write transaction in a `with` block; only one writer has one at a time."""
     with engine.connect().execution_options(**{WRITES: True}) as connection, connection.begin():
         if connection.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": WRITE_LOCK})
@@ -73,7 +73,10 @@ def writing(engine: Engine) -> Iterator[Connection]:
 
 
 def migrate(engine: Engine) -> None:
-    """Bring the tables to this version's, once, however many processes start together."""
+    """Create or migrate the master's tables, once, even if several processes start together.
+
+    Raises MasterError, also for a database of a newer version.
+    """
     from alembic import command  # here, since it would be a quarter of the start of every `scrapy` command
     from alembic.config import Config
     from alembic.script import ScriptDirectory
@@ -100,9 +103,9 @@ def migrate(engine: Engine) -> None:
 
 
 def unusable(engine: Engine, error: Exception) -> MasterError:
-    """Return the error for the operator about a database that refuses.
+    """Return the error for the operator for a database error.
 
-    Raise it `from None`: the texts of the driver's own exceptions may hold the password.
+    Raise it `from None`: the texts of the driver's exceptions may contain the password.
     """
     return MasterError(
         f"market master {shown(engine)} cannot be used: {cause(engine.url, error)}. Raw archiving goes on "
@@ -111,30 +114,30 @@ def unusable(engine: Engine, error: Exception) -> MasterError:
 
 
 def sqlite_url(path: Path) -> str:
-    """Return the URL of the SQLite file at `path`, whatever characters its folders' names hold."""
+    """Return the database URL of the SQLite file at `path`, with special characters escaped."""
     return URL.create("sqlite", database=str(path)).render_as_string()
 
 
 def sqlite_path(url: URL) -> Path | None:
-    """Return the file of a SQLite URL, None for other databases."""
+    """Return the path of a SQLite URL's file, None for other databases."""
     if url.get_backend_name() != "sqlite":
         return None
     return Path(str(url.database).removeprefix("file:"))
 
 
 def shown(engine: Engine) -> str:
-    """Return the URL without its credentials."""
+    """Return an engine's URL as text, without its password."""
     return redacted(engine.url)
 
 
 def redacted(url: URL) -> str:
-    """Return `url` as text without its password, and without options that may hold one."""
+    """Return a database URL as text, without its password and without options that may contain one."""
     unsafe = [name for name in url.query if name not in SHOWN_OPTIONS]
     return url.difference_update_query(unsafe).render_as_string(hide_password=True)
 
 
 def cause(url: URL, error: BaseException) -> str:
-    """Return one line that names what the database at `url` said, its credentials replaced by ***."""
+    """Return the first line of a database error's text, with the credentials of `url` replaced by ***."""
     said = str(getattr(error, "orig", None) or error).strip()
     line = said.splitlines()[0] if said else type(error).__name__
     for secret in sorted(_secrets(url), key=len, reverse=True):
@@ -143,7 +146,7 @@ def cause(url: URL, error: BaseException) -> str:
 
 
 def _secrets(url: URL) -> set[str]:
-    """Return the credentials in `url`, as they are and as they stand in a URL."""
+    """Return the credentials in a URL, in plain and in URL-escaped form."""
     given = [url.password]
     for name, values in url.query.items():
         if "pass" in name.lower():
@@ -154,9 +157,9 @@ def _secrets(url: URL) -> set[str]:
 
 
 def _parsed(text: str) -> URL:
-    """Return a MASTER_URL in its parts. Raises ConfigurationError, which never repeats what cannot be parsed.
+    """Parse a MASTER_URL. Raises ConfigurationError, whose text never repeats a URL that cannot be parsed.
 
-    An unescaped @ of a password puts the rest of it into what then reads as host, port or database.
+    With an unescaped @ in a password, the rest of the password would be read as host, port or database.
     """
     try:
         url = make_url(text)
@@ -208,7 +211,7 @@ def _postgresql(url: URL, wait_s: float) -> Engine:
 
 
 def _revisions(engine: Engine) -> set[str]:
-    """Return the revisions the database says it has; none for a new one."""
+    """Return the Alembic revisions of a database's tables; an empty set for a new database."""
     from alembic.migration import MigrationContext
 
     with engine.connect() as connection:
@@ -217,7 +220,7 @@ def _revisions(engine: Engine) -> set[str]:
 
 @contextmanager
 def _alone(engine: Engine) -> Iterator[None]:
-    """Keep every other process from migrating this database."""
+    """Hold the migration lock of a database in a `with` block, against other processes."""
     if engine.dialect.name == "postgresql":
         with engine.connect() as connection:
             connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": MIGRATION_LOCK})

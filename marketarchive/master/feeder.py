@@ -1,4 +1,4 @@
-"""One thread that writes items into the master, so that a slow or broken database delays nothing else."""
+"""A thread that writes items into the master, so that a slow or broken database does not delay collecting."""
 
 from __future__ import annotations
 
@@ -18,30 +18,31 @@ logger = logging.getLogger(__name__)
 BATCH = 1000  # items in one transaction
 FIRST_WAIT_S = 0.1
 LONGEST_WAIT_S = 5.0
-LOOK_S = 0.1  # wall, between two looks at what raw has
+LOOK_S = 0.1  # wall, between two checks of how far the raw archive is on the disk
 
 
 class Feeder:
-    """Queue of items that never blocks; a thread writes batches and retries refused ones.
+    """Queue of items for the master that never blocks.
 
-    An item waits until its raw line is on the disk: after a kill or a power cut the master knows nothing that
-    raw has not.
+    Its thread writes them in batches and retries on errors. An item waits until its raw line is on the disk,
+    so that after a kill or a power cut the master has nothing that the raw archive lacks.
 
-    Counts `rows_upserted`, `changes` (journal entries), `errors` (failed attempts) and `rows_skipped` (items
-    that were not written: the queue was full, they were refused as such, or time was up). What was skipped is
-    in raw: `scrapy rebuild-master --since` catches up.
+    It counts `rows_upserted`, `changes` (journal entries), `errors` (failed attempts) and `rows_skipped`
+    (items not written: the queue was full, the database rejects the item, or time was up). Skipped items are
+    in the raw archive: `scrapy rebuild-master --since` adds them.
     """
 
     def __init__(self, store: MasterStore, limit: int, is_synced: Callable[[int], bool]) -> None:
-        """Start without items; at most `limit` may wait.
+        """Create an empty queue.
 
-        is_synced: whether raw is on the disk up to a mark, as `RunArchive.is_synced`.
+        store: where items are written; limit: how many items may wait; is_synced: returns whether the raw
+        archive is on the disk up to a mark, as `RunArchive.is_synced`.
         """
         self._store = store
         self._limit = limit
         self._is_synced = is_synced
         self._waiting: deque[tuple[int, MasterItem | Cycle]] = deque()
-        self._in_hand = 0  # taken from the queue, not yet written
+        self._in_hand = 0  # number of items taken from the queue and not yet written
         self._counts: Counter[str] = Counter()
         self._changed = threading.Condition()
         self._deadline: float | None = None  # monotonic: set when closing
@@ -52,7 +53,10 @@ class Feeder:
         self._thread.start()
 
     def put(self, item: MasterItem | Cycle, mark: int) -> None:
-        """Accept an item whose raw line was written before `mark`."""
+        """Queue an item for the master; a full queue only counts it.
+
+        mark: of the archive, after its raw line.
+        """
         with self._changed:
             if len(self._waiting) < self._limit:
                 self._waiting.append((mark, item))
@@ -65,7 +69,10 @@ class Feeder:
             return dict(self._counts)
 
     def close(self, timeout_s: float) -> dict[str, int]:
-        """Write what waits and raw has, for at most `timeout_s` wall seconds; the final counts."""
+        """Write the waiting items, for at most `timeout_s` wall seconds, and end the thread.
+
+        Items whose raw lines are not on the disk are not written. Returns the final counts by name.
+        """
         with self._changed:
             self._deadline = time.monotonic() + timeout_s
             self._changed.notify()
@@ -85,7 +92,10 @@ class Feeder:
         self._store.close()
 
     def _take(self) -> list[MasterItem | Cycle]:
-        """Return the next items; none when closing and there are no more, or no more time."""
+        """Wait for items and take a batch.
+
+        An empty list when the queue is closing and none is left, or time is up.
+        """
         with self._changed:
             while not self._is_next_synced() and self._deadline is None:
                 self._changed.wait(LOOK_S if self._waiting else None)
@@ -101,7 +111,7 @@ class Feeder:
         return bool(self._waiting) and self._is_synced(self._waiting[0][0])
 
     def _left(self) -> float:
-        """Return the wall seconds until time is up."""
+        """Return the wall seconds until the timeout of `close`; infinity before `close` is called."""
         return float("inf") if self._deadline is None else self._deadline - time.monotonic()
 
     def _deliver(self, batch: Sequence[MasterItem | Cycle]) -> None:
@@ -135,7 +145,7 @@ class Feeder:
                 return
 
     def _pause(self, seconds: float) -> bool:
-        """Wait before another attempt; False when there is no time for one."""
+        """Wait before another attempt; return False when no time is left for one."""
         with self._changed:
             until = time.monotonic() + seconds
             while (left := min(until - time.monotonic(), self._left())) > 0:
@@ -148,7 +158,7 @@ class Feeder:
             self._counts.update(counts)
 
     def _log_once(self, cause: str) -> None:
-        """Log a cause once, however often it strikes."""
+        """Log an error's text the first time that it occurs."""
         if cause not in self._reported:
             self._reported.add(cause)
             logger.error("%s", cause)

@@ -1,6 +1,6 @@
-"""Canonical text of values in the master: one for equal values, the same on every database.
+"""Canonical text of the values in the master: equal values have equal texts, on every database.
 
-Merging, the journal and comparisons work on this text:
+Merging, the journal and comparisons work on these texts. Kinds of fields:
 
     text      as sent (U+0000, which PostgreSQL cannot store, becomes U+FFFD)
     decimal   plain notation without superfluous zeros: `0.5`, `35024.42854499998`, `0`
@@ -94,18 +94,21 @@ PRICES: Final = ("yes_price", "no_price", "volume", "liquidity", "spread")
 
 
 def microseconds(moment: datetime) -> int:
-    """Return exact microseconds since the Unix epoch; a time without an offset is taken as UTC."""
+    """Convert a datetime to microseconds since the Unix epoch, exactly.
+
+    One without an offset is taken as UTC.
+    """
     aware = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
     return (aware - EPOCH) // MICROSECOND
 
 
 def iso_us(us: int) -> str:
-    """Format microseconds since the epoch as `2026-11-21T10:15:00.000112Z`; years from 1 to 9999."""
+    """Format microseconds since the Unix epoch as `2026-11-21T10:15:00.000112Z`; years 1 to 9999."""
     return f"{(EPOCH + us * MICROSECOND).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
 
 
 def decimal_text(value: Decimal) -> str:
-    """Return exact plain notation, equal for equal numbers: `0.50` and `5E-1` are both `0.5`."""
+    """Return the canonical text of a decimal, exact and in plain notation: `0.50` and `5E-1` give `0.5`."""
     text = f"{value:f}"
     if "." in text:
         text = text.rstrip("0").rstrip(".")
@@ -113,7 +116,7 @@ def decimal_text(value: Decimal) -> str:
 
 
 def encode(kind: Kind, value: Any) -> str:
-    """Return the canonical text of an item's value."""
+    """Return the canonical text of an item's value; kind: of the field, see FIELDS."""
     match kind:
         case "decimal":
             return decimal_text(value)
@@ -133,9 +136,9 @@ def encode(kind: Kind, value: Any) -> str:
 
 
 def to_column(kind: Kind, text: str | None) -> Any:
-    """Return the value of a `markets` column for a canonical text.
+    """Convert a canonical text to the value of a column of `markets`; None stays None.
 
-    A Decimal, microseconds, a truth value, or the text itself.
+    The value is a Decimal, integer microseconds, a bool, or the text itself, by the `kind` of the field.
     """
     if text is None:
         return None
@@ -151,7 +154,10 @@ def to_column(kind: Kind, text: str | None) -> Any:
 
 
 def from_column(kind: Kind, value: Any) -> str | None:
-    """Return the canonical text of a column's value; a text as SQLite stores it is one already."""
+    """Convert the value of a column of `markets` to its canonical text; None stays None.
+
+    Decimals as SQLite stores them are canonical texts already.
+    """
     if value is None or isinstance(value, str):
         return value
     match kind:
@@ -166,7 +172,10 @@ def from_column(kind: Kind, value: Any) -> str | None:
 
 
 def to_python(kind: Kind, text: str | None) -> Any:
-    """Return the reader's value of a canonical text: str, Decimal, aware datetime, bool, list or dict."""
+    """Convert a canonical text to a Python value: str, Decimal, aware datetime, bool, list or dict.
+
+    None stays None.
+    """
     if text is None:
         return None
     match kind:
@@ -183,9 +192,10 @@ def to_python(kind: Kind, text: str | None) -> Any:
 
 
 def resolution(stated: str | None, outcomes: str | None, payouts: str | None) -> str | None:
-    """Return the winner's label: the one stated, else the only outcome that `payouts` pays 1.
+    """Return the label of a market's winning outcome: the stated one, else the only one with a payout of 1.
 
-    Arguments are canonical texts of one moment. None on a split, or while the outcomes are not known.
+    stated: the label that the venue states; outcomes: JSON list of all labels; payouts: JSON list of dollars
+    per share, in the same order; each None if not known. None on a split, or while the winner is not known.
     """
     if stated is not None or outcomes is None or payouts is None:
         return stated

@@ -1,4 +1,4 @@
-"""Writing headlines into the master: each (market, url, headline) once, as it was first received."""
+"""Writing headlines into the master: each (market, url, headline) has one row, of its first receipt."""
 
 from __future__ import annotations
 
@@ -17,14 +17,17 @@ Identity = tuple[str, str, str, str]  # platform, market_id, url, headline
 
 
 class Placed(NamedTuple):
-    """Result of a write: the headlines taken, and those whose market the master does not have."""
+    """Result of writing headlines: how many were merged, and those whose market the master does not have."""
 
     rows: int
     unplaced: list[HeadlineObservation]
 
 
 def write_headlines(connection: Connection, headlines: Sequence[HeadlineObservation]) -> Placed:
-    """Merge headlines, in any order, new or known, in a transaction that holds the write lock."""
+    """Merge headlines into the master, in any order; headlines that it has already may be among them.
+
+    connection: with a transaction from `engine.writing`.
+    """
     rows, unplaced = 0, list[HeadlineObservation]()
     for start in range(0, len(headlines), CHUNK):
         some = headlines[start : start + CHUNK]
@@ -55,7 +58,7 @@ def _merge(connection: Connection, headlines: Sequence[HeadlineObservation]) -> 
 
 
 def _held(connection: Connection, wanted: Iterable[Identity]) -> Iterator[tuple[Identity, tuple[int, Key]]]:
-    """Yield the rows of these headlines: identity -> (row id, key of the receipt)."""
+    """Yield (identity, (row id, key of the first receipt)) of those headlines that the master has."""
     table = news_context.c
     urls = sorted({url for _, _, url, _ in wanted})
     for platform, ids in by_platform((platform, market_id) for platform, market_id, _, _ in wanted):

@@ -1,7 +1,8 @@
-"""One market while observations newer than all before are merged into it: what nearly all are. Pure.
+"""Merging observations that are newer than all earlier ones, as nearly all are, into one market. Pure.
 
-The result is that of `market.MarketState`, which takes observations in any order; here the newest statement
-of a field is the last one, so that no timelines are needed, and what is not stated is not even read.
+The result is the same as that of `market.MarketState`, which merges observations in any order. Here the
+newest statement of a field is always the last, so that no timelines are needed, and unstated fields are not
+even read.
 """
 
 from __future__ import annotations
@@ -20,7 +21,11 @@ _IN_HASH = frozenset({*CONTENT, "resolution"})
 
 
 def is_in_order(recent: Mapping[Key, int], observations: Sequence[MarketObservation]) -> bool:
-    """Return whether observations (ascending) are newer than all remembered, no two stating at one key."""
+    """Return whether observations of a market can be merged by `InOrderState`.
+
+    True if all are newer than those in `recent`, and no two of them state fields at the same key. recent: key
+    -> bits of the market's remembered observations; observations: ascending by key.
+    """
     if recent and observations[0].key <= max(recent):
         return False
     stating = [observation.key for observation in observations if observation.values]
@@ -28,7 +33,7 @@ def is_in_order(recent: Mapping[Key, int], observations: Sequence[MarketObservat
 
 
 class InOrderState(MergeState):
-    """State of a market while observations that `is_in_order` accepts are merged, in order."""
+    """State of a market while observations for which `is_in_order` is True are merged, in order."""
 
     def __init__(
         self,
@@ -39,10 +44,14 @@ class InOrderState(MergeState):
         prices: Mapping[Key, Prices],
         keep: Keep,
     ) -> None:
-        """Start from `row` of `markets` (None when new) and its remembered keys."""
+        """Start from the market's row.
+
+        row: of table `markets`, None for a new market; recent: key -> bits of remembered observations;
+        prices: the price snapshots around those to be merged; keep: which snapshots to keep.
+        """
         super().__init__(platform, market_id, row, recent, prices, keep)
         self._row = row
-        self._texts: dict[str, str | None] = {}  # what differs from the row
+        self._texts: dict[str, str | None] = {}  # fields that differ from the row
 
     def merge(self, observation: MarketObservation) -> None:
         key = observation.key
@@ -81,7 +90,10 @@ class InOrderState(MergeState):
             self.changes.append(Change(name, key, old, value))
 
     def _revise(self, key: Key, before: Mapping[str, str | None]) -> None:
-        """Work out the outcome again; `before` has what sources and labels said until now."""
+        """Compute the market's outcome again after a change at `key`.
+
+        before: previous texts of the changed fields among outcome statements and labels.
+        """
         labels = self._present("outcomes")
         standing = Standing.of({name: self._present(name) for name in DERIVED})
         for name in STATEMENTS:

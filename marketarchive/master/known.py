@@ -1,7 +1,7 @@
-"""All markets as they were known at a moment, a few statements for any number of them.
+"""All markets as they were known at a moment, by a few SQL statements for any number of markets.
 
-`queries.as_of` asks for one market. Here the newest journal entries up to the moment are streamed, for the
-reader to keep the last of each field, and the database finds each market's last price by its index.
+`queries.as_of` does this for one market. Here all journal entries up to the moment are streamed, of which the
+caller keeps the last of each field; the database finds each market's last price by its index.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from sqlalchemy import Connection, and_, func, select
 from marketarchive.master.tables import market_changes, markets, price_snapshots
 
 AT_ONCE = 50_000
-"""Rows fetched and handed on at a time."""
+"""Rows that are fetched and yielded at a time."""
 
 
 def known_markets(connection: Connection, moment: int) -> Iterator[Sequence[Any]]:
-    """Yield (platform, market_id, created_at, updated_at, volume, liquidity) of what was known at `moment`.
+    """Yield (platform, market_id, created_at, updated_at, volume, liquidity) of markets known at a moment.
 
-    moment: microseconds; times likewise. The figures are those of `updated_at`, which may be later.
+    moment: microseconds since the Unix epoch, as are the times. Volume and liquidity are those of
+    `updated_at`, which may be later than `moment`.
     """
     table = markets.c
     columns = (table.platform, table.market_id, table.created_at, table.updated_at)
@@ -31,9 +32,10 @@ def known_markets(connection: Connection, moment: int) -> Iterator[Sequence[Any]
 def known_changes(
     connection: Connection, moment: int, fields: Sequence[str]
 ) -> Iterator[Sequence[Sequence[Any]]]:
-    """Yield (platform, market_id, field, new, observed_at, capture, id) up to `moment`, many at a time.
+    """Yield lists of journal entries: (platform, market_id, field, new, observed_at, capture, id).
 
-    Of entries with the same time and capture the one with the greatest id holds.
+    moment: microseconds since the Unix epoch, of the newest entries; fields: names of fields to include. Of
+    entries with the same field, time and capture, the one with the greatest id counts.
     """
     table = market_changes.c
     columns = (table.platform, table.market_id, table.field, table.new, table.observed_at, table.capture)
@@ -43,9 +45,10 @@ def known_changes(
 
 
 def last_prices(connection: Connection, moment: int) -> Iterator[Sequence[Any]]:
-    """Yield each market's price snapshots of the last time up to `moment`.
+    """Yield the newest price snapshot of each market up to a moment (several if of the same microsecond).
 
-    Columns: platform, market_id, yes_price, no_price, volume, liquidity, spread, snapshot_at, capture.
+    moment: microseconds since the Unix epoch. Columns: platform, market_id, yes_price, no_price, volume,
+    liquidity, spread, snapshot_at, capture.
     """
     rows, near = price_snapshots, price_snapshots.alias("near")
     last = (

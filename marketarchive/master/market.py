@@ -1,12 +1,12 @@
-"""One market of the master while observations are merged into it. Pure: no database.
+"""Merging observations into one market of the master, in any order. Pure: no database.
 
-`markets` holds the latest statement of each field, `market_changes` the timelines of the journaled ones. A
-market remembers the keys of its last `REMEMBERED` observations and of the last statement of each field: what
-is needed to distinguish late from new. What a row of `markets` holds as stated never depends on the order of
-arrival. Its outcome, what the journal says (read by `as_of`) and which price snapshots stand do not either,
-unless an observation arrives behind more than `REMEMBERED` newer ones *and* contradicts a value that those
-only confirmed: then the value is restored at the oldest confirmation still remembered. Taking the
-observations in again in order of time (`scrapy rebuild-master`) makes that exact too.
+`markets` has the latest statement of each field, `market_changes` the timelines of the journaled fields. A
+market remembers the keys of its last `REMEMBERED` observations, and of the last statement of each field, to
+distinguish late observations from new ones. The stated fields of a row of `markets` never depend on the order
+of arrival. Neither do the outcome, the journal (as `as_of` reads it) and the kept price snapshots, with one
+exception: an observation arrives after more than `REMEMBERED` newer ones and contradicts a value that those
+only confirmed. Then the value is restored at the oldest confirmation that is still remembered. Merging all
+observations again in order of time (`scrapy rebuild-master`) corrects this too.
 """
 
 from __future__ import annotations
@@ -38,7 +38,10 @@ BEGINNING = Key(-(2**63), "", 0)
 
 
 class Change(NamedTuple):
-    """A journal entry: from `key` on `field` is `new`; `old` is the value before, as known then."""
+    """A journal entry: from `key` on, `field` has the value `new`.
+
+    `old` is the value before, as it was known when the entry was written.
+    """
 
     field: str
     key: Key
@@ -47,10 +50,10 @@ class Change(NamedTuple):
 
 
 class MergeState:
-    """State of a market while observations are merged.
+    """State of one market while observations are merged; a base class.
 
-    Give observations to `merge`, then `settle`, then store `changed()`, `created_at`, `updated_at`, `recent`,
-    `changes` and `prices.rows`.
+    Call `merge` for each observation, then `settle`, then store `changed()`, `created_at`, `updated_at`,
+    `recent`, `changes` and `prices.rows`.
     """
 
     def __init__(
@@ -71,19 +74,19 @@ class MergeState:
         self.changes: list[Change] = []
 
     def merge(self, observation: MarketObservation) -> None:
-        """Take in an observation."""
+        """Merge one observation into the market's state."""
         raise NotImplementedError
 
     def settle(self) -> None:
-        """Journal what the merged observations mean for the outcome; drop keys no longer needed."""
+        """Compute the outcome after all merges, journal its changes, and drop keys not needed any more."""
         raise NotImplementedError
 
     def changed(self) -> dict[str, str | None]:
-        """Return name -> canonical text of fields, resolution and hash that differ from the row; or all."""
+        """Return column -> canonical text for all columns that may differ from the stored row."""
         raise NotImplementedError
 
     def _note(self, observation: MarketObservation) -> None:
-        """Take in an observation's prices and its place in time."""
+        """Merge an observation's prices, and remember its key with the fields that it states."""
         key = observation.key
         at = key.observed_at
         self.created_at = at if self.created_at is None else min(at, self.created_at)
@@ -97,7 +100,7 @@ class MergeState:
 
 
 class MarketState(MergeState):
-    """State of a market while observations are merged in any order."""
+    """State of one market while observations are merged in any order."""
 
     def __init__(
         self,
@@ -109,9 +112,11 @@ class MarketState(MergeState):
         prices: Mapping[Key, Prices],
         keep: Keep,
     ) -> None:
-        """Start from `row` of `markets` (None when new), its remembered keys and `journal`.
+        """Start from the market's row.
 
-        `journal` is (field, key, new) as written; it is needed only for late observations.
+        row: of table `markets`, None for a new market; recent: key -> bits of remembered observations;
+        journal: (field, key, new value) in order of writing, None where no observation is late; prices: the
+        price snapshots around those to be merged; keep: which snapshots to keep.
         """
         super().__init__(platform, market_id, row, recent, prices, keep)
         self._first: Key | None = None  # the oldest key merged
@@ -123,7 +128,7 @@ class MarketState(MergeState):
             self._timelines |= {name: Timeline(entries.get(name, ())) for name in (*JOURNALED, "resolution")}
 
     def _from_row(self, row: Mapping[str, Any] | None) -> dict[str, Timeline]:
-        """Return timelines that know the present only: enough for observations that are not late."""
+        """Return timelines with the present values only, which suffices unless an observation is late."""
         timelines = {name: Timeline() for name in (*FIELDS, "resolution")}
         if row is not None:
             timelines["resolution"].put(BEGINNING, row["resolution"])
@@ -174,22 +179,25 @@ class MarketState(MergeState):
 
 
 def content_hash(texts: Mapping[str, str | None]) -> str:
-    """Return the digest of what a market is said to be: of canonical texts by name, nulls left out."""
+    """Return the sha256 of a market's content: of its canonical texts by field, without None values."""
     content = {name: text for name in (*CONTENT, "resolution") if (text := texts.get(name)) is not None}
     return hashlib.sha256(msgspec.json.encode(content)).hexdigest()
 
 
 def recent_of(row: Mapping[str, Any] | None) -> dict[Key, int]:
-    """Return a row's remembered observations, ascending: key -> bits of the fields it stated."""
+    """Decode a market's remembered observations, ascending: key -> bits (fields.BITS) of the fields stated.
+
+    row: of table `markets`, None for a new market.
+    """
     if row is None:
         return {}
     return {Key.of(at, capture): mask for at, capture, mask in msgspec.json.decode(row["recent"])}
 
 
 def recent_text(recent: Mapping[Key, int]) -> str:
-    """Encode the keys of the newest observations, with the masks of their fields.
+    """Encode a market's remembered observations for the column `recent`; `recent_of` decodes them.
 
-    `recent_of` decodes the text.
+    recent: key -> bits of the fields stated.
     """
     return msgspec.json.encode(
         [(key.observed_at, key.capture, mask) for key, mask in recent.items()]
@@ -197,12 +205,18 @@ def recent_text(recent: Mapping[Key, int]) -> str:
 
 
 def is_late(recent: Mapping[Key, int], key: Key) -> bool:
-    """Return whether an observation at `key` is no newer than one that already stated a journaled field."""
+    """Return whether an observation at `key` is late: not newer than one that stated a journaled field.
+
+    recent: key -> bits (fields.BITS) of the market's remembered observations.
+    """
     return any(mask & JOURNALED_BITS and known >= key for known, mask in recent.items())
 
 
 def remember(recent: Mapping[Key, int]) -> dict[Key, int]:
-    """Return the keys to keep, ascending: the newest, and any that was the last to state some field."""
+    """Return those remembered observations to keep, ascending: the newest, and the last to state each field.
+
+    recent: key -> bits of the fields stated, as is the result.
+    """
     newest = sorted(recent, reverse=True)
     kept = {key: recent[key] for key in newest[:REMEMBERED]}
     covered = 0

@@ -1,7 +1,7 @@
-"""One message's statement about one market, and its place in time. Pure: no database.
+"""Observations: what one message states about one market, with the time of its receipt. Pure: no database.
 
-Observations are ordered by `Key`: time of receipt, then capture reference, so the order is total and the same
-in every process and in every rebuild.
+Observations are ordered by `Key`: time of receipt, then capture reference. So their order is total, and the
+same in every process and in every rebuild.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Prices = tuple[str | None, ...]  # canonical texts in the order of fields.PRICES
 
 
 class Key(NamedTuple):
-    """Order of observations: `origin` is run/venue/feed, and breaks ties together with `seq`."""
+    """Sort key of an observation: receipt, then `origin` (run/venue/feed) and `seq` of its raw line."""
 
     observed_at: int  # microseconds since the epoch: as precise as the lines of the raw archive
     origin: str
@@ -27,7 +27,7 @@ class Key(NamedTuple):
 
     @property
     def capture(self) -> str:
-        """Return the capture reference of the raw line: `run/venue/feed/seq`."""
+        """Return the reference to the observed message's line in raw/: `run/venue/feed/seq`."""
         return f"{self.origin}/{self.seq}"
 
     @classmethod
@@ -38,7 +38,7 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class MarketObservation:
-    """A field that is not in `values` was not stated, and keeps its value."""
+    """Statement of one message about a market; a field that is not in `values` is not stated, and is kept."""
 
     platform: str
     market_id: str
@@ -48,13 +48,13 @@ class MarketObservation:
 
     @property
     def mask(self) -> int:
-        """Return the stated fields as bits, as in `markets.recent`."""
+        """Return the stated fields as a sum of bits (fields.BITS), as in `markets.recent`."""
         return sum(BITS[name] for name in self.values) | (PRICES_BIT if self.prices is not None else 0)
 
 
 @dataclass(frozen=True, slots=True)
 class HeadlineObservation:
-    """A headline of a market as one answer had it; texts are storable in every database."""
+    """A headline about a market as one answer stated it; its texts can be stored in every database."""
 
     platform: str
     market_id: str
@@ -69,7 +69,7 @@ Observation = MarketObservation | HeadlineObservation
 
 
 def observe(item: MasterItem) -> Observation:
-    """Return an item's observation; `item.run` is the id of the run that received its message."""
+    """Convert an item to an observation; `item.run` must be the id of the run that received its message."""
     key = Key(item.received_at // 1000, f"{item.run}/{item.venue}/{item.feed}", item.seq)
     market_id = encode("text", item.market_id)
     if isinstance(item, Headline):

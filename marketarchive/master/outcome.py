@@ -1,9 +1,9 @@
-"""Outcome of a market, merged from the statements of each of its sources. Pure: no database.
+"""Outcome of a market, merged from the statements of its two sources. Pure: no database.
 
-A venue states an outcome in two places: its list of markets (`Market` items) and its resolutions
-(`Resolution` items). Each is kept whole and apart, in `listed_outcome` and `reported_outcome`: their forms
-differ (labels here, payouts there), and one may lag behind the other. The outcome columns of `markets` follow
-whichever source last had something new to say (`revise`).
+A venue states an outcome in its list of markets (`Market` items) and in its resolutions (`Resolution` items).
+Each statement is kept whole, in `listed_outcome` and `reported_outcome`: their forms differ (labels or
+payouts), and one may lag behind the other. The outcome columns of `markets` follow the source whose statement
+last changed in substance (`revise`).
 """
 
 from __future__ import annotations
@@ -18,16 +18,19 @@ from marketarchive.items import Market, Resolution
 from marketarchive.master.fields import FIELDS, OUTCOME, encode, iso_us, resolution
 
 REOPENED = "reopened"
-"""Resolution state of a market whose result was withdrawn, until a source says more."""
+"""Resolution state of a market whose result was withdrawn, until a source states another."""
 ROUNDING = Decimal("0.000001")
-"""Thirds of a dollar are stated in millionths."""
+"""Dollars by which payouts of an equal split may differ: venues state thirds of a dollar in millionths."""
 
 _PROGRESS = (None, "unopened", "active", "closed", "resolved")
 _STATES = (None, "proposed", "disputed", "final")
 
 
 class Outcome(NamedTuple):
-    """One statement of an outcome as canonical texts; a field is None where the source states none."""
+    """One source's statement of a market's outcome, as canonical texts.
+
+    A field is None where it is not stated.
+    """
 
     status: str | None = None
     stated_resolution: str | None = None
@@ -39,7 +42,7 @@ class Outcome(NamedTuple):
 
     @classmethod
     def of(cls, item: Market | Resolution) -> Outcome:
-        """Return the outcome that `item` states."""
+        """Return the outcome that an item states."""
         stated = {
             "status": item.status,
             "stated_resolution": item.resolution,
@@ -56,7 +59,7 @@ class Outcome(NamedTuple):
     @staticmethod
     @lru_cache(4096)  # most of thousands of open markets state the same
     def from_text(text: str | None) -> Outcome:
-        """Decode an outcome that `text` encoded; None means no statement."""
+        """Decode an outcome from the JSON of its property `text`; None means no statement."""
         stated = {} if text is None else json.loads(text)
         if "payouts" in stated:
             stated["payouts"] = encode("json", stated["payouts"])
@@ -64,7 +67,7 @@ class Outcome(NamedTuple):
 
     @property
     def text(self) -> str:
-        """Return the canonical text: a JSON object of what is stated."""
+        """Return the canonical text of the statement: a JSON object of its fields that are not None."""
         stated = {name: value for name, value in self._asdict().items() if value is not None}
         if self.payouts is not None:
             stated["payouts"] = json.loads(self.payouts)
@@ -72,13 +75,14 @@ class Outcome(NamedTuple):
 
     @property
     def is_decided(self) -> bool:
-        """Return whether a winner or payouts are stated, or that there are none."""
+        """Return whether the statement has a result: a winner, payouts, or that the market is void."""
         return self.stated_resolution is not None or self.payouts is not None or self.result_kind == "void"
 
     def label(self, outcomes: str | None) -> str | None:
-        """Return the winner's label, None on a split; `outcomes` are the market's labels.
+        """Return the label of the winning outcome; None on a split, or while it is not known.
 
-        A scalar result names none, though its value be that of a whole share.
+        outcomes: JSON list of the market's labels, None if not known. A scalar result has no winner, even if
+        one outcome is paid a whole dollar.
         """
         if self.result_kind in ("scalar", "void"):
             return self.stated_resolution
@@ -87,8 +91,8 @@ class Outcome(NamedTuple):
     def kind(self, outcomes: str | None) -> str | None:
         """Return the kind of the result: yes, no, label, split, scalar or void.
 
-        `label` is a winner with another name than yes and no. None while there is no result, or only payouts
-        of outcomes that are not known.
+        outcomes: JSON list of the market's labels, None if not known. `label` is a winner that is named
+        neither yes nor no. None while there is no result, or only payouts of unknown labels.
         """
         if not self.is_decided:
             return None
@@ -111,30 +115,34 @@ NOTHING = Outcome()
 
 
 class Standing(NamedTuple):
-    """Outcome that stands for a market, and when the one before it was last overturned."""
+    """The outcome in force for a market, and when a result was last overturned (ISO time, or None)."""
 
     outcome: Outcome = NOTHING
     reopened_at: str | None = None
 
     @classmethod
     def of(cls, columns: Mapping[str, str | None]) -> Self:
-        """Decode an outcome from the columns that `columns` wrote; needs those of fields.DERIVED."""
+        """Decode the outcome in force from the columns of `markets` that the method `columns` made."""
         outcome = Outcome(*(columns[name] for name in OUTCOME))
-        if outcome.resolution_state == REOPENED:  # no source says this
+        if outcome.resolution_state == REOPENED:  # written by `columns`, stated by no source
             outcome = outcome._replace(resolution_state=None)
         return cls(outcome, columns["reopened_at"])
 
     def revised(self, before: str | None, after: str | None, outcomes: str | None, at: int) -> Standing:
-        """Return the outcome that holds after one source changes its statement from `before` to `after`.
+        """Return the outcome in force after one source changes its statement from `before` to `after`.
 
-        before, after: texts of outcomes; outcomes: as for `revise`; at: time of receipt, microseconds.
+        before, after: canonical texts of outcomes, None for no statement; outcomes: JSON list of the market's
+        labels, None if not known; at: receipt of the change, microseconds since the Unix epoch.
         """
         outcome = revise(self.outcome, Outcome.from_text(before), Outcome.from_text(after), outcomes)
         is_overturned = _overturns(self.outcome, outcome, outcomes)
         return Standing(outcome, iso_us(at) if is_overturned else self.reopened_at)
 
     def columns(self, outcomes: str | None) -> dict[str, str | None]:
-        """Return name -> canonical text of fields.DERIVED and `resolution`."""
+        """Return column -> canonical text for the columns fields.DERIVED and `resolution`.
+
+        outcomes: JSON list of the market's labels, None if not known.
+        """
         found = self.outcome._asdict()
         if self.reopened_at is not None and not self.outcome.is_decided:
             found["resolution_state"] = self.outcome.resolution_state or REOPENED
@@ -146,13 +154,13 @@ class Standing(NamedTuple):
 
 
 def revise(present: Outcome, before: Outcome, after: Outcome, outcomes: str | None) -> Outcome:
-    """Return the market's outcome when one source changes its statement from `before` to `after`.
+    """Return a market's outcome after one source changes its statement from `before` to `after`.
 
-    present: the market's outcome so far; outcomes: the market's labels, as far as they are known. A source
-    that repeats the present result in its own form, or that merely lags behind, changes nothing; one that
-    states another result, states it more finally, or withdraws it (reopened), does.
+    present: the market's outcome so far; outcomes: JSON list of the market's labels, None if not known. A
+    source that repeats the present result in another form, or lags behind, changes nothing. A source that
+    states another result, states it as more final, or withdraws it (reopened) changes the outcome.
     """
-    if present == before:  # it rests on this source
+    if present == before:  # the present outcome is this source's
         return after
     if after.is_decided:
         is_same = _agree(present, after, outcomes)
@@ -166,7 +174,7 @@ def revise(present: Outcome, before: Outcome, after: Outcome, outcomes: str | No
 
 
 def _overturns(present: Outcome, after: Outcome, outcomes: str | None) -> bool:
-    """Return whether `after` withdraws the present result, or is certainly another one."""
+    """Return whether the statement `after` withdraws the present result, or certainly states another one."""
     if not (present.is_decided and after.is_decided):
         return present.is_decided
     labels = present.label(outcomes), after.label(outcomes)
@@ -175,7 +183,7 @@ def _overturns(present: Outcome, after: Outcome, outcomes: str | None) -> bool:
 
 
 def _agree(one: Outcome, other: Outcome, outcomes: str | None) -> bool:
-    """Return whether both state the same result, by labels where both have one, else by payouts."""
+    """Return whether two statements have the same result: by labels where both have one, else by payouts."""
     if not (one.is_decided and other.is_decided):
         return False
     labels = one.label(outcomes), other.label(outcomes)
@@ -183,5 +191,5 @@ def _agree(one: Outcome, other: Outcome, outcomes: str | None) -> bool:
 
 
 def _progress(outcome: Outcome) -> tuple[int, int]:
-    """Return how far a market without a result has come."""
+    """Return a sort key of how far a market without a result has come: (status, resolution state)."""
     return _PROGRESS.index(outcome.status), _STATES.index(outcome.resolution_state)

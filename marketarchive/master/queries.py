@@ -1,7 +1,6 @@
-"""Reading the master: a market as it is, as it was known at a moment, and how it came to that.
+"""Reading the master: a market as it is now, as it was known at a moment, and the journal of its changes.
 
-Times of receipt are ns since the Unix epoch, as everywhere in this project; values are str, Decimal, aware
-datetimes, lists and dicts.
+Times of receipt are ns since the Unix epoch; other values are str, Decimal, aware datetimes, lists and dicts.
 """
 
 from __future__ import annotations
@@ -22,9 +21,9 @@ _TITLED = tuple(markets.c[name] for name in ("platform", "market_id", "slug", "t
 
 @dataclass(frozen=True)
 class JournalEntry:
-    """Change of a market: from `observed_at` (wall ns) on, `field` had the value `new`.
+    """A change of a market: from `observed_at` (wall ns) on, `field` had the value `new`, before it `old`.
 
-    `capture` (run/venue/feed/seq) names the raw line.
+    `capture` (run/venue/feed/seq) names the raw line that showed it.
     """
 
     field: str
@@ -35,9 +34,9 @@ class JournalEntry:
 
 
 def by_platform(identities: Iterable[tuple[str, str]]) -> Iterator[tuple[str, list[str]]]:
-    """Yield each platform of (platform, market_id) with its market ids, each once.
+    """Group (platform, market_id) pairs; yield each platform with its market ids, without repetitions.
 
-    `platform = ? AND market_id IN (...)` uses the index on every database.
+    A query `platform = ? AND market_id IN (...)` uses the index on every database.
     """
     platforms: dict[str, list[str]] = {}
     for platform, market_id in dict.fromkeys(identities):
@@ -46,7 +45,7 @@ def by_platform(identities: Iterable[tuple[str, str]]) -> Iterator[tuple[str, li
 
 
 def market(connection: Connection, platform: str, market_id: str) -> dict[str, Any] | None:
-    """Return all columns of a market but the surrogate id and merge state; None when not known."""
+    """Return column -> value of a market, without `id` and `recent`; None if the master does not have it."""
     query = select(markets).where(markets.c.platform == platform, markets.c.market_id == market_id)
     row = connection.execute(query).mappings().one_or_none()
     if row is None:
@@ -60,7 +59,7 @@ def market(connection: Connection, platform: str, market_id: str) -> dict[str, A
 
 
 def journal(connection: Connection, platform: str, market_id: str) -> list[JournalEntry]:
-    """Return the changes of a market by observation, which need not be the order of writing."""
+    """Return the changes of a market in order of their observation, which may differ from that of writing."""
     query = (
         select(market_changes)
         .where(market_changes.c.platform == platform, market_changes.c.market_id == market_id)
@@ -80,9 +79,10 @@ def journal(connection: Connection, platform: str, market_id: str) -> list[Journ
 
 
 def as_of(connection: Connection, platform: str, market_id: str, moment: int) -> dict[str, Any] | None:
-    """Return every journaled field and `resolution` of a market as known at `moment` (ns).
+    """Return field -> value of a market as it was known at `moment` (wall ns); None if it was not known yet.
 
-    Volume and liquidity are not journaled; price_snapshots has them. None when the market was not known yet.
+    These are all journaled fields and `resolution`. Volume and liquidity are not journaled; price_snapshots
+    has them.
     """
     moment_us = moment // 1000
     at = select(markets.c.created_at).where(markets.c.platform == platform, markets.c.market_id == market_id)
@@ -108,7 +108,7 @@ def as_of(connection: Connection, platform: str, market_id: str, moment: int) ->
 
 
 class Titled(NamedTuple):
-    """Name and title of a market: all that a search for it needs."""
+    """Names and title of a market, for searching news about it."""
 
     platform: str
     market_id: str
@@ -118,9 +118,9 @@ class Titled(NamedTuple):
 
 
 def active(connection: Connection, moment: int) -> list[Titled]:
-    """Return the active markets with a title whose end is not past at `moment` (ns), the most traded first.
+    """Return active markets with a title that have not ended at `moment` (wall ns), the most traded first.
 
-    Rounds of a fixed length (`duration`) are left out.
+    Rounds of a fixed length (those with a `duration`) are left out.
     """
     table = markets.c
     query = select(*_TITLED, table.volume).where(
@@ -135,7 +135,7 @@ def active(connection: Connection, moment: int) -> list[Titled]:
 
 
 def named(connection: Connection, names: Sequence[str]) -> list[Titled]:
-    """Return the markets with a title that have one of `names` as id or slug."""
+    """Return the markets with a title whose id or slug is one of `names`."""
     table = markets.c
     query = select(*_TITLED).where(
         or_(table.market_id.in_(names), table.slug.in_(names)), table.title.is_not(None)
@@ -144,5 +144,5 @@ def named(connection: Connection, names: Sequence[str]) -> list[Titled]:
 
 
 def kind_of(field: str) -> Kind:
-    """Return how a journaled field's text is read; `resolution` is text."""
+    """Return how the canonical text of a field is decoded: as text, decimal, time, json or flag."""
     return FIELDS.get(field, "text")

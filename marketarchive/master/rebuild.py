@@ -1,8 +1,8 @@
-"""Makes the master again from the raw archive: the same as live collecting made, or would have made.
+"""Fill the master again from the raw archive, with the same content as live collecting gives it.
 
-Raw is read in order of time and only as far ahead as answers may be out of order, so memory is bounded. Files
-still being written are read too, up to their last flush: what a collector received in the last second before
-a rebuild may be missing from it, and a rebuild `since` then brings it.
+The archive is read in order of time, and only as far ahead as lines may be out of order, so that memory is
+bounded. Files that are being written are read up to their last flush: data received in the last second before
+a rebuild may be missing, and a later rebuild with `since` adds it.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ LOCK_WAIT_S = 60.0
 
 @dataclass
 class Rebuilt:
-    """Progress of a rebuild: counts of what was read and written."""
+    """Result and progress of a rebuild: counts of what was read and written."""
 
-    messages: int = 0  # answers and frames that venues' parse functions read
-    unreadable: int = 0  # those they refused, and rows of the others
-    rows: int = 0
-    changes: int = 0
-    reached: int = 0  # time of the newest observation written, ns
-    unplaced: int = 0  # headlines of markets that nothing in raw speaks of
+    messages: int = 0  # answers and frames that were parsed
+    unreadable: int = 0  # messages that could not be parsed, and rows within parsed ones
+    rows: int = 0  # observations merged
+    changes: int = 0  # journal entries written
+    reached: int = 0  # receipt of the newest observation written, wall ns
+    unplaced: int = 0  # headlines of markets that are not in the raw archive
 
 
 Progress = Callable[[Rebuilt], None]
@@ -56,19 +56,19 @@ def rebuild(
     keep: Keep = "changes",
     progress: Progress | None = None,
 ) -> Rebuilt:
-    """Fill the master at `url` from the archive at `root`.
+    """Fill the master at `url` from the archive below `root`.
 
-    Without `since` (ns) the tables are emptied and filled in one transaction: readers see the old master
-    until it is done, collectors meanwhile hold their rows back or skip them, and a failure leaves the old
-    one. With `since` what was received from then on is merged into the master as it is, in many
-    transactions, beside collectors at work.
+    since: wall ns. None: the tables are emptied and filled in one transaction; readers see the old content
+    until it ends, collectors meanwhile hold their rows back or skip them, and a failure leaves the old
+    content. Else messages received from then on are merged into the present content, in many transactions,
+    beside running collectors. keep: which price snapshots to keep; progress: called after each batch.
 
-    Raises MasterError; CorruptError for a damaged segment; ArchiveError for one that is not there, or when
-    no feed in raw has markets.
+    Raises MasterError; CorruptError for a damaged segment; ArchiveError for a segment that is not on the
+    disk, or when no feed in the archive has markets.
     """
     engine = open_master(url, wait_s=LOCK_WAIT_S)
     done = Rebuilt()
-    unplaced: list[HeadlineObservation] = []  # raw may speak of their markets later
+    unplaced: list[HeadlineObservation] = []  # their markets may come later in the archive
     states: list[Cycle] = []
     batches = _batches(_in_order(_observations(root, since, done, states)))
     try:
@@ -104,7 +104,7 @@ def rebuild(
 
 
 def _place(done: Rebuilt, connection: Connection, headlines: Sequence[HeadlineObservation]) -> None:
-    """Write headlines that came before their markets did."""
+    """Write headlines that were received before their markets; count those that still have none."""
     placed = write_headlines(connection, headlines)
     done.rows += placed.rows
     done.unplaced = len(placed.unplaced)
@@ -119,9 +119,9 @@ def _take(done: Rebuilt, batch: list[Observation], written: Written, progress: P
 
 
 def _observations(root: Path, since: int | None, done: Rebuilt, states: list[Cycle]) -> Iterator[Observation]:
-    """Yield the observations of each message about markets in raw, parsed as by live spiders.
+    """Yield the observations in the archive's messages about markets, parsed as by live spiders.
 
-    The last state of each cycle is left in `states`.
+    since: wall ns, None for all; done: gets the counts; states: gets the last state of each cycle at the end.
     """
     reader = ArchiveReader(root)
     latest: dict[tuple[str, str, int], Cycle] = {}
@@ -153,13 +153,13 @@ def _speaks_of_markets(message: Message) -> bool:
         return False
     if message.kind == "frame":
         return bool(feed.market_mark) and feed.market_mark in message.payload
-    # one that is not whole was asked for again
+    # an answer with flags was cut, and was requested again
     envelope = message.envelope
     return feed.has_markets and envelope["status"] == 200 and not envelope.get("flags")
 
 
 def _in_order(observations: Iterable[Observation]) -> Iterator[Observation]:
-    """Yield observations by key, if none comes more than `AHEAD` observations too late."""
+    """Yield observations sorted by key, provided that none is more than `AHEAD` places out of order."""
     held: list[tuple[Key, int, Observation]] = []
     for arrival, observation in enumerate(observations):
         heapq.heappush(held, (observation.key, arrival, observation))

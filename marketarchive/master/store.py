@@ -1,4 +1,4 @@
-"""The master as a long-running writer uses it: opened when needed, and anew after whatever befell it."""
+"""The master for a long-running writer: opened when needed, again after an error or if its file changed."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from marketarchive.master.timeline import Keep
 from marketarchive.master.upsert import Written, upsert
 
 _turns: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
-"""Lock by the master's URL: here writers of one process wait for one another without a time limit."""
+"""Lock by the master's URL, on which writers of one process wait for one another without a time limit."""
 
 
 class MasterStore:
-    """Connection to a master database; not shared between threads."""
+    """Writer to a master database, for one thread; it connects when needed."""
 
     def __init__(self, url: str, *, keep: Keep = "changes", wait_s: float = 1.0) -> None:
         self.url = url
@@ -33,11 +33,11 @@ class MasterStore:
     def write(self, observations: Sequence[Observation], states: Sequence[Cycle] = ()) -> Written:
         """Write observations and states of cycles in one transaction, all or nothing.
 
-        Raises MasterError and ConfigurationError when the database is the reason, anything else when an
-        observation is.
+        Raises MasterError and ConfigurationError for errors of the database, any other exception for an
+        observation that cannot be stored.
         """
         if self._engine is not None and _file(self._engine) != self._file:
-            self.close()  # deleted or replaced: what is written to the open file would be lost
+            self.close()  # the file was deleted or replaced: rows written to the open one would be lost
         if self._engine is None:
             self._engine = open_master(self.url, wait_s=self.wait_s)
             self._file = _file(self._engine)
@@ -59,7 +59,7 @@ class MasterStore:
 
 
 def _file(engine: Engine) -> tuple[int, int] | None:
-    """Return device and inode of a SQLite file; None when there is none."""
+    """Return (device, inode) of an engine's SQLite file; None for other databases, or without a file."""
     path = sqlite_path(engine.url)
     try:
         stat = None if path is None else path.stat()

@@ -1,4 +1,4 @@
-"""The market master's tables (SQLAlchemy Core); the migrations make them, with a view each for readers.
+"""The market master's tables (SQLAlchemy Core); migrations create them, each with a view for readers.
 
 Times are microseconds UTC since the Unix epoch; `observed_at`, `snapshot_at`, `captured_at`, `created_at` and
 `updated_at` are times of receipt. Numbers are exact: NUMERIC on PostgreSQL, canonical text on SQLite, which
@@ -34,7 +34,7 @@ from marketarchive.master.fields import FIELDS, PRICES, decimal_text
 
 
 class Exact(TypeDecorator[Decimal]):
-    """A decimal that comes back as it was stored, on any database."""
+    """Column type for decimals that are read exactly as they were stored, on any database."""
 
     impl = Text
     cache_ok = True

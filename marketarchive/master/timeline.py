@@ -1,9 +1,9 @@
-"""Putting observations where they belong in time, whatever order they arrive in. Pure: no database.
+"""Timelines: the values of a field over time, from observations in any order. Pure: no database.
 
 The value of a field at a moment is that of the last observation up to it that stated the field. A late
-observation is put in at its own key; where a newer one had only confirmed the value that the late one
-interrupts, that value is put in again at the newer key. Only changes are kept, so the keys of the newest
-observations are remembered apart (`markets.recent`) and given here as `stated`.
+observation is inserted at its own key. If a newer observation had only confirmed the value that the late one
+interrupts, that value is inserted again at the newer key. Timelines keep changes only, so the keys of the
+newest observations are remembered elsewhere (`markets.recent`) and passed to `insert` as `stated`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ DAY_US = 86_400_000_000
 
 
 class ValueChange(NamedTuple):
-    """Change of a value: from `key` on it is `new`; `old` is the value before, as known now."""
+    """A change of a field: from `key` on its value is `new`; `old` is the value before, as known now."""
 
     key: Key
     old: str | None
@@ -28,7 +28,7 @@ class ValueChange(NamedTuple):
 
 
 class Timeline:
-    """One field over time: a value and the key from which it holds, ascending; None before the first."""
+    """Values of one field over time: `values[i]` is in force from `keys[i]` on; None before the first key."""
 
     def __init__(self, entries: Iterable[tuple[Key, str | None]] = ()) -> None:
         known = dict(sorted(entries, key=lambda entry: entry[0]))  # of entries with one key the last stands
@@ -36,12 +36,12 @@ class Timeline:
         self.values = list(known.values())
 
     def at(self, key: Key) -> str | None:
-        """Return the value at `key`, inclusive."""
+        """Return the value in force at `key`, a change at `key` included."""
         place = bisect_right(self.keys, key)
         return self.values[place - 1] if place else None
 
     def before(self, key: Key) -> str | None:
-        """Return the value just before `key`."""
+        """Return the value in force just before `key`."""
         place = bisect_left(self.keys, key)
         return self.values[place - 1] if place else None
 
@@ -50,7 +50,7 @@ class Timeline:
         return self.values[-1] if self.values else None
 
     def put(self, key: Key, value: str | None) -> ValueChange:
-        """Let `value` hold from `key` on, until the next key."""
+        """Set the value from `key` on, up to the next key of the timeline; return the change."""
         step = ValueChange(key, self.at(key), value)
         place = bisect_left(self.keys, key)
         if self.keys[place : place + 1] == [key]:
@@ -61,10 +61,11 @@ class Timeline:
         return step
 
     def insert(self, key: Key, value: str | None, stated: Sequence[Key]) -> list[ValueChange]:
-        """Insert a statement of a field; `stated`: remembered keys that stated this field, ascending.
+        """Insert an observation of the field, late or not; return the changes that follow.
 
-        Return the changes that follow: none, its own, or its own and the one that restores the newer value.
-        Where one message states two values the greater text is kept: the order of arrival must not matter.
+        stated: remembered keys of observations that stated this field, ascending. The changes are none, this
+        one, or this one and another that restores the value which newer observations confirmed. If one
+        message states two values, the greater text is kept, so that the order of arrival does not matter.
         """
         present = self.at(key)
         if present == value or ((key in self.keys or key in stated) and _rank(present) > _rank(value)):
@@ -78,21 +79,22 @@ class Timeline:
 
 
 class PriceLine:
-    """The price snapshots of one market around the moments being written: which rows stand in the table.
+    """The kept price snapshots (`rows`) of one market around the moments that are written.
 
-    `all` keeps every one; `changes` keeps those that differ from the one before and the first of a UTC day.
+    keep: `all` keeps every snapshot; `changes` keeps those that differ from the one before, and the first of
+    each UTC day.
     """
 
     def __init__(self, keep: Keep, rows: Mapping[Key, Prices]) -> None:
-        """Start with `rows` of the table.
+        """Start with the stored snapshots in `rows`.
 
-        They reach from the last one before what will be inserted to the first one after it.
+        They must reach from the last one before the snapshots to be inserted to the first one after them.
         """
         self.keep = keep
         self.rows = dict(rows)
 
     def insert(self, key: Key, prices: Prices, stated: Sequence[Key]) -> None:
-        """Take in a snapshot; `stated` are the remembered keys of this market's snapshots, ascending."""
+        """Insert a snapshot, late or not; stated: remembered keys of this market's snapshots, ascending."""
         present = self._at(key) if key in self.rows or key in stated else None
         if present is not None and _ranks(present) >= _ranks(prices):
             return
@@ -112,7 +114,10 @@ class PriceLine:
     def _stand(
         self, key: Key, prices: Prices, before: Key | None, before_prices: Prices | None = None
     ) -> None:
-        """Keep the row of an observation, or leave it out as a repetition of the one before."""
+        """Keep a snapshot's row, or drop it if it repeats the one before on the same UTC day.
+
+        before: key of the row before, None without any; before_prices: its prices if it is not in `rows`.
+        """
         repeated = (
             before is not None
             and (before_prices or self.rows[before]) == prices

@@ -1,7 +1,7 @@
-"""Writing observations into the master: any number of markets in one transaction, as often as one likes.
+"""Writing observations into the master: of any number of markets in one transaction, repeatable.
 
-A batch costs a handful of statements, whatever its size: read the markets it names, merge in Python
-(`in_order.InOrderState`, for the late `market.MarketState`), write what changed.
+A batch needs a handful of SQL statements, whatever its size: read its markets, merge in Python
+(`in_order.InOrderState`, with late observations `market.MarketState`), write the changes.
 """
 
 from __future__ import annotations
@@ -52,11 +52,11 @@ CHUNK = 1000  # observations merged at a time: bounds memory and the parameters 
 
 @dataclass
 class Written:
-    """Result of a write: observations merged and journal entries."""
+    """Result of writing observations into the master."""
 
-    rows: int = 0
-    changes: int = 0
-    unplaced: list[HeadlineObservation] = field(default_factory=list)  # of markets that are not there
+    rows: int = 0  # observations merged
+    changes: int = 0  # journal entries written
+    unplaced: list[HeadlineObservation] = field(default_factory=list)  # whose market the master does not have
 
     def __iadd__(self, other: Written) -> Self:
         self.rows += other.rows
@@ -66,7 +66,10 @@ class Written:
 
 
 def upsert(connection: Connection, observations: Sequence[Observation], keep: Keep = "changes") -> Written:
-    """Merge observations, in any order, new or known, in a transaction that holds the write lock."""
+    """Merge observations into the master, in any order; some may have been merged before.
+
+    connection: with a transaction from `engine.writing`; keep: which price snapshots to keep.
+    """
     written = Written()
     of_markets = [each for each in observations if isinstance(each, MarketObservation)]
     for start in range(0, len(of_markets), CHUNK):
@@ -115,7 +118,7 @@ def _merge(connection: Connection, observations: Sequence[MarketObservation], ke
 
 
 def _rows(connection: Connection, identities: Iterable[Identity]) -> dict[Identity, Row]:
-    """Return the rows as the driver gives them: on SQLite decimals are text."""
+    """Return identity -> row of `markets` in the driver's own types: decimals are text on SQLite."""
     found: dict[Identity, Row] = {}
     columns = _plain(connection, markets.c)
     names = [column.name for column in markets.c]
@@ -128,7 +131,7 @@ def _rows(connection: Connection, identities: Iterable[Identity]) -> dict[Identi
 
 
 def _plain(connection: Connection, columns: Iterable[Column[Any]]) -> list[ColumnElement[Any]]:
-    """Return columns without what makes decimals of SQLite's texts: they are canonical texts already."""
+    """Return columns to select in the driver's own types: on SQLite decimals stay canonical texts."""
     if connection.dialect.name != "sqlite":
         return list(columns)
     return [type_coerce(column, Text) if isinstance(column.type, Exact) else column for column in columns]
@@ -153,9 +156,9 @@ def _journal(
 def _prices(
     connection: Connection, observations: Sequence[MarketObservation]
 ) -> dict[Identity, dict[Key, Prices]]:
-    """Return the rows around the snapshots of a batch.
+    """Return the stored price snapshots around those of a batch, by market and key.
 
-    They are those between them, the last before and the first after.
+    They are all between its first and last moment, the last one before, and the first one after.
     """
     found: dict[Identity, dict[Key, Prices]] = {}
     if not observations:
@@ -191,7 +194,11 @@ def _prices(
 def _store_rows(
     connection: Connection, before: Mapping[Identity, Row], states: Mapping[Identity, MergeState]
 ) -> None:
-    """Insert new markets whole; of known ones write the columns that differ, each set of them at once."""
+    """Insert new markets, and update the columns of known ones that differ.
+
+    before: stored rows; states: after merging. Markets with the same set of changed columns are updated
+    together.
+    """
     new: list[tuple[Any, ...]] = []
     changed: dict[tuple[str, ...], list[tuple[Any, ...]]] = {}
     bound = _bound(connection)
@@ -224,7 +231,7 @@ def _store_rows(
 
 
 def _bound(connection: Connection) -> Callable[[Kind, str | None], Any]:
-    """Return the converter from canonical text to a driver's value."""
+    """Return the function (kind, canonical text) -> value in the driver's own type."""
     if connection.dialect.name != "sqlite":
         return to_column
     return lambda kind, text: text if kind == "decimal" else to_column(kind, text)

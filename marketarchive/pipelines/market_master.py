@@ -1,4 +1,4 @@
-"""Fifth pipeline: markets, results, prices, headlines and cycles into the market master, beside raw."""
+"""Fifth pipeline: write markets, results, prices, headlines and cycles to the market master."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ logger = logging.getLogger(__name__)
 
 
 class MarketMasterPipeline:
-    """Pipeline that hands items to a writer thread; it never waits and never fails.
+    """Pipeline that queues items for the market master's writer thread; it never waits and never fails.
 
-    Items that the thread cannot accept are counted and remain in raw.
+    Items that the queue cannot accept are counted; they are in the raw archive.
     """
 
     def __init__(self, crawler: Crawler, archive: RunArchive, feeder: Feeder, close_timeout_s: float) -> None:
@@ -66,7 +66,7 @@ class MarketMasterPipeline:
         flushed = asyncio.wrap_future(self._archive.flush())
         await asyncio.wait({flushed}, timeout=self._close_timeout_s)
         if flushed.done():
-            flushed.exception()  # a disk that failed ends the run by itself; here its items are skipped
+            flushed.exception()  # retrieved, not raised: a failed disk ends the run elsewhere
         counts = await asyncio.to_thread(self._feeder.close, self._close_timeout_s)
         self._publish(counts)
         if skipped := counts.get("rows_skipped"):
@@ -77,11 +77,17 @@ class MarketMasterPipeline:
             )
 
     def counts(self) -> dict[str, int]:
-        """Return the counts of rows written to the master so far, by `Feeder`'s names; ahead of the stats."""
+        """Return the numbers of rows written to the master and skipped, journal entries and errors, so far.
+
+        By name: `rows_upserted`, `rows_skipped`, `changes`, `errors`. Scrapy's stats may lag behind them.
+        """
         return self._feeder.counts()
 
     def _publish(self, counts: dict[str, int]) -> None:
-        """Add the feeder's new counts to the stats, which belong to the reactor's thread."""
+        """Add to Scrapy's stats what was written to the master since the last call; for the reactor's thread.
+
+        counts: totals so far, by name.
+        """
         for name, value in counts.items():
             if more := value - self._published.get(name, 0):
                 self._stats.inc_value(f"master/{name}", more)
@@ -98,7 +104,10 @@ def check_settings(settings: BaseSettings) -> None:
 
 
 def prepare_master(settings: BaseSettings) -> None:
-    """Create the tables before several crawlers would at once; failures are reported by their feeders."""
+    """Create or migrate the master's tables before several crawlers start.
+
+    A MasterError is ignored here: each crawler reports it when it writes.
+    """
     from marketarchive.master.engine import open_master
 
     if url := master_url(settings):

@@ -1,4 +1,4 @@
-"""Third pipeline: every raw item into the archive's buffer, whose writer thread puts it on disk."""
+"""Third pipeline: put every raw item into the archive's buffer, from which a thread writes it to the disk."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 class RawArchivePipeline:
-    """Pipeline that writes raw items; it never waits.
+    """Pipeline that gives raw items to the archive; it never waits.
 
-    Back-pressure acts on the spiders, which send no request while the buffer is full.
+    When the buffer is full, spiders hold back their requests; the pipeline accepts every item.
     """
 
     def __init__(self, run: Run) -> None:

@@ -1,6 +1,6 @@
-"""Fourth pipeline: rows in records/, one JSON object a line, in the order of their ticks.
+"""Fourth pipeline: write rows to records/, one JSON object per line, in order of their ticks.
 
-A row waits until its tick is old enough that a slower one cannot come before it (`Row.grace_s`).
+A row waits for `Row.grace_s` seconds after its tick, until no row of an earlier tick can come any more.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ _ENCODER = msgspec.json.Encoder(decimal_format="number")
 
 
 class RecordsPipeline:
+    """Pipeline that writes rows, and gaps as rows of the series `gaps`, to records/."""
+
     def __init__(self, run: Run) -> None:
         self._run = run
         self._waiting: list[tuple[int, int, int, str, bytes]] = []  # tick, arrival, due, series, line
@@ -47,9 +49,10 @@ class RecordsPipeline:
         self._write(None)
 
     def _has_row(self, gap: Gap) -> bool:
-        """Return whether a gap line gets a row: its end is known, or an earlier line has a row.
+        """Return whether a gap line gets a row: its end is known, or an earlier line of the gap has a row.
 
-        So a row that turns out wrong is followed by the one that replaces it, and no other is void or open.
+        So a row that proves wrong is followed by one that replaces it. A gap that is open or void from the
+        start has no row.
         """
         known = (gap.venue, gap.feed, gap.id)
         if gap.to_ns is None or gap.is_void:
@@ -71,7 +74,7 @@ class RecordsPipeline:
 
 
 def gap_row(gap: Gap, run: str) -> dict[str, Any]:
-    """Return the row of `gaps` in records/: the gap's raw line, with the run that recorded it."""
+    """Return the row of a gap line for the series `gaps` of records/; run: id of the run that recorded it."""
     return {
         "from": iso(gap.from_ns),
         "to": None if gap.to_ns is None else iso(gap.to_ns),

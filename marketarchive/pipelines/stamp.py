@@ -1,6 +1,6 @@
-"""Second pipeline: says on every derived item when it was collected, by which run and program.
+"""Second pipeline: set the time of receipt, the run and the program on every item made from a message.
 
-Raw items carry their time from the moment their bytes arrived; it is only written out here, never taken.
+The time of receipt was taken when the message's bytes arrived; here it is only formatted.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 
 class StampPipeline:
+    """Pipeline that sets `collected_at_utc`, `run` and `collector` of items made from messages."""
+
     def __init__(self, run: Run) -> None:
         self._run = run
 

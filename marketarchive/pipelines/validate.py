@@ -1,4 +1,4 @@
-"""First pipeline: lets through what is sound, turns the rest into an `invalid` line beside its message."""
+"""First pipeline: pass valid items on; archive an `invalid` line for others, beside their message."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class ValidatePipeline:
-    """Pipeline that checks an item as a whole; its fields were checked when it was made."""
+    """Pipeline that checks whether the fields of an item agree; each field was checked when it was made."""
 
     def __init__(self, run: Run) -> None:
         self._run = run

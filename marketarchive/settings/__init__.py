@@ -1,4 +1,4 @@
-"""The settings of each profile: all in live.py, what another profile changes in a file of its name."""
+"""The settings of each profile: live.py has all, simulator.py and vps.py what these profiles change."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ PROFILES = ("live", "simulator", "vps")
 
 
 def profile_settings(profile: str) -> Settings:
-    """Return Scrapy's settings for one of PROFILES, at the priority of a project's."""
+    """Return Scrapy's settings for one of PROFILES, set at Scrapy's priority `project`."""
     settings = Settings()
     for module in dict.fromkeys(("live", profile)):
         settings.setmodule(f"{__name__}.{module}", priority="project")

@@ -1,6 +1,6 @@
-"""Settings of a live run, the profile `live`; the files beside this one hold what other profiles change.
+"""Settings of the profile `live`; the other files of this folder have the changes of other profiles.
 
-Beside each changed Scrapy setting stands Scrapy's default and why ours differs.
+A comment at each changed Scrapy setting states Scrapy's default and why this project's value differs.
 """
 
 from pathlib import Path
@@ -22,11 +22,11 @@ COMMANDS_MODULE = "marketarchive.commands"
 OUTPUT_DIR = "pipelines_out"
 # SQLAlchemy URL of the market master; None = SQLite at OUTPUT_DIR/master.db, "" = no master (files only).
 MASTER_URL = None
-# "changes": price snapshots on change plus one a day; "all": one every time a market is seen.
+# Price snapshots to keep: "changes", those that differ and one a day; "all", one per observation of a market.
 MASTER_SNAPSHOTS = "changes"
-# Rows waiting for the database at most; more are counted (master/rows_skipped) and remain in raw.
+# Most rows that wait for the database; others are counted (master/rows_skipped) and are only in raw/.
 MASTER_QUEUE = 10_000
-# Seconds (wall) that the end of a run waits for the database.
+# Seconds (wall) that the end of a run waits for the database to be written.
 MASTER_CLOSE_TIMEOUT = 10
 
 # ---- exports ---------------------------------------------------------------------------------------------
@@ -38,7 +38,7 @@ WWATCHER_DB_PATH = ""
 
 # ---- the raw archive -------------------------------------------------------------------------------------
 
-# Seconds (wall) between two fsyncs: what a crash may lose at most, beside the flush in progress.
+# Seconds (wall) between two fsyncs: a crash loses at most what came since the last one.
 ARCHIVE_FLUSH_S = 1.0
 # Seconds (project clock) in one gzip member; each member can be checked and read alone.
 ARCHIVE_MEMBER_S = 60
@@ -46,11 +46,11 @@ ARCHIVE_MEMBER_S = 60
 ARCHIVE_SEGMENT_S = 3600
 # Compressed bytes after which a segment ends early.
 ARCHIVE_SEGMENT_BYTES = 512 * 2**20
-# Compression: 0 to 3 with ISA-L, 0 to 9 without; None = the codec's own middle (3, 6).
+# Compression level: 0 to 3 with ISA-L, 0 to 9 without; None = 3 with ISA-L, 6 without.
 ARCHIVE_GZIP_LEVEL = None
 # Seconds (project clock) after the end of a UTC day until its files in records/ are final.
 ARCHIVE_DAY_GRACE_S = 600
-# Bytes waiting for the writer above which sweeps and polls hold back.
+# Bytes waiting to be written above which spiders send no further requests.
 ARCHIVE_BUFFER_SOFT = 32 * 2**20
 # Seconds (wall) without progress of the writer after which the run ends with reason disk.
 ARCHIVE_STALL_S = 30
@@ -79,7 +79,7 @@ USER_AGENT = f"marketarchive/{__version__} (archives public market data; read-on
 # robots.txt is about crawling web pages. We request documented public API endpoints only, under their
 # documented limits; docs/METHODOLOGY.md explains. Page spiders set this to True for themselves.
 ROBOTSTXT_OBEY = False
-# Share of each venue's documented request limit that we use at most.
+# Highest share of each venue's documented request limit that is used.
 LIMIT_SHARE = 0.5
 # How often a request is sent at most, when the venue answers 429, 5xx, an unreadable body or not at all.
 REQUEST_ATTEMPTS = 5
@@ -94,7 +94,7 @@ METRICS_PORT = None
 
 # ---- monitors at the end of a run ------------------------------------------------------------------------
 
-# True: Spidermon, with the extra `spidermon`, judges each run when it has ended; see docs/MONITORING.md.
+# True: Spidermon (extra `spidermon`) checks each run when it has ended; see docs/MONITORING.md.
 SPIDERMON_ENABLED = False
 # Reasons of gaps for which no run fails: those of the venue or the network, not of this machine.
 MONITOR_EXPLAINED_GAPS = "disconnect,stall,rate_limited,blocked,not_served,dns,tls"
@@ -102,7 +102,7 @@ MONITOR_EXPLAINED_GAPS = "disconnect,stall,rate_limited,blocked,not_served,dns,t
 MONITOR_MAX_MISSED_TICKS = 1
 # Share of answers other than 2xx above which a run fails.
 MONITOR_MAX_ERROR_SHARE = 0.05
-# Rows that made no item above which a run fails.
+# Number of invalid parts of messages (`invalid` lines) above which a run fails.
 MONITOR_MAX_INVALID = 0
 
 # ---- the catalogue ---------------------------------------------------------------------------------------
@@ -137,18 +137,18 @@ STREAM_CHECK_SHARE = 0.25
 PAGE_STALE_S = 30
 # Seconds (project clock) after which a page is replaced, the new one first.
 PAGE_RENEW_S = 3600
-# Megabytes of a page's scripts, or of any process that draws pages, above which pages are replaced.
+# Memory (MB) of a page's scripts, or of a process that renders pages, above which pages are replaced.
 PAGE_MEMORY_MB = 1024
-# JSON: how Chromium is started, over our own choices, e.g. {"executable_path": "/opt/chromium/chrome"}.
+# Options for starting Chromium, as JSON, over this project's: {"executable_path": "/opt/chromium/chrome"}.
 PLAYWRIGHT_LAUNCH_OPTIONS = "{}"
 
 # ---- for tests and demonstrations ------------------------------------------------------------------------
 
 # URL of a running `scrapy simulate`: requests go there, and time is its time. "" = the real venues.
 SIMULATOR_URL = ""
-# Steps of this machine's wall clock to pretend, "seconds after start:seconds of jump,...", e.g. "60:+5".
+# Simulated steps of this machine's wall clock, "seconds after start:seconds of jump,...", e.g. "60:+5".
 CLOCK_STEPS = None
-# Dotted path of the class that touches the disk for the archive; tests make it fail. None = the real disk.
+# Dotted path of the class with which the archive writes files; tests let it fail. None = the real disk.
 ARCHIVE_FILES = None
 
 # ---- Scrapy, as a collector needs it ---------------------------------------------------------------------
@@ -162,13 +162,13 @@ REMOTE_CONTROL_ENABLED = False
 TELNETCONSOLE_ENABLED = False  # default True
 DOWNLOAD_VERIFY_CERTIFICATES = True  # default False
 COOKIES_ENABLED = False  # default True; public data needs none
-REDIRECT_ENABLED = False  # default True; a venue's redirect is archived, not followed
+REDIRECT_ENABLED = False  # default True; a redirect is archived, not followed
 METAREFRESH_ENABLED = False  # default True; likewise
-RETRY_ENABLED = False  # default True; it swallows the bodies of 429 and 5xx, ours archives them first
-HTTPERROR_ALLOW_ALL = True  # default False; every answer is archived before it is judged
-COMPRESSION_ENABLED = False  # default True; ours undoes gzip strictly, or keeps the bytes as they came
+RETRY_ENABLED = False  # default True; Scrapy's drops the bodies of 429 and 5xx, ours archives them first
+HTTPERROR_ALLOW_ALL = True  # default False; every answer is archived before it is classified
+COMPRESSION_ENABLED = False  # default True; ours decodes gzip strictly, else keeps the bytes as received
 DOWNLOAD_FAIL_ON_DATALOSS = False  # default True; what arrived of a cut body is archived and flagged
-# Default: Scrapy's own; ours cuts what is in flight 3 s after a stop.
+# Default: Scrapy's own; ours cancels requests in flight 3 s after a stop.
 DOWNLOAD_HANDLERS = dict.fromkeys(("http", "https"), "marketarchive.collecting.downloads.DownloadHandler")
 DOWNLOAD_TIMEOUT = 10  # default 180; seconds (wall)
 DOWNLOAD_DELAY = 0  # default 0; our limiter paces on the project's clock, Scrapy's slots on the wall's
@@ -178,24 +178,24 @@ CONCURRENT_REQUESTS = 0  # default 16; 0 = no limit: a hung request must not del
 CONCURRENT_REQUESTS_PER_DOMAIN = 256  # default 8; likewise
 SCRAPER_SLOT_MAX_ACTIVE_SIZE = 512 * 2**20  # default 5 MB; one large body must not hold back the next tick
 REFERER_ENABLED = False  # default True; APIs need none
-URLLENGTH_LIMIT = 0  # default 2083; a long query is ours to send and the venue's to refuse
+URLLENGTH_LIMIT = 0  # default 2083; long queries are sent, the venue may refuse them
 LOG_LEVEL = "INFO"  # default DEBUG
 # Where `scrapy genspider` writes, in a checkout; default: none.
 NEWSPIDER_MODULE = "marketarchive.spiders"
 # Frames for `scrapy genspider -t sweep`, `polling`, `stream` and `page`; default: Scrapy's own.
 TEMPLATES_DIR = str(Path(__file__).parent.parent / "templates")
-# Log lines carry no items: a single one would hold a whole response body.
+# Log lines contain no items: an item may contain a whole response body.
 LOG_FORMATTER = "marketarchive.collecting.logformat.QuietLogFormatter"
 
-# What `-o`, `-O` and FEEDS write: typed items in rows like those of records/; raw items are in raw/. And
-# monitors, where SPIDERMON_ENABLED asks for them.
+# Feed exports (`-o`, `-O`, FEEDS) write typed items as rows like those of records/, no raw items. Monitors
+# run where SPIDERMON_ENABLED is True.
 ADDONS = {
     "marketarchive.collecting.feed_exports.FeedExports": 0,
     "marketarchive.collecting.monitoring.Monitoring": 1,
 }
 
 DOWNLOADER_MIDDLEWARES = {
-    # next to the downloader, so that the stamp is taken before anything else looks at the answer
+    # next to the downloader, so that the time of receipt is taken before any other code runs on the answer
     "marketarchive.collecting.receipt.ReceiptMiddleware": 999,
 }
 EXTENSIONS = {

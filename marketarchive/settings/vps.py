@@ -1,7 +1,7 @@
-"""Profile `vps` for a small server under systemd or cron: quieter logs, less memory, more room left."""
+"""Profile `vps`, for a small server under systemd or cron: fewer log lines, less memory, more free disk."""
 
 LOG_LEVEL = "WARNING"
-# The journal stamps lines itself.
+# systemd's journal adds the time to each line itself.
 LOG_FORMAT = "%(levelname)s [%(name)s] %(message)s"
 # A small server has little memory: hold back earlier.
 ARCHIVE_BUFFER_SOFT = 8 * 2**20
