@@ -1,4 +1,4 @@
-"""Spider arguments: one meaning each, checked before anything is sent."""
+"""Arguments of spiders, given with `-a name=value`; they are checked before anything is sent."""
 
 from __future__ import annotations
 
@@ -19,37 +19,38 @@ _SPAN = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)?")
 
 @dataclass(frozen=True)
 class Argument:
-    """One that a spider takes with `-a name=value`."""
+    """Declaration of an argument that a spider accepts with `-a name=value`."""
 
     name: str
     parse: Callable[[str, str], Any]  # (name, text) -> value; raises ArgumentError
     example: str
-    meaning: str  # for docs/SPIDERS.md
+    meaning: str  # a phrase for docs/SPIDERS.md
 
 
 @dataclass(frozen=True)
 class Arguments:
-    """Arguments of a spider, given with `-a name=value`; None = not given."""
+    """Values of a spider's arguments, given with `-a name=value`; None where an argument was not given."""
 
     assets: tuple[str, ...] | None = None
     durations: tuple[str, ...] | None = None
     markets: tuple[str, ...] | None = None  # slugs; () = all
-    interval: float | None = None  # seconds; None = one pass
+    interval: float | None = None  # seconds between two polls; None = one pass
     duration: float | None = None  # seconds; None = for ever (with an interval)
-    ahead: float | None = None  # seconds before its start from which a round is taken
-    since: float | None = None  # seconds back from now
+    ahead: float | None = None  # a round is chosen from this many seconds before its start
+    since: float | None = None  # how many seconds ago a market may have ended
     shard: tuple[int, int] | None = None  # this shard, number of shards
-    others: Mapping[str, Any] = field(default_factory=dict)  # a venue's own, by name
+    others: Mapping[str, Any] = field(default_factory=dict)  # arguments that only some spiders have, by name
 
     def given(self) -> dict[str, Any]:
-        """Return the arguments as they were given, by name."""
+        """Return the arguments that were given, by name, with their parsed values."""
         own = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "others"}
         return {name: value for name, value in {**own, **self.others}.items() if value is not None}
 
     def in_shard(self, key: str) -> bool:
-        """Return whether a market belongs to this shard.
+        """Return whether a market belongs to this run's shard; True without the argument `shard`.
 
-        The hash is stable, so shards split the markets and never overlap.
+        key: what identifies the market, such as its slug or ticker. The hash of it is stable, so shards
+        divide all markets among themselves and never overlap.
         """
         if self.shard is None:
             return True
@@ -60,9 +61,11 @@ class Arguments:
 def parse_arguments(
     given: Mapping[str, Any], accepted: Iterable[Argument], spider: str, *, is_one_pass: bool = True
 ) -> Arguments:
-    """Parse `-a` options. Raises ArgumentError naming the argument, the value and the remedy.
+    """Parse the `-a` options of a spider.
 
-    `is_one_pass`: without an interval the spider ends by itself.
+    given: name -> text; accepted: the arguments that the spider has; spider: its name, for messages;
+    is_one_pass: the spider ends by itself when no interval is given. Raises ArgumentError naming the
+    argument, the value and the remedy.
     """
     by_name = {each.name: each for each in accepted}
     unknown = sorted(set(given) - set(by_name))
@@ -86,7 +89,10 @@ def parse_arguments(
 
 
 def seconds(name: str, text: str) -> float:
-    """Parse `90`, `1s`, `15m`, `1h`, `2d`, `500ms` to seconds > 0. Raises ArgumentError."""
+    """Parse a time span such as `90`, `1s`, `15m`, `1h`, `2d` or `500ms` to seconds > 0.
+
+    name: of the argument, for messages. Raises ArgumentError.
+    """
     match = _SPAN.fullmatch(text.strip())
     value = float(match[1]) * _UNITS[match[2] or "s"] if match else 0.0
     if value <= 0:
@@ -95,7 +101,7 @@ def seconds(name: str, text: str) -> float:
 
 
 def moment(name: str, text: str) -> int:
-    """Parse an ISO 8601 time to wall ns. Raises ArgumentError."""
+    """Parse an ISO 8601 time to wall-clock Unix ns. Raises ArgumentError."""
     try:
         return from_iso(text)
     except ValueError as error:
@@ -105,7 +111,7 @@ def moment(name: str, text: str) -> int:
 def moment_or_span(name: str, text: str, now_ns: int) -> int:
     """Parse an ISO 8601 time, or a span like `1d` that counts back from `now_ns`, to Unix ns.
 
-    Raises ArgumentError.
+    name: of the argument, for messages; now_ns: wall clock, Unix ns. Raises ArgumentError.
     """
     match = _SPAN.fullmatch(text.strip())
     if match is not None and match[2]:
@@ -124,7 +130,10 @@ def _interval(name: str, text: str) -> float:
 
 
 def names(name: str, text: str) -> tuple[str, ...]:
-    """Return the names of a list, each once. Raises ArgumentError."""
+    """Return the names in a comma-separated list, in their order and each once.
+
+    name: of the argument, for messages. Raises ArgumentError for an empty list.
+    """
     values = tuple(part.strip() for part in text.split(",") if part.strip())
     if not values:
         raise ArgumentError(f"{name}={text!r} is an empty list")

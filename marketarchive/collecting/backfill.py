@@ -1,7 +1,7 @@
 """Collecting the past of markets that have ended: their lists, and the history of their prices.
 
-All of it is archived in the feed `backfill`, which nothing observed shares. What an archive has of
-a backfill is not requested again: one that was killed goes on when it is started again.
+All answers are archived in the feed `backfill`, which holds nothing that was observed live. A request whose
+answer the archive holds is not sent again, so a backfill that was killed continues when it is started again.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ END = Argument(
     "end", moment, "2026-11-01", "only markets that ended before it; without it before today's 00:00 UTC"
 )
 MINUTES = 60
-"""Between two points of a price history."""
+"""Minutes between two points of a price history."""
 AT_ONCE = 4
-"""Requests for histories under way."""
+"""Greatest number of requests for histories that are in flight at once."""
 
 
 class PastMarket(NamedTuple):
     """A market that has ended, as its list states it; times are Unix ns."""
 
-    name: str  # by which its history is asked for
+    name: str  # the name by which its price history is requested
     market_id: str
     opened: int | None
     ended: int
@@ -55,26 +55,29 @@ class PastMarket(NamedTuple):
 
 @dataclass
 class BackfillAnswer:
-    """The parts of an answer that a backfill needs."""
+    """The parts of a parsed answer that a backfill needs."""
 
     keys: tuple[str, ...] = ()
     next_cursor: str | None = None
-    past: tuple[PastMarket, ...] = ()
-    named: frozenset[str] = frozenset()  # whose history has anything
+    past: tuple[PastMarket, ...] = ()  # ended markets that it lists
+    named: frozenset[str] = frozenset()  # names of the markets for which it has price history
 
 
 @dataclass
 class BackfillJob:
-    """A backfill over all its runs, as its file in OUTPUT_DIR/backfill holds it."""
+    """State of a backfill (a venue and a time range) over all its runs, a file in OUTPUT_DIR/backfill."""
 
     path: Path
     runs: list[str] = field(default_factory=list)
-    finished_by: str | None = None  # the run that had all answers; on the disk only once it is sealed
+    finished_by: str | None = None  # run that had all answers; they are on the disk once it is sealed
     markets: int = 0
 
     @classmethod
     def of(cls, root: Path, venue: str, start: int, end: int) -> BackfillJob:
-        """Return the job of a range, as it was left."""
+        """Return the job of a venue and range as its file describes it, or a new one without a file.
+
+        start, end: the range of the markets' ends, Unix ns.
+        """
         text = "-".join(iso(each)[:19].replace(":", "").replace("-", "") for each in (start, end))
         job = cls(root / "backfill" / f"{venue}-{text}.json")
         if job.path.exists():
@@ -83,7 +86,10 @@ class BackfillJob:
         return job
 
     def is_finished(self, root: Path) -> bool:
-        """Return whether the archive has all of it: the last run was sealed by itself, not after a crash."""
+        """Return whether the archive holds all answers: a run had them all and sealed itself without a crash.
+
+        root: OUTPUT_DIR.
+        """
         if self.finished_by is None:
             return False
         lines = Ledger(root).of_run(self.finished_by)
@@ -91,7 +97,7 @@ class BackfillJob:
         return "manifest" in kinds and "recovered" not in kinds
 
     def write(self) -> None:
-        """Replace the file; it is on the disk when this returns."""
+        """Replace the job's file; when this returns, the new one is on the disk."""
         files = Files()
         files.make_dirs(self.path.parent, self.path.parent.parent)
         kept = {"runs": self.runs, "finished_by": self.finished_by, "markets": self.markets}
@@ -112,7 +118,10 @@ class BackfillSpider(SweepSpider):
 
     @classmethod
     def check_arguments(cls, given: Mapping[str, Any]) -> Arguments:
-        """Return the arguments. Raises ArgumentError."""
+        """Return the parsed arguments.
+
+        Raises ArgumentError where `start` is missing or `end` is not after it.
+        """
         arguments = super().check_arguments(given)
         start, end = (arguments.others.get(name) for name in ("start", "end"))
         if start is None:
@@ -126,11 +135,11 @@ class BackfillSpider(SweepSpider):
     # ---- what subclasses write -------------------------------------------------------------------------
 
     async def list_past(self) -> list[PastMarket]:
-        """Return the markets of all lists, those outside the range too."""
+        """Return the markets in the venue's lists of ended markets, those outside the time range too."""
         raise NotImplementedError
 
     async def fetch_histories(self, markets: Sequence[PastMarket]) -> None:
-        """Request the price history of each market."""
+        """Request the price history of each market of the time range, the earliest end first."""
         raise NotImplementedError
 
     def past_of(self, parsed: Parsed) -> Iterator[PastMarket]:
@@ -138,23 +147,27 @@ class BackfillSpider(SweepSpider):
         raise NotImplementedError
 
     def named_of(self, parsed: Parsed) -> Iterator[str]:
-        """Yield the markets for which an answer has history."""
+        """Yield the names of the markets for which an answer has price history."""
         raise NotImplementedError
 
     # ---- what they use ---------------------------------------------------------------------------------
 
     @property
     def start_ns(self) -> int:
-        """Return the beginning of the chosen range of ends, wall ns."""
+        """Return the argument `start`: markets that ended from this time on are collected, wall ns."""
         return int(self.arguments.others["start"])
 
     @property
     def end_ns(self) -> int:
-        """Return before when the last may have."""
+        """Return the end of the time range: only markets that ended before it are collected, wall ns."""
         return self._end_ns
 
     async def list_all(self, query: Query) -> list[PastMarket]:
-        """Return the markets of all pages of a list, or of those until `is_enough`."""
+        """Return the markets of all pages of a list, or of its pages until `is_enough` is true for one.
+
+        query: the request for the first page. A page without an answer, or paging that goes in a circle, ends
+        the list.
+        """
         pages = Pages()
         found: list[PastMarket] = []
         following: Query | None = query
@@ -175,11 +188,16 @@ class BackfillSpider(SweepSpider):
         return found
 
     def is_enough(self, page: Sequence[PastMarket]) -> bool:  # noqa: ARG002  (for subclasses)
-        """Return whether this page is the last that can have a market of the time range."""
+        """Return whether no later page of the list can have a market of the time range.
+
+        page: the ended markets of one page.
+        """
         return False
 
     async def look_up(self, query: Query) -> BackfillAnswer | None:
-        """Return the parsed answer to a request, from the archive where it is stored; None without an answer.
+        """Return the parsed answer to a request, from the archive where an earlier run stored it.
+
+        None is returned without an answer.
 
         A failure is recorded as a gap, and the backfill stays unfinished.
         """
@@ -197,7 +215,7 @@ class BackfillSpider(SweepSpider):
         return self._found(answer.parsed)
 
     def progress(self, done: int, due: int) -> None:
-        """Report how many of the `due` markets are done to the progress display."""
+        """Report to the progress display that `done` of `due` markets are complete."""
         self.run.stats.set_value("backfill/done", done)
         self.run.stats.set_value("backfill/due", due)
 
@@ -234,7 +252,10 @@ class BackfillSpider(SweepSpider):
             self.run.stats.set_value("backfill/is_finished", 1)
 
     async def _catch_up(self, root: Path, since: int) -> None:
-        """Bring into the master what earlier runs received since a time (ns) and could not write."""
+        """Write into the market master what earlier runs received and could not write.
+
+        root: OUTPUT_DIR; since: the earliest receipt, wall ns.
+        """
         settings = self.crawler.settings
         if not (url := master_url(settings)):
             return
@@ -244,7 +265,10 @@ class BackfillSpider(SweepSpider):
             logger.error("The market master lacks what an earlier run received: %s", error)
 
     def _read(self, root: Path, runs: frozenset[str]) -> tuple[dict[Any, BackfillAnswer], int | None]:
-        """Return the archived answers of earlier runs by request, and the receipt of the first one (ns)."""
+        """Return the archived answers of earlier runs by request, and the receipt of the first one (wall ns).
+
+        The receipt is None without an answer. root: OUTPUT_DIR; runs: the names of the earlier runs.
+        """
         found: dict[Any, BackfillAnswer] = {}
         if not runs:
             return found, None
@@ -272,7 +296,7 @@ class BackfillSpider(SweepSpider):
 
 
 def _markets(answer: Answer) -> Iterable[Any]:
-    """Return the markets of an answer: prices of now are none of the past."""
+    """Return the markets of an answer, and none of its present prices, which do not belong to the past."""
     items = () if answer.parsed is None else answer.parsed.items
     return [each for each in items if isinstance(each, Market)]
 
@@ -282,6 +306,6 @@ def _key_of(received: Received) -> Any:
 
 
 def _key(url: str, params: Mapping[str, Any], body: bytes | None) -> Any:
-    """Return the identity of a request: equal for equal requests."""
+    """Return a key that identifies a request: equal for equal address, parameters and JSON body."""
     sent = None if body is None else json.dumps(json.loads(body), sort_keys=True)
     return url, tuple(sorted((name, str(value)) for name, value in params.items())), sent

@@ -1,4 +1,4 @@
-"""Words of a command line that were meant as options, and how they are written."""
+"""Words of a command line that look like options without dashes, and how they are written right."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from collections.abc import Sequence
 
 
 def sort_words(words: Sequence[str]) -> tuple[list[str], dict[str, str]]:
-    """Return the words that stand alone, and the value of each argument: of a=b, --a=b, --a b."""
+    """Return the words that are no option, and the options' values by name.
+
+    An option is written `a=b`, `--a=b` or `--a b`.
+    """
     alone: list[str] = []
     arguments: dict[str, str] = {}
     rest = list(words)
@@ -24,10 +27,10 @@ def sort_words(words: Sequence[str]) -> tuple[list[str], dict[str, str]]:
 
 
 def as_spider_arguments(arguments: dict[str, str]) -> str:
-    """Return `-a assets=BTC -a durations=5m`."""
+    """Return spider arguments as text for a command line, like `-a assets=BTC -a durations=5m`."""
     return shlex.join(word for name, value in arguments.items() for word in ("-a", f"{name}={value}"))
 
 
 def as_options(arguments: dict[str, str]) -> str:
-    """Return `--assets BTC --durations 5m`."""
+    """Return options as text for a command line, like `--assets BTC --durations 5m`."""
     return shlex.join(word for name, value in arguments.items() for word in (f"--{name}", value))

@@ -1,8 +1,9 @@
-"""Budgets: how much of a documented limit is left, for all processes of a machine that have one OUTPUT_DIR.
+"""Request budgets: how much of a documented limit is left to all processes that share an OUTPUT_DIR.
 
-A venue counts an address, not a process. So the state of each limit lies in a small file, read and written
-under `flock`, which ends with whoever holds it. The file is derived: what is missing, damaged or of another
-boot is made anew from what this process knows itself.
+A venue counts the requests of an IP address, not of a process. So the state of each limit lies in a small
+file, read and written under `flock`; the lock ends with the process that holds it. The file may be deleted:
+where it is missing, damaged, or from another boot of the machine, it is written anew from what this process
+knows.
 """
 
 from __future__ import annotations
@@ -24,17 +25,23 @@ from marketarchive.times import SECOND, to_seconds
 logger = logging.getLogger(__name__)
 
 BURST_S = 2.0
-"""Seconds' worth of requests that may go out at once after a rest."""
+"""A bucket holds what is earned in this many seconds: after a rest as many requests may go out at once."""
 SIZE = 512
-"""Bytes of a file; all are written at once, so that a kill leaves the old state or the new one."""
+"""Bytes of a budget's file; all are written at once, so that a kill leaves the old state or the new one."""
 PAUSE_S = 0.001
 """Seconds (wall) until a lock that another process holds is tried again; it is held for microseconds."""
 PATIENCE_S = 1.0
-"""Seconds (wall) after which its holder counts as stopped, and this process goes on by its own budget."""
+"""Seconds (wall) to wait for the lock.
+
+Then the process that holds it counts as stopped, and this process continues with a budget of its own.
+"""
 
 
 class TokenBucket(msgspec.Struct):
-    """A token bucket; `filled_at` is monotonic time, ns."""
+    """Token bucket of a request limit.
+
+    `filled_at` is the monotonic time (ns) up to which tokens were added.
+    """
 
     tokens: float
     filled_at: int
@@ -42,29 +49,35 @@ class TokenBucket(msgspec.Struct):
     def fill(self, now: int, rate: float, cost: float) -> None:
         """Add the tokens earned since the last call, up to a burst, or up to `cost` if that is more.
 
-        rate: tokens per second.
+        now: monotonic ns; rate: tokens per second; cost: tokens of the request that is to be sent.
         """
         capacity = max(cost, 1.0, rate * BURST_S)
         self.tokens = min(capacity, self.tokens + to_seconds(max(0, now - self.filled_at)) * rate)
         self.filled_at = max(now, self.filled_at)
 
     def ready_at(self, now: int, rate: float, cost: float) -> int:
-        """Return the monotonic time (ns) at which `cost` tokens are available."""
+        """Return the monotonic time (ns) at which `cost` tokens are available.
+
+        now: monotonic ns; rate: tokens per second.
+        """
         return now + int(max(0.0, (cost - self.tokens) / rate) * SECOND)
 
 
 class Budget(msgspec.Struct):
-    """State of one limit; times are monotonic, ns."""
+    """State of one documented request limit; times are monotonic, ns."""
 
-    promised: TokenBucket  # whoever comes takes his token at once, and waits until it is there
-    sent: TokenBucket  # after a time without us all promises are due at once: these tokens are not
-    open_until: int = 0  # the circuit: nothing is sent before
-    why: GapReason = "rate_limited"
+    promised: TokenBucket  # below 0: reserved by requests that wait for their tokens to be earned
+    sent: TokenBucket  # spent when sending, so that promises overdue after a standstill do not go out at once
+    open_until: int = 0  # circuit breaker: nothing is sent before this time
+    why: GapReason = "rate_limited"  # the circuit is open
     blocks: int = 0  # refusals in a row
 
     @classmethod
     def full(cls, rate: float, now: int) -> Budget:
-        """Make the budget of a limit of which nothing was used lately."""
+        """Return the budget of a limit that was not used lately: both buckets are full.
+
+        rate: tokens per second; now: monotonic ns.
+        """
         tokens = max(1.0, rate * BURST_S)
         return cls(TokenBucket(tokens, now), TokenBucket(tokens, now))
 
@@ -75,28 +88,29 @@ class _Stored(msgspec.Struct):
 
 
 class SharedBudget:
-    """The budget of one limit, in a file, or of this process alone."""
+    """Budget of one limit, kept in a file that processes share, or in the memory of this process alone."""
 
     def __init__(self, path: Path | None, timeline: str, budget: Budget) -> None:
-        """Begin with `budget` where the file says nothing.
+        """Use the budget that the file at `path` holds, or `budget` where it holds none.
 
-        path: None keeps it in this process. timeline: names the clock whose times the file has.
+        path: None keeps the budget in this process; timeline: names the clock whose times the file has, so
+        that those of another boot are ignored.
         """
         self.path = path
-        self.budget = budget  # as this process saw it last
+        self.budget = budget  # state that this process read or wrote last
         self._timeline = timeline
         self._file: int | None = None
         self._is_locked = False
         self._read = b""
-        self._notes: list[Callable[[Budget], None]] = []  # that the file does not have yet
+        self._notes: list[Callable[[Budget], None]] = []  # changes that the file does not have yet
         self._is_held_up = False
         self._has_warned = False
 
     @asynccontextmanager
     async def locked(self) -> AsyncIterator[Budget]:
-        """Yield the present state, and write what was changed in it; the block must not wait.
+        """Lock the file, yield the budget, and write it back when the block ends; the block must not await.
 
-        Without the file, for whatever reason, it is the state as this process knows it.
+        Where the file cannot be locked or read, the yielded budget is the one in this process's memory.
         """
         if not self._lock():
             await self._wait()
@@ -106,7 +120,7 @@ class SharedBudget:
             self._unlock()
 
     def note(self, change: Callable[[Budget], None]) -> None:
-        """Make a change that waits for nobody: now, and in the file as soon as it is free."""
+        """Change the budget without waiting: in the file if it is free, else in memory until it is."""
         self._notes.append(change)
         if self._lock():
             self._unlock()
@@ -114,13 +128,13 @@ class SharedBudget:
             change(self.budget)
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the budget's file, and with it the lock."""
         if self._file is not None:
             os.close(self._file)
             self._file = None
 
     async def _wait(self) -> None:
-        """Try again until the lock is free, or its holder counts as stopped."""
+        """Try to lock until the file is free, or for PATIENCE_S: then its holder counts as stopped."""
         patience_ends = time.monotonic() + (0.0 if self._is_held_up else PATIENCE_S)
         while time.monotonic() < patience_ends:
             await asyncio.sleep(PAUSE_S)
@@ -130,7 +144,10 @@ class SharedBudget:
         self._warn("another process holds it and does not run")
 
     def _lock(self) -> bool:
-        """Take the lock and read; False when another process holds it. Where there is no file, True."""
+        """Lock the file and read the budget; return False when another process holds the lock.
+
+        True is returned too where there is no usable file: the budget in memory counts then.
+        """
         if self.path is None:
             self._apply_notes()
             return True
@@ -152,11 +169,14 @@ class SharedBudget:
         return True
 
     def _open_current(self, path: Path) -> None:
-        """Lock the file that is at `path` now: it may be deleted at any time. Raises OSError."""
+        """Open and lock the file that is at `path` now, which anybody may delete at any time.
+
+        Raises BlockingIOError when another process holds the lock, OSError when there is no file to be had.
+        """
         for _ in range(3):
             if self._file is None:
                 with suppress(FileExistsError):
-                    path.parent.mkdir()  # not OUTPUT_DIR: whether that is there, others watch
+                    path.parent.mkdir()  # without parents: a missing OUTPUT_DIR is reported elsewhere
                 self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._is_locked = True

@@ -1,4 +1,4 @@
-"""Access of our middleware and pipelines to their crawler's run."""
+"""Access of the project's middleware and pipelines to their crawler's run."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 def needed_run(crawler: Crawler) -> Run:
     """Return the run that RunExtension opened for this crawler.
 
-    Raises NotConfigured, which leaves the component out, where there is none: Scrapy's own commands
-    (`fetch`, `shell`, `bench`) and spiders that are not of the archive work without one.
+    Raises NotConfigured without a run, so that Scrapy leaves the component out: Scrapy's own commands
+    (`fetch`, `shell`, `bench`) and spiders that do not archive work without a run.
     """
     run = run_of(crawler)
     if run is None:

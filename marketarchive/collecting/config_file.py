@@ -1,7 +1,7 @@
 """Reading a user's configuration file: a few keys in TOML that stand for settings.
 
-Of a value that is given several times the command line's counts, then the environment's (a variable, or a
-line in `.env`, of the setting's name), then the file's, then that of the settings' own files.
+Where a value is given in several places, this order decides: the command line, the environment (a variable,
+or a line in `.env`, with the setting's name), the configuration file, the settings modules.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from marketarchive.venues.endpoint import Address
 
 VARIABLE = "COLLECTOR_CONFIG"
 FROM_FILE, FROM_ENVIRONMENT = 25, 26
-"""Priorities between those of the settings' files and a plan's (20, 21), and the command line's (40)."""
+"""Priorities in Scrapy's settings: above settings modules and plans (20, 21), below the command line (40)."""
 SWITCH = "enabled"
 PLATFORMS = "CATALOG_PLATFORMS"
 
@@ -35,13 +35,13 @@ Text = Annotated[str, Field(min_length=1)]
 
 @dataclass(frozen=True)
 class ConfigKey:
-    """One key of the file."""
+    """One key that a configuration file may have, and the setting that it stands for."""
 
     section: str
     name: str
     kind: Any  # as pydantic checks it
-    form: str  # in words, of what it may be
-    setting: str  # that it stands for
+    form: str  # allowed values in words, for messages
+    setting: str  # name of the setting that the key stands for
     meaning: str
     convert: Callable[[Any], Any] = lambda value: value
     address: Address | None = None
@@ -78,7 +78,7 @@ GENERAL = (
 
 
 def keys() -> tuple[ConfigKey, ...]:
-    """Return every key that a file may have: the neutral ones, then those of venues."""
+    """Return every key that a configuration file may have: the general ones, then those of venues."""
     found = list(GENERAL)
     for venue in venues().values():
         for section in dict.fromkeys(address.section for address in venue.addresses):
@@ -92,7 +92,10 @@ def keys() -> tuple[ConfigKey, ...]:
 
 
 def _switch(section: str, own: Sequence[Address]) -> ConfigKey:
-    """Return the key `enabled` of a section: of a platform, or of a server of the user's own."""
+    """Return the key `enabled` of a section, which belongs to a platform or to a server that the user runs.
+
+    own: the addresses of the section.
+    """
     if any(address.is_own_server for address in own):
         what = f"false: no request is sent there, whatever `{own[0].key}` is"
         return ConfigKey(section, SWITCH, bool, BOOLEAN, own[0].setting, what)
@@ -101,9 +104,10 @@ def _switch(section: str, own: Sequence[Address]) -> ConfigKey:
 
 
 def apply_configuration(settings: BaseSettings, path: str | None) -> None:
-    """Complete `settings` by the environment and the file at `path`, or the one that VARIABLE names.
+    """Add to `settings` the values of the environment and of the configuration file.
 
-    Raises ConfigurationError that names file, key and remedy.
+    path: of the file; None: the file that the variable COLLECTOR_CONFIG names, if any. Raises
+    ConfigurationError that names file, key and remedy.
     """
     named = path or environment_value(VARIABLE)
     if named:
@@ -117,9 +121,9 @@ def apply_configuration(settings: BaseSettings, path: str | None) -> None:
 
 
 def read_configuration(path: Path, source: str = "") -> dict[str, Any]:
-    """Return the settings that a file stands for.
+    """Return the settings that a configuration file stands for, by name.
 
-    source: how the user named it. Raises ConfigurationError.
+    source: how the user named the file, for messages. Raises ConfigurationError.
     """
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -142,7 +146,7 @@ def read_configuration(path: Path, source: str = "") -> dict[str, Any]:
 
 
 def _model(known: Iterable[ConfigKey]) -> type[BaseModel]:
-    """Return the model of a whole file: sections of optional keys, and nothing else."""
+    """Return a pydantic model of a whole configuration file: sections of optional keys, and nothing else."""
     strict = ConfigDict(extra="forbid", strict=True)
     sections: dict[str, dict[str, Any]] = {}
     for key in known:
@@ -155,7 +159,7 @@ def _model(known: Iterable[ConfigKey]) -> type[BaseModel]:
 
 
 def _problems(path: Path, error: ValidationError, known: Iterable[ConfigKey]) -> Iterable[str]:
-    """Yield the problems of a configuration file, a sentence for each."""
+    """Yield the problems of a configuration file, one sentence for each."""
     by_place = {(key.section, key.name): key for key in known}
     sections = list(dict.fromkeys(section for section, _ in by_place))
     for each in error.errors():
@@ -191,7 +195,7 @@ def _check(path: Path, key: ConfigKey, value: str) -> None:
 def _switched(
     path: Path, document: Mapping[str, Mapping[str, Any]], known: Iterable[ConfigKey]
 ) -> dict[str, str]:
-    """Return the settings that `enabled` stands for: the platforms, and servers of one's own."""
+    """Return the settings that the keys `enabled` stand for: the platforms, and the user's own servers."""
     found: dict[str, str] = {}
     switches = [key for key in known if key.name == SWITCH]
     is_on = {key.section: document.get(key.section, {}).get(SWITCH) for key in switches}

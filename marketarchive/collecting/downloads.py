@@ -1,4 +1,4 @@
-"""Scrapy's HTTP handler, which does not keep a run from ending: what is in flight then is cut soon after."""
+"""Scrapy's HTTP handler with a time limit for requests that are in flight when the run is stopped."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from scrapy.http import Response
 from marketarchive.collecting.run import run_of
 
 IN_FLIGHT_S = 3.0
-"""Seconds (wall) that a request in flight has left once the run was asked to stop."""
+"""Seconds (wall) that a request in flight may still take once the run was asked to stop."""
 
 
 class DownloadHandler(HTTP11DownloadHandler):
-    """Download handler of `http` and `https` that keeps what arrived of a cut answer, for the archive."""
+    """Download handler of `http` and `https` that does not delay the end of a run beyond IN_FLIGHT_S."""
 
     lazy = True
 
@@ -26,7 +26,10 @@ class DownloadHandler(HTTP11DownloadHandler):
         self._stopping = crawler
 
     async def download_request(self, request: Request) -> Response:
-        """Return the response; raise DownloadTimeoutError when the run ends meanwhile."""
+        """Return the response.
+
+        Raises DownloadTimeoutError when it is not complete IN_FLIGHT_S after the run's stop.
+        """
         run = run_of(self._stopping)
         if run is None:
             return await super().download_request(request)

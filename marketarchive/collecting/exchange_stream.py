@@ -1,4 +1,4 @@
-"""Exchanges' sockets: books, trades and tickers of markets, and a row a second of each."""
+"""Spider base for exchanges' sockets: books, trades and tickers, and one row per second and market."""
 
 from __future__ import annotations
 
@@ -28,24 +28,27 @@ from marketarchive.venues.market_messages import TradeMessage, WireFormat
 from marketarchive.venues.symbols import symbols
 
 STATEMENT_S = 5.0
-"""Seconds after which a request for a book is not sent, or sent again, any more: another one follows."""
+"""Seconds after which a request for a REST snapshot is no longer sent or retried: a newer one follows."""
 CHANNEL = Argument(
     "channel",
     lambda _, text: text.strip().lower(),
     "exchange",
     "name of the venue's socket that is listened to",
 )
-"""For a spider that has `sockets` to choose from."""
+"""Argument of spiders that have several `sockets`: the name of the one to use."""
 
 
 class ExchangeStreamSpider(StreamSpider):
-    """Base class of spiders of an exchange's socket: the markets of the column `symbol` in `symbols.csv`."""
+    """Base class of spiders of an exchange's socket.
+
+    Markets are in the column `symbol` of the venue's `symbols.csv`.
+    """
 
     feed = SPOT
     kind = SPOT
     wire: WireFormat
-    sockets: ClassVar[Mapping[str, tuple[Channel, WireFormat]]] = {}  # by the argument `channel`
-    statement: ClassVar[Any] = None  # (market) -> Query for its whole book, where REST has a state to compare
+    sockets: ClassVar[Mapping[str, tuple[Channel, WireFormat]]] = {}  # by value of the argument `channel`
+    statement: ClassVar[Any] = None  # (market) -> Query for a REST snapshot; None: REST has none to compare
 
     def __init__(self, name: str | None = None, **given: Any) -> None:
         super().__init__(name, **given)
@@ -125,21 +128,21 @@ class ExchangeStreamSpider(StreamSpider):
 
 
 class SpotRows(SecondBooks[BookRow]):
-    """Rows of best prices, with the newest trade up to each second."""
+    """Rows of best bid and ask, a second apart, with the newest trade up to each second."""
 
     def __init__(self, spider: ExchangeStreamSpider, markets: dict[str, str]) -> None:
-        """Create the base of an exchange's stream. markets: market -> asset."""
+        """Make rows of the markets of `spider`; markets: market -> asset."""
         super().__init__(spider)
         self._spider = spider
         self._markets = markets
         self._trades: dict[str, deque[TradeMessage]] = {market: deque() for market in markets}
-        self._last: dict[str, TradeMessage] = {}  # the newest that is older than those
+        self._last: dict[str, TradeMessage] = {}  # market -> newest trade of seconds whose rows are made
 
     def markets(self, tick: int) -> Iterable[str]:  # noqa: ARG002  (they do not change)
         return self._markets
 
     def trade(self, trade: TradeMessage) -> None:
-        """Remember a trade for rows to come."""
+        """Keep a trade for the row of its second and later ones."""
         if trade.market in self._trades:  # one that is sent again on another connection comes late
             insort(self._trades[trade.market], trade, key=_order)
 

@@ -1,4 +1,4 @@
-"""End of a run: its exit code and, in one sentence, why."""
+"""Outcome of a run: its exit code, and the cause of a failure in one sentence."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from marketarchive.archive.paths import manifest_path
 from marketarchive.collecting.feed_context import current_feed
 
 UNANSWERED = ("disconnect", "stall", "rate_limited", "blocked", "dns", "tls")
-"""Reasons of gaps that tell of a request or a connection in vain."""
+"""Reasons of gaps that mean that a request or a connection got no answer."""
 
 CLOSE_REASONS = {
     "start_error": "an unhandled exception in the spider",
@@ -24,14 +24,14 @@ CLOSE_REASONS = {
 
 @dataclass(frozen=True)
 class Exit:
-    """An exit code, and why it is not 0."""
+    """Exit code of a run, and the cause in a sentence where it is not 0."""
 
     code: int
     cause: str = ""
 
 
 class Failures:
-    """Remembers of each feed of a run who did not answer, and the newest reason."""
+    """Hosts that did not answer a run, and the newest reason, for each feed."""
 
     def __init__(self) -> None:
         self._hosts: dict[str, str] = {}
@@ -42,28 +42,31 @@ class Failures:
         self._hosts[feed] = urlsplit(url).hostname or url
 
     def note_reason(self, feed: str, detail: str) -> None:
-        """Note why; an exception's text without its class."""
+        """Keep `detail` as the newest reason of a failure of `feed`.
+
+        Of an exception's text the class name is removed.
+        """
         name, colon, text = detail.partition(": ")
         self._details[feed] = text if colon and name.endswith("Error") else detail
 
     def has_requested(self, feed: str) -> bool:
-        """Return whether a request of `feed` was given up; a socket makes none."""
+        """Return whether an HTTP request of `feed` was given up; a failing socket does not count."""
         return feed in self._hosts
 
     def host(self, feed: str, default_url: str) -> str:
-        """Return the host that did not answer.
+        """Return the host that did not answer `feed`.
 
-        That of `default_url` where no request failed, as of a socket.
+        Without a failed HTTP request (as on a socket) the host of `default_url` is returned.
         """
         return self._hosts.get(feed) or urlsplit(default_url).hostname or "the venue"
 
     def detail(self, feed: str) -> str:
-        """Return the newest reason."""
+        """Return the newest reason of a failure of `feed`, as a phrase."""
         return self._details.get(feed, "no reason is known")
 
 
 class LastException(logging.Handler):
-    """Remembers the newest exception that is logged for the present feed, whatever LOG_LEVEL is."""
+    """Logging handler that keeps the newest exception logged for the current feed, whatever LOG_LEVEL is."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
@@ -76,7 +79,10 @@ class LastException(logging.Handler):
 
 
 def last_line(command: str, spider: str, ended: Exit, root: Path, run_name: str | None) -> str:
-    """Return the line with which a process ends that failed: feed, cause, exit code, manifest."""
+    """Return the last line that a failed process prints: command, spider, cause, exit code, manifest.
+
+    root: OUTPUT_DIR; run_name: None where no run was opened.
+    """
     where = "no run was opened, so there is no manifest"
     if run_name is not None:
         manifest = root / manifest_path(run_name)

@@ -1,4 +1,4 @@
-"""Opens a run when its crawler is made, watches duration and disk, closes it after the last item."""
+"""Scrapy extension that opens and closes a crawler's run, and watches its duration and the disk."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 CHECK_S = 1.0
-"""Seconds between two looks at the run's duration and at the writer."""
+"""Seconds between two checks of the run's duration and of the archive's writer."""
 ROBOTS_LOGGER = "scrapy.downloadermiddlewares.robotstxt"
 
 
 class RunExtension:
-    """Opens the run when its crawler is made, watches duration and disk, closes it after the last item."""
+    """Extension that opens a crawler's run, watches duration and disk, and closes it after the last item."""
 
     def __init__(self, crawler: Crawler) -> None:
         if not isinstance(crawler.spider, ArchiveSpider):
@@ -38,7 +38,7 @@ class RunExtension:
         self.run = Run(process, crawler.spider, crawler)
         self._watch: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
-        self._short_since: int | None = None  # wall ns from which on the disk has no room for more
+        self._short_since: int | None = None  # wall ns since which the disk has too little space
         crawler.archive_run = self.run  # type: ignore[attr-defined]  # one object for spider, middleware, pipelines
         crawler.spider.run = self.run
         process.shutdown.join(self)
@@ -81,7 +81,7 @@ class RunExtension:
     # ----------------------------------------------------------------------------------------------------
 
     async def _close(self, reason: str) -> None:
-        """Close the run; the first call counts, later ones wait for it."""
+        """Close the run: the first call does so, later calls wait until it is closed."""
         if self._closing is None:
             self._closing = asyncio.ensure_future(self._close_run(reason))
         await self._closing
@@ -101,7 +101,7 @@ class RunExtension:
         self.run.process.shutdown.leave(self, self.run.exit_code())
 
     async def _watching(self) -> None:
-        """Watch the run's duration, and a writer that failed before we listened or makes no progress."""
+        """Stop the run when its duration is over, or when the archive's writer fails or hangs."""
         writer = self.run.process.writer
         while True:
             left = self.run.left_s
@@ -127,7 +127,7 @@ class RunExtension:
             )
 
     def _disk_is_short(self, error: DiskError) -> None:
-        """End the run while what is in flight can still be written."""
+        """Request the run's end for lack of disk space, while what is in flight can still be written."""
         self.run.error = error
         logger.critical("%s", error)
         self.request_stop("disk")
@@ -143,6 +143,10 @@ class RunExtension:
 
 
 def without_traceback(record: logging.LogRecord) -> bool:
-    """Filter records whose messages name the cause: a robots.txt that did not come is no fault of ours."""
+    """Remove the traceback from a log record and keep the record: its message names the cause already.
+
+    A logging filter of Scrapy's robots.txt middleware, which logs an exception when a robots.txt is not
+    answered.
+    """
     record.exc_info = None
     return True

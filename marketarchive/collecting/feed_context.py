@@ -1,7 +1,7 @@
-"""Current feed of the running code, to name it in log lines of a process with many feeds.
+"""Name of the spider that the running code works for, to begin log lines of a process with several feeds.
 
-A context variable knows it: tasks and callbacks inherit the context in which they are made, so everything
-that begins within a crawl belongs to its feed.
+A context variable holds the name: tasks and callbacks inherit the context in which they are made, so
+everything that starts within a crawl belongs to its spider.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _FEED: ContextVar[str] = ContextVar("feed", default="")
 
 
 def current_feed() -> str:
-    """Return the spider that the running code works for; "" for none in particular."""
+    """Return the name of the spider that the running code works for; "" where it works for none."""
     return _FEED.get()
 
 
@@ -31,7 +31,7 @@ def working_for(spider: str) -> Iterator[None]:
 
 
 def name_feeds() -> None:
-    """Begin every log line of this process with its feed, whoever writes it and wherever it goes."""
+    """Begin every log line of this process with the name of the spider that it belongs to, if any."""
     make = logging.getLogRecordFactory()
     if not isinstance(make, _Naming):
         logging.setLogRecordFactory(_Naming(make))

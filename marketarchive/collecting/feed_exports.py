@@ -1,6 +1,6 @@
-"""Scrapy's feed exports (`-o`, `-O`, FEEDS) of what spiders of the archive yield: a row per typed item.
+"""Scrapy's feed exports (`-o`, `-O`, FEEDS) of what this project's spiders yield: one row per typed item.
 
-Raw items are left out. They are bytes and their circumstances, and stand in raw/, which can be proven.
+Raw items (received bytes with their receipt) are left out: they stand in raw/, where checksums prove them.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ _ENCODER = msgspec.json.Encoder(decimal_format="number")
 
 
 class FeedExports:
-    """Complete the feeds of a crawl: which items, which columns, how they are written.
+    """Add-on that completes a crawl's feed exports: which items, which columns, how they are written.
 
-    Options that a feed states itself stay as they are.
+    Options that the user stated for an export stay as they are.
     """
 
     def __init__(self, crawler: Crawler) -> None:
@@ -84,14 +84,14 @@ class FeedExports:
 
 
 def columns(classes: Iterable[type[Derived]]) -> list[str]:
-    """Return the columns of a table of these items: the type, their own fields, where they came from."""
+    """Return the columns of a table of these item types: `item` (the type), own fields, fields of origin."""
     origin = list(Derived.model_fields)
     own = [name for each in classes for name in each.model_fields if name not in origin]
     return list(dict.fromkeys(["item", *own, *origin]))
 
 
 def row(item: Derived) -> dict[str, Any]:
-    """Return an item as a row: its columns in their order, times as in records/, decimals as they are."""
+    """Return an item as a row, column -> value: times as ISO 8601 text as in records/, decimals unchanged."""
     values = {name: _value(getattr(item, name, None)) for name in columns([type(item)])}
     is_observed = getattr(item, "is_observed", 1)
     values["item"] = type(item).__name__
@@ -105,7 +105,7 @@ def _value(value: Any) -> Any:
 
 
 def _text(value: Any) -> Any:
-    """Return a value for forms that know only texts and numbers: JSON for what holds others."""
+    """Return a value as text or integer, for formats without other types: lists as JSON, None as ""."""
     if value is None:
         return ""
     if isinstance(value, list | tuple | dict | bool):
@@ -117,7 +117,7 @@ def _text(value: Any) -> Any:
 
 
 class _RowWriter(BaseItemExporter):
-    """Hands items over as rows."""
+    """Exporter that turns typed items into rows."""
 
     def export_item(self, item: Any) -> None:
         super().export_item(row(item) if isinstance(item, Derived) else item)  # type: ignore[safe-super]
@@ -129,7 +129,7 @@ class _TextRows(_RowWriter):
 
 
 class _DigitsEncoder(ScrapyJSONEncoder):
-    """Encoder of decimals as numbers with all their digits, which Python's own cannot."""
+    """JSON encoder that writes decimals as numbers with all digits, which Python's encoder cannot."""
 
     def encode(self, o: Any) -> str:
         text = _ENCODER.encode(o)
@@ -137,7 +137,7 @@ class _DigitsEncoder(ScrapyJSONEncoder):
 
 
 class JsonExporter(_RowWriter, JsonItemExporter):
-    """Exporter of one JSON list, `-O x.json`."""
+    """Exporter of one JSON list, for `-O x.json`."""
 
     def __init__(self, file: BytesIO, **options: Any) -> None:
         super().__init__(file, **options)
@@ -145,7 +145,7 @@ class JsonExporter(_RowWriter, JsonItemExporter):
 
 
 class JsonLinesExporter(_RowWriter, JsonLinesItemExporter):
-    """Exporter of one JSON object a line, `-o x.jsonl`."""
+    """Exporter of one JSON object per line, for `-o x.jsonl`."""
 
     def __init__(self, file: BytesIO, **options: Any) -> None:
         super().__init__(file, **options)
@@ -153,7 +153,7 @@ class JsonLinesExporter(_RowWriter, JsonLinesItemExporter):
 
 
 class CsvExporter(_TextRows, CsvItemExporter):
-    """Exporter of CSV, `-o x.csv`; a file that has rows already gets no second header."""
+    """Exporter of CSV, for `-o x.csv`; a file that already has rows gets no second header."""
 
     def __init__(self, file: BytesIO, **options: Any) -> None:
         if file.seekable() and file.tell():
@@ -162,7 +162,7 @@ class CsvExporter(_TextRows, CsvItemExporter):
 
 
 class XmlExporter(_TextRows, XmlItemExporter):
-    """Exporter of XML, `-O x.xml`."""
+    """Exporter of XML, for `-O x.xml`."""
 
 
 class MarshalExporter(_TextRows, MarshalItemExporter):

@@ -1,7 +1,7 @@
-"""Politeness: one token bucket and one circuit per documented limit, shared by all who ask from this machine.
+"""Request limiter: one token bucket and one circuit breaker per documented limit, shared by processes.
 
-Our own few lines, because the buckets have to run on the project's clock, which tests make run faster, and
-because they have to be those of all processes that have one OUTPUT_DIR (`budget.py`).
+Own code instead of a library, because the buckets run on the project's clock, which tests make run faster,
+and because all processes with one OUTPUT_DIR share them (`budget.py`).
 """
 
 from __future__ import annotations
@@ -19,51 +19,55 @@ from marketarchive.times import from_seconds, to_seconds
 from marketarchive.venues.endpoint import Endpoint, Limit
 
 QUEUE_S = 0.5
-"""Seconds' worth of requests that are promised ahead; who has time waits for his turn before that.
+"""Most seconds' worth of tokens that are reserved ahead; requests beyond them wait for their turn to reserve.
 
-What a killed process was promised delays the others by so much at most, and a tick finds room behind a sweep
-of another process.
+So tokens that a killed process had reserved delay the others by this much at most, and the request of a tick
+finds room behind a sweep of another process.
 """
 FOLDER = ".limits"
-"""Folder in OUTPUT_DIR of the shared budgets."""
+"""Folder in OUTPUT_DIR that holds the shared budgets."""
 BACKOFF_MAX_S = 60.0
 BLOCKED_MAX_S = 3600.0
 
 
 def backoff(attempt: int, longest: float = BACKOFF_MAX_S) -> float:
-    """Return seconds to wait after the `attempt`-th failure (1, 2, ...): doubling from 0.5 s, with jitter."""
+    """Return seconds to wait after the `attempt`-th failure (1, 2, ...): doubling from 0.5 s, with jitter.
+
+    longest: upper limit before jitter (up to 25 %), s.
+    """
     return float(min(longest, 0.5 * 2.0 ** (attempt - 1)) * random.uniform(0.75, 1.25))
 
 
 class _Class:
-    """A documented limit as this process uses it."""
+    """A documented limit, as this process uses it."""
 
     def __init__(self, limit: Limit, share: float, path: Path | None, clock: Clock) -> None:
-        self.rate = limit.per_second * share  # units per second
+        self.rate = limit.per_second * share  # tokens per second
         self.shared = SharedBudget(path, clock.timeline, Budget.full(self.rate, clock.mono_ns()))
         self.turn = asyncio.Lock()  # first come, first served
-        self.queued = 0.0  # units that wait for their turn
-        self.promised_at = 0  # monotonic ns; the newest promise to this process
+        self.queued = 0.0  # tokens of requests that wait for their turn
+        self.promised_at = 0  # monotonic ns at which this process last reserved tokens
 
     def lag_ns(self, now: int) -> int:
-        """Return how long to let other processes go first: half a token's time after a promise, then less.
+        """Return how long (ns) this process lets others reserve first: long after its own promise, then less.
 
-        So of several that wait for the same token the one that waits longest tries first.
+        So of several processes that wait for the same token the one that was served longest ago tries first.
+        now: monotonic ns.
         """
         tokens = to_seconds(now - self.promised_at) * self.rate
         return from_seconds(max(0.0, 0.5 - tokens / 8) / self.rate)
 
 
 class Limiter:
-    """Says when a request may go out."""
+    """Limiter that decides when a request may be sent."""
 
     def __init__(
         self, clock: Clock, share: float, patience_s: float = 300.0, root: Path | None = None
     ) -> None:
-        """Use `share` of each documented limit at most, together with all who have the same `root`.
+        """Use at most `share` (0 to 1) of each limit, together with all processes of the same `root`.
 
-        patience_s: a caller without a time limit of its own waits so long for an open circuit at most. root:
-        OUTPUT_DIR; None shares with nobody.
+        patience_s: longest wait for an open circuit of a request without a time limit; root: OUTPUT_DIR, None
+        shares with no process.
         """
         self._clock = clock
         self._share = share
@@ -82,10 +86,12 @@ class Limiter:
     async def acquire(
         self, endpoint: Endpoint, stop: asyncio.Event, until_ns: int | None = None, *, cost: float = 1.0
     ) -> Literal["granted"] | GapReason:
-        """Wait for permission; return "granted", or why it was not given before `until_ns` or `stop`.
+        """Wait until a request may be sent.
 
-        until_ns: monotonic time. cost: units of the endpoint's limit. First come, first served within a
-        process; processes take turns.
+        Return "granted", or the reason why not before `until_ns` or `stop`.
+
+        until_ns: monotonic time, None: no limit; cost: tokens of the endpoint's limit. Within a process
+        requests are served in order; processes take turns.
         """
         found = self._of(endpoint)
         async with found.shared.locked() as budget:
@@ -118,7 +124,10 @@ class Limiter:
     async def _turn(
         self, found: _Class, stop: asyncio.Event, until_ns: int | None, cost: float
     ) -> int | GapReason:
-        """Return when the tokens will be there, which are reserved; or why they are not."""
+        """Wait for a turn and reserve tokens.
+
+        Return the monotonic time (ns) at which they are there, or why not.
+        """
         while True:
             async with found.shared.locked() as budget:
                 now = self._clock.mono_ns()
@@ -140,7 +149,10 @@ class Limiter:
     async def _send(
         self, found: _Class, stop: asyncio.Event, until_ns: int | None, cost: float, ready_at: int
     ) -> Literal["granted"] | GapReason:
-        """Wait until the promise is due and the circuit closed."""
+        """Wait until reserved tokens are due (`ready_at`, monotonic ns) and the circuit closed; spend them.
+
+        Return "granted", or the reason why not before `until_ns` or `stop`.
+        """
         while True:
             async with found.shared.locked() as budget:
                 now = self._clock.mono_ns()
@@ -157,21 +169,24 @@ class Limiter:
                 return why
 
     def _refusal(self, budget: Budget, now: int, until_ns: int | None) -> GapReason | None:
-        """Return why the circuit lets nothing through in time, None where it does."""
+        """Return why the circuit breaker lets no request through before `until_ns`; None where it does."""
         latest = now + self._patience_ns if until_ns is None else until_ns
         return budget.why if budget.open_until > latest else None
 
     def reconnects(self, endpoint: Endpoint) -> ReconnectPolicy:
-        """Return the reconnect policy of the endpoint, shared by all its connections of this process."""
+        """Return the reconnect policy of an endpoint, which all its connections of this process share."""
         return self._policies.setdefault(endpoint.url, ReconnectPolicy(random.random))
 
     def back_off(self, endpoint: Endpoint, seconds: float) -> None:
-        """Send nothing of this class for `seconds`: the venue requested a pause (429)."""
+        """Send nothing under the endpoint's limit for `seconds`: the venue requested a pause (status 429)."""
         until = self._clock.mono_ns() + from_seconds(seconds)
         self._of(endpoint).shared.note(lambda budget: _open(budget, until, "rate_limited"))
 
     def blocked(self, endpoint: Endpoint) -> None:
-        """Leave a venue that refuses us alone for a minute, then two, ... at most an hour."""
+        """Send nothing under the endpoint's limit for a while: the venue blocks us.
+
+        The first pause takes a minute, each further one in a row twice as long, at most an hour.
+        """
         now = self._clock.mono_ns()
 
         def change(budget: Budget) -> None:
@@ -184,19 +199,22 @@ class Limiter:
         self._of(endpoint).shared.note(change)
 
     def succeeded(self, endpoint: Endpoint) -> None:
-        """Note a response: refusals are no longer consecutive."""
+        """Note that the venue answered: the count of consecutive refusals starts again at 0."""
         shared = self._of(endpoint).shared
         if shared.budget.blocks:  # else there is nothing to write for each response
             shared.note(_close)
 
     def close(self) -> None:
-        """Close the files of the budgets."""
+        """Close the files of all budgets."""
         for found in self._classes.values():
             found.shared.close()
 
 
 def _promise(budget: Budget, rate: float, cost: float) -> bool:
-    """Reserve the tokens unless the queue is as long as it may be; return whether they are."""
+    """Reserve tokens for a request unless QUEUE_S's worth are reserved already.
+
+    Return whether it was done.
+    """
     if budget.promised.tokens < -QUEUE_S * rate:
         return False
     budget.promised.tokens -= cost
@@ -204,7 +222,7 @@ def _promise(budget: Budget, rate: float, cost: float) -> bool:
 
 
 def _take(budget: Budget, now: int, rate: float, cost: float) -> bool:
-    """Spend the tokens of a request that is sent now; return whether they were there."""
+    """Spend the tokens of a request that is sent now; return False where there are too few."""
     budget.sent.fill(now, rate, cost)
     if budget.sent.tokens < cost:
         return False

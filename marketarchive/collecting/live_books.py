@@ -1,6 +1,7 @@
-"""Live books and states, for who joins them while they are collected.
+"""Access to live books and states of streams, for listeners that join several feeds while they are collected.
 
-A spider hands a source to the listeners of its process once; who wants what stands at a moment asks it.
+A spider passes its source to the listeners of its process once; a listener calls the source when it needs the
+present state.
 """
 
 from __future__ import annotations
@@ -13,17 +14,17 @@ from marketarchive.venues.book import BookSide
 
 
 class LiveBook(NamedTuple):
-    """Live view of a market's book: the next message changes it, so read it at once."""
+    """Live view of a market's book; the next message changes it, so it is read at once and not kept."""
 
     asset: str
     bids: BookSide
     asks: BookSide
-    received_at: int  # wall ns: when the venue last said anything of the market
+    received_at: int  # wall ns: receipt of the newest message about the market
 
 
 @dataclass(frozen=True, slots=True)
 class BookSource:
-    """Source of a venue's books: those that are proven at the moment of the call."""
+    """Source of a venue's live books: a call of `books` yields those that are proven at that moment."""
 
     venue: str
     feed: str
@@ -32,9 +33,12 @@ class BookSource:
 
 @dataclass(frozen=True, slots=True)
 class StateSource:
-    """Gives what a stream proves of a key."""
+    """Source of the states that a stream proves, for each key (market, symbol) and time."""
 
     venue: str
     feed: str
     state: Callable[[str, int], Any]
-    """(key, moment in ns) -> the value of its session, None where nothing is proven of that moment (yet)."""
+    """(key, time in wall ns) -> the value that the stream's session holds.
+
+    None is returned where nothing is proven (yet).
+    """

@@ -1,4 +1,4 @@
-"""Log lines for a process that runs for months: no item bodies, no line per response above DEBUG."""
+"""Format of Scrapy's log lines in a process that runs for months: no item bodies, responses at DEBUG only."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from scrapy.logformatter import LogFormatter, LogFormatterResult
 
 
 class QuietLogFormatter(LogFormatter):
-    """Names an item's type where Scrapy would print the item."""
+    """Log formatter that names an item's type where Scrapy would print the whole item."""
 
     def scraped(self, item: Any, response: Any, spider: Any) -> LogFormatterResult:  # noqa: ARG002 (Scrapy's signature)
         return {"level": logging.DEBUG, "msg": "Scraped %(item)s", "args": {"item": type(item).__name__}}

@@ -1,4 +1,4 @@
-"""Place of the market master, and what it keeps, by the settings."""
+"""Settings of the market master: its address, and which snapshots it keeps."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from marketarchive.exceptions import ConfigurationError
 
 
 def master_url(settings: BaseSettings) -> str:
-    """Return MASTER_URL, by default a SQLite file in OUTPUT_DIR; "" for no master."""
+    """Return the setting MASTER_URL, by default a SQLite file in OUTPUT_DIR; "": there is no master."""
     from marketarchive.master.engine import sqlite_url  # here: SQLAlchemy is a tenth of a start
 
     url = settings.get("MASTER_URL")
@@ -21,7 +21,7 @@ def master_url(settings: BaseSettings) -> str:
 
 
 def snapshots_kept(settings: BaseSettings) -> Literal["changes", "all"]:
-    """Return MASTER_SNAPSHOTS. Raises ConfigurationError for any other value."""
+    """Return the setting MASTER_SNAPSHOTS. Raises ConfigurationError for any other value."""
     kept = settings.get("MASTER_SNAPSHOTS", "changes")
     if kept not in ("changes", "all"):
         raise ConfigurationError(f"MASTER_SNAPSHOTS={kept!r} is neither 'changes' nor 'all'")

@@ -1,4 +1,4 @@
-"""Figures of runs as metrics: which stats and counts of the archive each is made of.
+"""Metrics of runs: their names and labels, and the Scrapy stats and archive counts that each is made of.
 
 Nothing is counted here: a figure is a Scrapy stat, or what the archive's writer counts for the ledger. Labels
 are venues, feeds, spiders, endpoints, kinds and reasons; never a market, so that their number stays small.
@@ -21,13 +21,13 @@ from marketarchive.collecting.arguments import Arguments
 from marketarchive.times import from_iso, to_seconds
 
 Labels = tuple[str, ...]
-"""Values of a metric's labels, in their order."""
+"""Values of a metric's labels, in the order of `Metric.labels`."""
 Figures = dict[tuple[str, Labels], float]
-"""(metric, labels) -> value."""
+"""(name of a metric, values of its labels) -> value."""
 
 
 class MeasuredSpider(Protocol):
-    """Interface of the spider whose run is measured."""
+    """Protocol of a spider whose run is measured: the members that metrics read."""
 
     @property
     def name(self) -> str: ...
@@ -44,7 +44,7 @@ class MeasuredSpider(Protocol):
 
 
 class MeasuredRun(Protocol):
-    """Interface of a run that is measured."""
+    """Protocol of a run that is measured: the members that metrics read."""
 
     clock: Clock
     archive: RunArchive
@@ -62,7 +62,7 @@ class MeasuredRun(Protocol):
 
 @dataclass(frozen=True)
 class Metric:
-    """One exported metric. A counter's name goes without `_total`, which the format adds."""
+    """One exported metric; a counter's `name` has no suffix `_total`, which the format adds."""
 
     name: str
     kind: Literal["counter", "gauge"]
@@ -71,16 +71,16 @@ class Metric:
 
     @property
     def exported(self) -> str:
-        """Return the name as Prometheus has it."""
+        """Return the name under which Prometheus knows the metric."""
         return f"{self.name}_total" if self.kind == "counter" else self.name
 
 
 class StatFigure(NamedTuple):
-    """Stats that make a counter: their names match `pattern`, whose groups are labels."""
+    """Rule that adds Scrapy stats to a counter: `pattern` matches their names, its groups are the labels."""
 
     metric: str
     pattern: re.Pattern[str]
-    unit: float  # of the stat, in units of the metric
+    unit: float  # size of the stat's unit in units of the metric
 
 
 def _counter(name: str, labels: str, text: str) -> Metric:
@@ -141,7 +141,7 @@ METRICS = (
     _gauge("disk_size_bytes", "", "Size of the disk with OUTPUT_DIR"),
     _gauge("event_loop_delay_seconds", "", "Time that the event loop took to answer this request"),
 )
-"""All that is exported beside what prometheus-client says of the process itself."""
+"""All metrics that are exported beside those that prometheus-client has of the process itself."""
 
 
 def _stat(metric: str, pattern: str, unit: float = 1) -> StatFigure:
@@ -167,12 +167,12 @@ STATS = (
     _stat("spider_exceptions", r"spider_exceptions/count"),
     _stat("master_rows", r"master/(?:rows_)?(?P<outcome>upserted|skipped|errors)"),
 )
-"""Where each metric of stats comes from; the first whose pattern is the whole name of a stat counts."""
+"""Rules that make metrics of stats; the first whose pattern matches the whole name of a stat counts."""
 LABELS = {metric.name: metric.labels for metric in METRICS}
 
 
 def totals(run: MeasuredRun) -> Figures:
-    """Return the counters of a run so far; the event loop calls it."""
+    """Return the counters of a run so far; to be called in the event loop."""
     found: Figures = defaultdict(float)
     for name, value in run.stats.get_stats().items():
         if isinstance(value, int | float):
@@ -202,12 +202,12 @@ def _add_stat(found: Figures, run: MeasuredRun, name: str, value: float) -> None
 
 
 def _status_class(status: str) -> str:
-    """Return `2xx` of a status; `none` of 0, an answer that was cut before its end."""
+    """Return the class of an HTTP status, such as `2xx`; `none` for 0, an answer that was cut."""
     return "none" if status == "0" else f"{status[0]}xx"
 
 
 def present(run: MeasuredRun) -> Iterator[tuple[str, Labels, float]]:
-    """Yield the gauges of an open run; the event loop calls it."""
+    """Yield the gauges of an open run as (metric, labels, value); to be called in the event loop."""
     spider, identity = run.spider, run.archive.identity
     labels = (spider.name, run.archive.run, spider.venue, str(identity["collector"]))
     yield "marketarchive_run_info", labels, 1

@@ -1,8 +1,8 @@
-"""Endpoint for Prometheus: the figures of all runs of a process, read when they are asked for.
+"""HTTP endpoint for Prometheus: the metrics of all runs of a process, read at each request.
 
-It listens on 127.0.0.1 only: whoever is to read it from elsewhere comes by an SSH tunnel, or has a Prometheus
-on this machine. The thread that answers reads nothing of a run itself: the event loop does, as runs are
-its own, and the time that it takes to answer is a figure too.
+It listens on 127.0.0.1 only: from elsewhere it is reached by an SSH tunnel, or by a Prometheus on this
+machine. The server's thread never reads a run itself, since runs belong to the event loop: it lets the event
+loop read them, and exports the time that this takes as a metric.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ logger = logging.getLogger(__name__)
 
 HOST = "127.0.0.1"
 ANSWER_S = 5.0
-"""Seconds (wall) that the event loop has to answer; after them the figures of runs are left out."""
+"""Seconds (wall) that the event loop has to read the runs; after them the metrics of runs are left out."""
 Gauges = list[tuple[str, Labels, float]]
 
 
 def metrics_port(settings: BaseSettings) -> int | None:
-    """Return METRICS_PORT; None where there is no endpoint. Raises ConfigurationError."""
+    """Return the setting METRICS_PORT; None where there is no endpoint. Raises ConfigurationError."""
     given = settings.get("METRICS_PORT")
     if given in (None, ""):
         return None
@@ -62,7 +62,7 @@ def metrics_port(settings: BaseSettings) -> int | None:
 
 @dataclass
 class AwaitedFeed:
-    """A feed from which data is to come."""
+    """A feed of which data are expected, and the time of its newest data."""
 
     clock: Clock
     since: int  # wall ns of its newest data, or of its first start
@@ -71,7 +71,7 @@ class AwaitedFeed:
 
 
 class Metrics:
-    """The runs of a process and what they have counted; without a port nothing listens, and nobody asks."""
+    """Metrics of all runs of a process, with their endpoint; without a port none is opened."""
 
     def __init__(self, writer: ArchiveWriter, port: int | None) -> None:
         self._writer = writer
@@ -85,7 +85,7 @@ class Metrics:
             self._listen(port)
 
     def add(self, run: MeasuredRun) -> None:
-        """Measure a run from now on; the event loop calls it."""
+        """Include a run in the metrics from now on; to be called in the event loop."""
         self._loop = asyncio.get_running_loop()
         self._runs.append(run)
         for feed in run.spider.feeds:
@@ -95,9 +95,10 @@ class Metrics:
                 known.role, known.interval_s = "main", run.spider.arguments.interval or 0.0
 
     def end(self, run: MeasuredRun) -> None:
-        """Keep what a run has counted, once it is sealed; the event loop calls it.
+        """Keep the counters of a run that is sealed, and exclude its gauges; to be called in the event loop.
 
-        Of one that ended as it should nothing is awaited any more; of another the age of its data goes on.
+        The age of a feed's data is no longer exported after a run that ended with exit code 0; after a
+        failure it is.
         """
         if run not in self._runs:
             return
@@ -114,7 +115,7 @@ class Metrics:
                     self._feeds.pop((run.spider.venue, feed), None)
 
     def close(self) -> None:
-        """Stop listening."""
+        """Close the endpoint."""
         if self._server is not None:
             self._server.shutdown()
             self._server.server_close()
@@ -148,7 +149,7 @@ class Metrics:
     # ---- the threads that answer -----------------------------------------------------------------------
 
     def collect(self) -> Iterable[Family]:
-        """Return all that is exported, as prometheus-client has it."""
+        """Return all metrics in prometheus-client's form; called by the endpoint's thread."""
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
         begun = time.monotonic()
@@ -168,7 +169,10 @@ class Metrics:
         return families.values()
 
     def _of_runs(self) -> tuple[Figures, Gauges]:
-        """Return what the event loop reads; nothing where there is none yet, or it does not answer."""
+        """Return the metrics that the event loop reads: counters and gauges.
+
+        Both are empty where no run was added, or the loop does not answer within ANSWER_S.
+        """
         answer: Future[tuple[Figures, Gauges]] = Future()
         if self._loop is not None:
             with suppress(RuntimeError, TimeoutError):  # closed: all is over

@@ -1,4 +1,4 @@
-"""Switches Spidermon on with one setting, SPIDERMON_ENABLED, and gives it our monitors."""
+"""Add-on that enables Spidermon by one setting, SPIDERMON_ENABLED, with the project's monitors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SUITE = "marketarchive.collecting.monitors.RunMonitors"
 
 
 class Monitoring:
-    """Add-on: monitors run when the engine has stopped, since a run is sealed only then."""
+    """Add-on that lets the monitors run when the engine has stopped, since a run is sealed only then."""
 
     def update_settings(self, settings: BaseSettings) -> None:
         if settings.getbool("SPIDERMON_ENABLED"):
@@ -24,7 +24,7 @@ class Monitoring:
 
 
 def check_monitoring(settings: BaseSettings) -> None:
-    """Raise ConfigurationError where monitors are asked for, and cannot be had."""
+    """Check that Spidermon is installed where SPIDERMON_ENABLED is set. Raises ConfigurationError."""
     if settings.getbool("SPIDERMON_ENABLED") and find_spec("spidermon") is None:
         raise ConfigurationError(
             "SPIDERMON_ENABLED needs Spidermon: pip install 'marketarchive[spidermon]', or unset it"

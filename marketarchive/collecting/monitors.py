@@ -1,7 +1,7 @@
-"""Monitors of Spidermon for the end of a run: it collected what it was to, and all that is lost is explained.
+"""Spidermon monitors for the end of a run: it collected what it was meant to, and its gaps are explained.
 
-They read what the run says of itself: its stats, its exit code. What is to happen when one fails is the
-user's: a suite of his own with `monitors_failed_actions`, named in SPIDERMON_ENGINE_STOP_MONITORS.
+They read the run's stats and exit code. The user decides what follows a failed monitor: by a suite of his own
+with `monitors_failed_actions`, named in SPIDERMON_ENGINE_STOP_MONITORS.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from marketarchive.collecting.run import run_of
 
 
 class RunMonitor(Monitor):
-    """Base of the monitors; it is skipped where a crawler has no run, e.g. of `scrapy fetch`."""
+    """Base class of the monitors; skipped where a crawler has no run, as of `scrapy fetch`."""
 
     def setUp(self) -> None:
-        """Find the run."""
+        """Find the crawler's run and its stats."""
         super().setUp()
         run = run_of(self.data.crawler)
         if run is None:
@@ -29,7 +29,7 @@ class RunMonitor(Monitor):
         self.stats_now: dict[str, Any] = run.stats.get_stats()
 
     def count(self, prefix: str) -> dict[str, int]:
-        """Return the stats that begin with `prefix`, by what follows."""
+        """Return the stats whose names begin with `prefix`, by the rest of the name."""
         return {
             name.removeprefix(prefix): value
             for name, value in sorted(self.stats_now.items())
@@ -39,29 +39,29 @@ class RunMonitor(Monitor):
 
 @monitors.name("Exit")
 class ExitMonitor(RunMonitor):
-    """Fails a run whose exit code is not 0."""
+    """Monitor that fails a run whose exit code is not 0."""
 
     @monitors.name("the run ended as it should")
     def test_exit_code(self) -> None:
-        """Compare the exit code with 0."""
+        """Check that the exit code is 0."""
         ended = self.run_.exit()
         self.assertEqual(ended.code, FINISHED, f"exit code {ended.code}: {ended.cause}")
 
 
 @monitors.name("Data")
 class DataMonitor(RunMonitor):
-    """Fails a run that collected nothing of what it is for, or much that is no item."""
+    """Monitor that fails a run without data in its main feed, or with many rows of an unexpected form."""
 
     @monitors.name("its feed has data")
     def test_data(self) -> None:
-        """Look for usable messages in the feed that the spider is for."""
+        """Check that the spider's main feed received at least one usable message."""
         feed = self.run_.spider.feed
         good = self.stats_now.get(self.run_.spider.good_stat(feed), 0)
         self.assertGreater(good, 0, f"nothing usable was received in {self.run_.spider.venue}/{feed}")
 
     @monitors.name("rows have the form that the venue promises")
     def test_invalid(self) -> None:
-        """Compare rows that made no item with MONITOR_MAX_INVALID."""
+        """Check that at most MONITOR_MAX_INVALID rows could not be made into items."""
         invalid = self.count("invalid/")
         most = self.settings.getint("MONITOR_MAX_INVALID")
         self.assertLessEqual(sum(invalid.values()), most, f"rows that made no item: {invalid}")
@@ -69,11 +69,11 @@ class DataMonitor(RunMonitor):
 
 @monitors.name("Answers")
 class AnswerMonitor(RunMonitor):
-    """Fails a run to which the venue answered mostly with errors."""
+    """Monitor that fails a run to which the venue answered mostly with errors."""
 
     @monitors.name("the venue answers")
     def test_error_share(self) -> None:
-        """Compare the share of answers other than 2xx with MONITOR_MAX_ERROR_SHARE."""
+        """Check that the share of answers other than 2xx is at most MONITOR_MAX_ERROR_SHARE."""
         statuses: dict[str, int] = {}
         for name, count in self.count(f"responses/{self.run_.spider.venue}/").items():
             status = name.rpartition("/")[2]
@@ -86,11 +86,11 @@ class AnswerMonitor(RunMonitor):
 
 @monitors.name("Loss")
 class LossMonitor(RunMonitor):
-    """Fails a run that lost something by its own fault, or that nobody can explain."""
+    """Monitor that fails a run with data missing by our own fault, or for an unknown reason."""
 
     @monitors.name("gaps are explained")
     def test_gaps(self) -> None:
-        """Look for gaps that MONITOR_EXPLAINED_GAPS does not list, and for too many missed ticks."""
+        """Check that each gap's reason is in MONITOR_EXPLAINED_GAPS, and that few ticks were missed."""
         explained = set(self.settings.getlist("MONITOR_EXPLAINED_GAPS"))
         gaps = self.count("gaps/")
         if gaps.get("missed_tick", 0) <= self.settings.getint("MONITOR_MAX_MISSED_TICKS"):
@@ -100,12 +100,12 @@ class LossMonitor(RunMonitor):
 
     @monitors.name("all that was received is on the disk")
     def test_written(self) -> None:
-        """Look for lines that the writer could not write."""
+        """Check that the archive's writer wrote every line that it was given."""
         writer = self.run_.process.writer
         self.assertEqual(writer.lost_lines, 0, f"lines were lost: {writer.failure}")
 
 
 class RunMonitors(MonitorSuite):
-    """All of them."""
+    """Suite of all monitors of this module."""
 
     monitors = [ExitMonitor, DataMonitor, AnswerMonitor, LossMonitor]  # noqa: RUF012  (Spidermon's own form)

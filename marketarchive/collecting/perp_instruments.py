@@ -1,4 +1,4 @@
-"""The spider that requests which contracts a venue lists, and nothing else."""
+"""Spider that requests a venue's list of perpetual contracts, and nothing else."""
 
 from __future__ import annotations
 
@@ -12,5 +12,5 @@ async def _main(spider: PerpsSpider) -> None:
 
 
 def instruments_spider(spider: type[PerpsSpider]) -> type[PerpsSpider]:
-    """Return a spider like one of perpetuals, with its limits and its feed."""
+    """Return a spider class that requests only the list of contracts, with limits and feed of `spider`."""
     return cast("type[PerpsSpider]", type(spider.__name__, (spider,), {"main": _main}))

@@ -1,4 +1,4 @@
-"""Makes a row of each contract of what the answers of one tick say of perpetuals."""
+"""Rows of perpetuals: all answers of one tick make one row per contract."""
 
 from __future__ import annotations
 
@@ -15,12 +15,18 @@ from marketarchive.venues.table_rows import FundingsRow, OpenInterestRow, Refere
 
 
 class PerpTick:
-    """Gathers the answers to the requests of a tick; its rows are made when all of them have ended."""
+    """Collector of the answers to the requests of one tick.
+
+    It makes the rows when all of them are complete.
+    """
 
     def __init__(
         self, venue: str, tick: int, contracts: Collection[Series], queries: Iterable[Query]
     ) -> None:
-        """Expect an answer, or its failure, to each of the queries. tick: wall ns."""
+        """Expect one answer, or failure, to each of the queries.
+
+        tick: wall ns; contracts: those that have a row.
+        """
         paths = [urlsplit(query.url).path for query in queries]
         self._expected = len(paths)
         self._common = {
@@ -29,10 +35,10 @@ class PerpTick:
         self._contracts = contracts
         self._markets = {each.asset: each.market for each in contracts}
         self._values: dict[str, dict[str, Any]] = {}  # by market
-        self._newest: dict[str, Answer] = {}  # that said something of a market
+        self._newest: dict[str, Answer] = {}  # by market: newest answer with a value of it
 
     def add(self, answer: Answer) -> Iterator[PerpRecord]:
-        """Add the values of an answer, and yield the tick's rows after the last one."""
+        """Add the values of an answer; after the last expected answer, yield the tick's rows."""
         for row in () if answer.parsed is None else answer.parsed.statements:
             self._take(row, answer)
         self._expected -= 1
@@ -40,7 +46,10 @@ class PerpTick:
             yield from self.rows(answer.received_at)
 
     def rows(self, now: int) -> Iterator[PerpRecord]:
-        """Yield a row of each contract, of what is known of it. now: wall ns."""
+        """Yield one row per contract from the answers so far; one without an answer is not observed.
+
+        now: wall ns.
+        """
         for contract in self._contracts:
             answer = self._newest.get(contract.market)
             yield PerpRecord(

@@ -1,4 +1,4 @@
-"""Perpetuals of any venue: their past, page by page, or their present at each tick."""
+"""Spider base for perpetuals of any venue: past values page by page, or present values at each tick."""
 
 from __future__ import annotations
 
@@ -50,13 +50,16 @@ logger = logging.getLogger(__name__)
 
 HOUR = 3600 * SECOND
 AT_ONCE = 4
-"""Series that are listed at the same time: answers wait for one another no longer than a request may take."""
+"""Most series that are requested at once: more would wait for one another longer than a request may take."""
 DEFAULT_S = 7 * 86_400
-"""How far back a pass goes where it is given no start."""
+"""Seconds before its end at which a pass starts that is given no start."""
 
 
 def period(name: str, text: str) -> int:
-    """Return the seconds of a period. Raises ArgumentError."""
+    """Return the seconds of a period such as `8h`.
+
+    name: of the argument, for messages. Raises ArgumentError.
+    """
     if text not in PERIODS_S:
         raise ArgumentError(f"{name}={text!r} is not one of {', '.join(PERIODS_S)}")
     return PERIODS_S[text]
@@ -71,8 +74,8 @@ ACCEPTS = (ASSETS, START, END, PERIOD, INTERVAL, DURATION)
 class PerpsSpider(PollingSpider):
     """Base class of spiders of perpetuals: the venue declares `Venue.perps`; arguments are `ACCEPTS`.
 
-    Without an interval it requests settlements and the candles of the periods that end in start <= time <=
-    end; what a failed request leaves missing is a gap. With one it polls the present.
+    Without an interval it requests settled fundings, and candles of the periods that end in start <= time <=
+    end; what a failed request leaves missing is a gap. With an interval it polls present values.
     """
 
     feed = FEED
@@ -105,7 +108,10 @@ class PerpsSpider(PollingSpider):
         return found
 
     def contracts(self) -> list[Series]:
-        """Return the series of funding of the chosen contracts."""
+        """Return the chosen contracts, each as a series of kind `funding`.
+
+        Without the argument `assets` these are the default assets (`sectors`) that the venue has.
+        """
         known = symbols(self.venue)
         chosen = self.arguments.assets or [asset for asset in sectors() if asset in known]
         return [Series(asset, known[asset], "funding") for asset in chosen]
@@ -137,7 +143,10 @@ class PerpsSpider(PollingSpider):
             yield from PerpTick(self.venue, tick, self.contracts(), queries).rows(self.run.clock.now_ns())
 
     def _beside(self, tick: int, queries: Collection[Query]) -> Iterator[Query]:
-        """Yield the requests of some ticks only: rates of borrowing, lists of contracts."""
+        """Yield the requests that only some ticks send: hourly borrowing rates, daily lists of contracts.
+
+        queries: those that the tick sends already.
+        """
         if self._is_first or tick % HOUR == 0:
             yield from self.perps.once
         if self._is_first or tick % DAY == 0:
@@ -177,10 +186,13 @@ class PerpsSpider(PollingSpider):
         walks = [self._walk(each, route, due, instruments.get(each.market)) for each, route in series]
         await asyncio.gather(*others, *walks)
 
-    _unlisted: AbstractSet[str] = frozenset()  # contracts that the venue does not list any more
+    _unlisted: AbstractSet[str] = frozenset()  # markets of contracts that the venue lists no longer
 
     def _routes(self, contract: Series) -> list[Route]:
-        """Return the routes of a contract's past; files where the contract is no longer listed."""
+        """Return the routes to a contract's past.
+
+        Where the venue lists the contract no longer, routes to files replace those of the same kind.
+        """
         if contract.market not in self._unlisted:
             return [route for route in self.perps.routes if route.older_s != inf]
         kept = {route.kind for route in self.perps.routes if route.has_ended}
@@ -192,11 +204,11 @@ class PerpsSpider(PollingSpider):
 
     @property
     def period_s(self) -> int:
-        """Return the period of a row, in seconds."""
+        """Return the period that one row covers, in seconds."""
         return int(self.arguments.others.get("period", PERIODS_S["8h"]))
 
     def _rows_due(self) -> Range | None:
-        """Return the times of the first and the last row, ms; None where there is none."""
+        """Return the times of the first and the last row (Unix ms); None where no row is due."""
         step = self.period_s * SECOND
         now = self.run.clock.now_ns()
         end = min(self.arguments.others.get("end", now), now)
@@ -205,7 +217,10 @@ class PerpsSpider(PollingSpider):
         return Range(to_ms(first), to_ms(last)) if first <= last else None
 
     async def list_instruments(self) -> dict[str, InstrumentsRow]:
-        """Return the contracts that the venue lists now, by symbol; pages that failed are missing."""
+        """Return the contracts that the venue lists now, by market.
+
+        Those of pages that failed are missing.
+        """
         found: dict[str, InstrumentsRow] = {}
         for first in self.perps.instruments:
             query: Query | None = first
@@ -230,7 +245,11 @@ class PerpsSpider(PollingSpider):
     async def _walk(
         self, series: Series, route: Route, due: Range, instrument: InstrumentsRow | None
     ) -> None:
-        """List a series to its end, a window after another: what of one fails is a gap of that window."""
+        """Request the past of a series window by window; what a failed request leaves missing is a gap.
+
+        due: times of the first and last row; instrument: the venue's description of the contract, None if
+        unknown.
+        """
         wanted = self._wanted(series, route, due, instrument)
         if not (route.has_ended and series.market in self._unlisted):
             wanted = self._served(series, route, wanted)
@@ -246,7 +265,7 @@ class PerpsSpider(PollingSpider):
         return asyncio.Semaphore(AT_ONCE)
 
     async def _list(self, series: Series, route: Route, window: Range) -> None:
-        """List what of a series lies in a window."""
+        """Request the rows of a series in one window, page by page."""
         wanted: Range | None = window
         while wanted is not None:
             requested = wanted
@@ -265,7 +284,10 @@ class PerpsSpider(PollingSpider):
             wanted = left if left is not None and series.is_in(left) else None
 
     async def _page(self, series: Series, route: Route, requested: Range) -> list[int] | None:
-        """Return the times of what is listed, ms, None where that is not known."""
+        """Return the times (Unix ms) of all rows in the answer to a request, with its further pages.
+
+        None is returned where a page failed.
+        """
         query: Query | None = route.page(series, requested)
         times: list[int] = []
         while query is not None:
@@ -281,7 +303,10 @@ class PerpsSpider(PollingSpider):
         return times
 
     def _note_missing(self, series: Series, route: Route, requested: Range, times: Sequence[int]) -> None:
-        """Put a gap of what is before the first of all that there is, and of holes in a file of steps."""
+        """Record gaps where a complete list lacks rows: before its first row, and between the rows of a file.
+
+        times: of the rows, Unix ms.
+        """
         if route.file is not None and series.step_s:
             for missing in uncovered(
                 requested, times, series.step_s * 1000, is_open=series.market in self._unlisted
@@ -297,10 +322,12 @@ class PerpsSpider(PollingSpider):
     def _wanted(
         self, series: Series, route: Route, due: Range, instrument: InstrumentsRow | None
     ) -> Range | None:
-        """Return the times of what rows are made of: a row is of the period that ends at its time.
+        """Return the range of times of the values from which the due rows are made; None where it is empty.
 
-        Of candles that is when they open; one more where they say what there was when they opened. What was
-        settled or counted at the beginning of the first period belongs to the row before.
+        A row is made of the period that ends at its time. A candle has the time at which it opens; one more
+        is wanted where candles state the open interest at that time. A value that settled or was counted at
+        the start of the first period belongs to the row before. The range is cut to the time in which the
+        contract was listed.
         """
         since = due.first - self.period_s * 1000
         late = route.late_s * 1000
@@ -322,7 +349,10 @@ class PerpsSpider(PollingSpider):
         return wanted if wanted.first <= wanted.last else None
 
     def _served(self, series: Series, route: Route, wanted: Range | None) -> Range | None:
-        """Return the part that the venue serves; the other part is a gap."""
+        """Return the part of a range that the venue still serves, None if there is none.
+
+        The other part is a gap.
+        """
         if wanted is not None and route.older_s is not None:
             wanted = wanted._replace(last=min(wanted.last, series.now - int(route.older_s * 1000) - 1))
             wanted = wanted if wanted.first <= wanted.last else None
@@ -341,7 +371,7 @@ class PerpsSpider(PollingSpider):
     async def _fetch(
         self, query: Query, scope: Scope, wanted: Range | None = None, series: Series | None = None
     ) -> Parsed | None:
-        """Return the parsed answer, None without one; then the missing part of `wanted` is a gap."""
+        """Return the parsed answer to a request; None without an answer: then the range `wanted` is a gap."""
         pending = PendingRequest(query, _items, self.feed, scope)
         if wanted is not None and series is not None:
             pending.from_ns, pending.to_ns = from_ms(wanted.first), from_ms(wanted.last)
@@ -375,7 +405,7 @@ def _items(answer: Answer) -> Iterable[Any]:
 
 
 def _market(query: Query) -> tuple[str, ...]:
-    """Return the one contract that a request is about, as far as its parameters say it."""
+    """Return the market that a request's parameters name, as a tuple of one; () where they name none."""
     return tuple(str(query.params[name]) for name in ("symbol", "instId") if name in query.params)
 
 

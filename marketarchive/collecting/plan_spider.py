@@ -1,4 +1,4 @@
-"""A plan that is started by a spider's name: `scrapy crawl NAME`."""
+"""Spider name for a plan, so that `scrapy crawl NAME` starts the plan."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class PlanSpider(Spider):
-    """Spider that starts a plan, so that it stands in `scrapy list`: a subclass sets `name` and `plan`.
+    """Spider that stands for a plan in `scrapy list`: a subclass sets `name` and `plan`.
 
     It requests nothing itself. Our `crawl` runs the plan, with the arguments that the plan takes; another
     launcher gets an error, since an empty run would look like one that found nothing.
@@ -28,5 +28,5 @@ class PlanSpider(Spider):
 
     @classmethod
     def refusal(cls) -> str:
-        """Return the error message for another launcher."""
+        """Return the error message for a launcher that cannot run plans: it names the command that can."""
         return f"{cls.name} is a plan of several spiders: start it with `{command('crawl', cls.name)}`"

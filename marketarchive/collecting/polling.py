@@ -1,4 +1,4 @@
-"""Polling at fixed multiples of the wall clock, and the base class of spiders that do."""
+"""Polling at fixed multiples of the wall clock: the base class of spiders that do so."""
 
 from __future__ import annotations
 
@@ -13,25 +13,28 @@ from marketarchive.scope import Scope
 from marketarchive.times import SECOND, from_seconds, to_seconds
 
 MISSED_ROWS_MAX = 5_000
-"""Rows written at once for ticks missed at a stretch (a machine asleep); the gap covers all of them."""
+"""Most rows written at once for missed ticks (as after the machine's sleep); the gap covers all of them."""
 
 
 class PollingSpider(SweepSpider):
     """Base class of polling spiders: one pass and exit, or a tick at each multiple of `interval`.
 
-    Ticks are multiples of the interval since the epoch and keep to them; a slow answer does not delay the
-    next tick. A subclass implements `prepare`, `due` and `missed`.
+    Ticks are multiples of the interval since the epoch; a slow answer does not delay the next tick. A
+    subclass implements `prepare`, `due` and `missed`.
     """
 
     async def prepare(self) -> None:
-        """Learn whatever must be known before the first tick, e.g. which markets there are."""
+        """Look up what must be known before the first tick, such as which markets there are.
+
+        By default nothing.
+        """
 
     def due(self, tick: int) -> Iterable[PendingRequest]:
-        """Return the requests of `tick` (wall ns)."""
+        """Return the requests to send at `tick` (wall ns)."""
         raise NotImplementedError
 
     def missed(self, ticks: Iterable[int]) -> Iterable[Any]:
-        """Return the rows of ticks at which nothing was requested."""
+        """Return the rows, not observed, of ticks (wall ns) at which no request was sent."""
         raise NotImplementedError
 
     async def main(self) -> None:
@@ -61,7 +64,11 @@ class PollingSpider(SweepSpider):
             tick = latest + step
 
     async def _reach(self, tick: int, step: int) -> int | None:
-        """Wait for `tick`, or for an earlier one when the clock steps back; None at the end of the run."""
+        """Wait for `tick` (wall ns) and return it.
+
+        An earlier tick is returned if the wall clock steps back, None when the run ends. step: ns between two
+        ticks.
+        """
         run = self.run
         while run.ends_at is None or tick < run.ends_at:
             left = tick - run.clock.now_ns()
@@ -87,7 +94,10 @@ class PollingSpider(SweepSpider):
             self.submit(pending)
 
     def _missed(self, first: int, end: int, step: int) -> None:
-        """Record ticks that passed while this process did not run (load, sleep, a step of the clock)."""
+        """Record a gap for ticks that passed while this process did not run (load, sleep, clock step).
+
+        first, end: range of the ticks, wall ns, end excluded; step: ns between two ticks.
+        """
         count = (end - first) // step
         self.run.stats.inc_value("ticks/due", count)
         self.run.stats.inc_value("ticks/missed", count)

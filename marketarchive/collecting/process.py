@@ -1,4 +1,4 @@
-"""Shared parts of all crawlers of a process: the clock, the limiter, the archive's writer, the metrics."""
+"""Objects that all crawlers of a process share: the clock, the limiter, the archive's writer, the metrics."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from marketarchive.time_page import TimePage
 logger = logging.getLogger(__name__)
 
 NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
-"""At the start these are no fault of the disk, and another start would meet them again."""
+"""Errors that at the start are missing rights, not a failing disk: another start would meet them again."""
 FOLLOWED_LOOP = f"{FollowedEventLoop.__module__}.{FollowedEventLoop.__qualname__}"
 
 
 class Process:
-    """Made once per process and OUTPUT_DIR, at its first crawler."""
+    """Objects that all crawlers of a process share for one OUTPUT_DIR, made at its first crawler."""
 
     _made: dict[Path, Process] = {}  # noqa: RUF012 (the one registry of the process)
 
@@ -52,7 +52,7 @@ class Process:
             )
         port = metrics_port(settings)
         check_monitoring(settings)
-        self.listeners: list[Listener] = []  # of who wants to look
+        self.listeners: list[Listener] = []  # receive each item and Observation
         self.limiter = Limiter(self.clock, share, settings.getfloat("RETRY_AFTER_MAX_S"), self.root)
         files, config = files_from_settings(settings), ArchiveConfig.from_settings(settings)
         budget = DiskBudget.from_settings(settings)
@@ -79,9 +79,9 @@ class Process:
 
     @classmethod
     def of(cls, settings: BaseSettings, shutdown: Shutdown | None = None) -> Process:
-        """Return the process's one object for this OUTPUT_DIR.
+        """Return the object of this process for the settings' OUTPUT_DIR; the first call makes it.
 
-        shutdown: ends the process, of use to the first caller. Raises ConfigurationError, DiskError.
+        shutdown: ends the process; used by the first call only. Raises ConfigurationError, DiskError.
         """
         root = output_dir(settings)
         if root not in cls._made:
@@ -89,20 +89,23 @@ class Process:
         return cls._made[root]
 
     def route(self, url: str) -> str:
-        """Return the URL to request for a venue's own."""
+        """Return the URL that is requested in place of `url`, a venue's.
+
+        It is a stand-in that the user has set, the simulator's, or `url` itself.
+        """
         return route(replaced(url, self._stand_ins), self.simulator)
 
     def canonical_url(self, url: str) -> str:
-        """Return a venue's URL where a stand-in is requested in its place; "" where it is itself."""
+        """Return a venue's URL where a stand-in is requested in its place, to be archived; "" otherwise."""
         return url if replaced(url, self._stand_ins) != url else ""
 
     def notify(self, item: Any) -> None:
-        """Pass an item that was scraped, or an Observation, to all listeners."""
+        """Pass a scraped item or an Observation to all listeners."""
         for listener in self.listeners:
             listener.apply(item)
 
     def close(self) -> None:
-        """Join the writer; every run must have been closed before."""
+        """Close the reports, the metrics, the limiter and the writer; every run must be closed before."""
         if self._joined is not None:
             self._joined.leave()
         self.reports.close()
@@ -112,16 +115,16 @@ class Process:
 
     @classmethod
     def close_all(cls) -> None:
-        """Close every process object that was made."""
+        """Close all objects that `of` has made in this process."""
         for process in cls._made.values():
             process.close()
         cls._made.clear()
 
 
 def _touch(root: Path, files: Files) -> None:
-    """Make a file where a run makes its own, and look at the folders that are there. Raises OSError.
+    """Check that a run can write its files below `root` (OUTPUT_DIR), by writing one. Raises OSError.
 
-    It is cheap and finds what one start as another user leaves behind, before anything is sent.
+    This finds, before anything is sent, folders that an earlier start as another user left behind.
     """
     root.mkdir(parents=True, exist_ok=True)
     manifests = root / "manifests"
@@ -135,7 +138,7 @@ def _touch(root: Path, files: Files) -> None:
 
 
 def _check_room(root: Path, files: Files, budget: DiskBudget) -> None:
-    """Raise DiskError where a run would be stopped at once, before anything is sent."""
+    """Check that the disk has space to start with. Raises DiskError where a run would be stopped at once."""
     free = files.free(root)
     if budget.level(free) == "stop":
         raise DiskError(budget.message(free, root))
@@ -164,7 +167,7 @@ def output_dir(settings: BaseSettings) -> Path:
 
 
 def make_clock(settings: BaseSettings) -> Clock:
-    """Return the machine's clock, or the simulator's, with the steps of CLOCK_STEPS.
+    """Return the clock of the process: the machine's or the simulator's, with the steps of CLOCK_STEPS.
 
     Raises ConfigurationError.
     """
@@ -175,15 +178,18 @@ def make_clock(settings: BaseSettings) -> Clock:
 
 
 QUIET = 21
-"""Priority of a setting just above that of settings files: `-L` and `-s` still win."""
+"""Priority of a setting just above that of settings modules: options `-L` and `-s` still take precedence."""
 
 
 def log_errors_only(settings: BaseSettings) -> None:
-    """Log errors only: the command shows its own progress on the terminal."""
+    """Set the log level to errors, for commands that show their progress on the terminal."""
     settings.set("LOG_LEVEL", "ERROR", QUIET)
 
 
 def follow_simulator(settings: BaseSettings) -> None:
-    """Choose the event loop that a simulator's time waits for, before Scrapy makes one."""
+    """Choose the event loop that the simulator's time waits for.
+
+    To be called before Scrapy makes the loop.
+    """
     if settings.get("SIMULATOR_URL"):
         settings.set("ASYNCIO_EVENT_LOOP", FOLLOWED_LOOP, priority="cmdline")

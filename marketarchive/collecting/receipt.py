@@ -1,4 +1,4 @@
-"""Stamps every answer where its bytes arrive, before any other component sees it."""
+"""Receipts: each answer's time and `seq`, taken when its last byte arrives, before other components act."""
 
 from __future__ import annotations
 
@@ -22,31 +22,31 @@ KEPT_HEADERS = (
     "x-mbx-used-weight-1m", "x-bapi-limit-status", "ratelimit-remaining",
 )  # fmt: skip
 TIMED_OUT = "timeout"
-"""The flag of an answer that our own time-out cut."""
+"""Flag of an answer that was cut by our own time-out."""
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """Time and place of a response, noted the moment it arrives."""
+    """Receipt of a response: its time and `seq`, taken on arrival, with its headers and payload."""
 
     received_at: int  # ns, project clock
     seq: int
-    latency_ms: float  # project clock
-    headers: dict[str, str]
+    latency_ms: float  # from sending to the last byte, project clock
+    headers: dict[str, str]  # those of KEPT_HEADERS
     payload: bytes  # Content-Encoding undone; as it came where flags has "undecoded"
     flags: tuple[str, ...]
 
 
 @dataclass(slots=True)
 class Arriving:
-    """Part of a response received so far, for a time-out: Scrapy then drops what it holds itself."""
+    """Part of a response that has arrived, kept for a time-out, at which Scrapy drops its own copy."""
 
     headers: Headers
     chunks: list[bytes] = field(default_factory=list)
 
 
 class ReceiptMiddleware:
-    """Middleware at order 999: the last to see a request, the first to see its response."""
+    """Downloader middleware at order 999: the last to see a request, the first to see its response."""
 
     def __init__(self, run: Run, largest: int) -> None:
         self._run = run
@@ -81,7 +81,7 @@ class ReceiptMiddleware:
         return response
 
     def process_exception(self, request: Request, exception: Exception) -> None:
-        """Keep the part of an answer that arrived before our time-out; Scrapy does not report its status."""
+        """Keep the part of an answer that arrived before our time-out; its status is unknown."""
         arriving: Arriving | None = request.meta.pop("arriving", None)
         if arriving is not None and isinstance(exception, DownloadTimeoutError):
             self._stamp(request, arriving.headers, b"".join(arriving.chunks), (TIMED_OUT,))
@@ -106,10 +106,10 @@ class ReceiptMiddleware:
 
 
 def undo_encoding(body: bytes, encoding: str, largest: int) -> tuple[bytes, tuple[str, ...]]:
-    """Return the body without its Content-Encoding.
+    """Return a response's body without its Content-Encoding, and flags.
 
-    Where that fails or exceeds `largest`, it is returned as it came, flagged. Strict, where Scrapy's own
-    middleware returns what it could read of a damaged stream.
+    Where decoding fails, or the result has more than `largest` bytes, the body is returned as it came with
+    the flag `undecoded`. Scrapy's own middleware would return what it could read of a damaged body.
     """
     if encoding in ("", "identity") or not body:
         return body, ()

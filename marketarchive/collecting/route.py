@@ -1,4 +1,4 @@
-"""The one place where a venue's URL becomes what is requested: itself, a stand-in, or the simulator's."""
+"""Mapping of a venue's URL to the one that is requested: the same, a user's stand-in, or the simulator's."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ from marketarchive.venues.endpoint import Address
 
 
 def stand_ins(settings: BaseSettings) -> dict[str, str]:
-    """Return URL of a venue -> URL that the user puts in its place. Raises ConfigurationError.
+    """Return the URLs that the user has put in place of venues', by the venue's URL.
 
-    In a simulation only the simulator's count: no other host is requested then.
+    Raises ConfigurationError.
+
+    In a simulation only stand-ins on the simulator count: no other host is requested then.
     """
     simulator = settings.get("SIMULATOR_URL") or ""
     found = {}
@@ -33,7 +35,7 @@ def stand_ins(settings: BaseSettings) -> dict[str, str]:
 
 
 def check_address(address: Address, given: str) -> None:
-    """Check what is to stand in an address's place. Raises ConfigurationError."""
+    """Check that a URL can stand in for `address`; given: the URL. Raises ConfigurationError."""
     try:
         parts = urlsplit(given)
         is_good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
@@ -51,7 +53,10 @@ def check_address(address: Address, given: str) -> None:
 
 
 def replaced(url: str, stand_ins: Mapping[str, str]) -> str:
-    """Return `url`, or what stands in its place."""
+    """Return `url` with its beginning replaced by a stand-in, or unchanged.
+
+    stand_ins: venue's URL -> stand-in.
+    """
     for real, other in stand_ins.items():
         if url.startswith(real) and url[len(real) : len(real) + 1] in ("", "/", "?"):
             return other + url[len(real) :]
@@ -59,7 +64,11 @@ def replaced(url: str, stand_ins: Mapping[str, str]) -> str:
 
 
 def route(url: str, simulator: str | None) -> str:
-    """Return the URL to request: itself, or `http://127.0.0.1:8900/HOST/PATH` (sockets: `ws://...`)."""
+    """Return the URL that is requested in place of `url`, a venue's: on a simulator its own, else `url`.
+
+    The simulator's is `http://127.0.0.1:8900/HOST/PATH`, for a socket `ws://...`. simulator: its address,
+    None without one.
+    """
     if not simulator or url.startswith(f"{simulator.rstrip('/')}/"):
         return url
     parts = urlsplit(url)
@@ -70,9 +79,11 @@ def route(url: str, simulator: str | None) -> str:
 
 
 def real_url(requested: str, host: str, simulator: str | None) -> str:
-    """Return the inverse of `route` for requests of a page of `host` (`https://HOST`).
+    """Return the venue's URL of a request that a page of `host` (`https://HOST`) sent.
 
-    URLs relative to its root are included.
+    The inverse of `route`.
+
+    URLs relative to the host's root are included. simulator: its URL, None without one.
     """
     if not simulator or not requested.startswith(f"{simulator.rstrip('/')}/"):
         return requested
@@ -82,5 +93,5 @@ def real_url(requested: str, host: str, simulator: str | None) -> str:
 
 
 def with_query(url: str, params: Mapping[str, Any]) -> str:
-    """Return `url?a=1&b=x&b=y`; a list repeats its key."""
+    """Return a URL with its parameters: `url?a=1&b=x&b=y`; a list repeats its name."""
     return f"{url}?{urlencode(params, doseq=True)}" if params else url

@@ -1,4 +1,4 @@
-"""One run of one spider: its id and counter, its stop event, and how it ends."""
+"""One run of one spider: its name and `seq` counter, its stop event, and how it ends."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 LOG_AGAIN_S = 60.0
-"""All gaps are recorded; of each reason one is logged in this time (wall)."""
+"""Least seconds (wall) between two warnings about gaps of the same reason; every gap is recorded."""
 
 NAMED_MARKETS = 32
-"""More markets than these a manifest only counts: answers in raw say what they are, and the master does."""
+"""Most markets that a manifest names; of more it states the number, since raw and the master have them."""
 
 DOWN_SINCE = "COLLECT_DOWN_SINCE"
-"""Set by a collection: since when nobody listens to what the spider is to listen to."""
+"""Setting with the time since which the spider's feed is down, set by a collection that starts it again."""
 
 RECORDED_SETTINGS = (
     "SIMULATOR_URL", "ARCHIVE_FLUSH_S", "ARCHIVE_MEMBER_S", "ARCHIVE_SEGMENT_S", "ARCHIVE_SEGMENT_BYTES",
@@ -41,11 +41,11 @@ RECORDED_SETTINGS = (
     "CLOCK_STEPS", "PAGE_STALE_S", "PAGE_RENEW_S", "PAGE_MEMORY_MB", "COLLECT_RUN",
     DOWN_SINCE,
 )  # fmt: skip
-"""Settings that say how data was collected, repeated in segments and manifests. None may hold a secret."""
+"""Settings repeated in segments and manifests, since they affect how data were collected; none is secret."""
 
 
 class Runs(MeasuredSpider, Protocol):
-    """Interface of the spider that a run needs."""
+    """Protocol of the spider of a run: the members that Run uses."""
 
     def cut_off(self) -> None: ...
     def abandon(self) -> list[Any]: ...
@@ -67,15 +67,15 @@ class Run:
         self.failures = Failures()
         self._feed = current_feed()
         self._last_exception = LastException()
-        self.markets: dict[str, Mapping[str, Any]] = {}  # what the run set out to observe, by slug
-        self.counted_from: int | None = None  # its duration's begin, wall ns; None = not yet
+        self.markets: dict[str, Mapping[str, Any]] = {}  # chosen to be observed, by slug or ticker
+        self.counted_from: int | None = None  # wall ns at which its duration began; None: not yet
         self._counted_mono = 0  # the same moment, monotonic
         self.count_from_now()
         self.last_data: dict[str, int] = {}  # feed -> wall ns at which something usable was received last
         self.error: Exception | None = None
         self.ended_at: int | None = None  # wall ns from which on it received nothing
         down_since: str | None = crawler.settings.get(DOWN_SINCE)
-        self.down_since = None if down_since is None else from_iso(down_since)  # until a gap says so
+        self.down_since = None if down_since is None else from_iso(down_since)  # None once its gap is written
         given = spider.arguments.given()
         settings = {
             name: crawler.settings.get(name)
@@ -95,31 +95,34 @@ class Run:
 
     @property
     def left_s(self) -> float | None:
-        """Return seconds until then, whatever steps the wall clock takes meanwhile."""
+        """Return the seconds that are left of the run's duration, by the monotonic clock.
+
+        None: no duration.
+        """
         duration = self.spider.arguments.duration
         if duration is None or self.counted_from is None:
             return None
         return duration - to_seconds(self.clock.mono_ns() - self._counted_mono)
 
     def count_from_now(self) -> None:
-        """Begin the run's duration."""
+        """Let the run's duration begin now."""
         self.counted_from, self._counted_mono = self.clock.now_ns(), self.clock.mono_ns()
 
     def next_seq(self, feed: str) -> int:
-        """Return the next seq of this run in `feed`."""
+        """Return the next `seq` of this run in `feed`."""
         return self.archive.next_seq(self.spider.venue, feed)
 
     def note_good(self, stat: str, feed: str, at: int, count: int = 1) -> None:
-        """Count usable messages of `feed` as `stat`, the newest of them received at `at` (wall ns).
+        """Add `count` usable messages of `feed` to the stat `stat`; at: receipt of the newest, wall ns.
 
-        Only what the feed is for is its data: of a stream, no answer over REST.
+        Only the messages that a feed is for date its newest data: of a stream, no answer over REST.
         """
         self.stats.inc_value(stat, count)
         if stat == self.spider.good_stat(feed):
             self.last_data[feed] = at
 
     def request_stop(self, reason: str) -> None:
-        """Request that the spider ends; the first reason stays."""
+        """Request that the spider ends; of several reasons the first is kept."""
         if self.stop_reason is None:
             self.stop_reason = reason
             with working_for(self._feed):  # whoever asks works for none
@@ -136,9 +139,10 @@ class Run:
         detail: str = "",
         begun: str = "",
     ) -> Gap:
-        """Return a gap item with its seq.
+        """Return a gap item with its `seq`, to be yielded by the spider.
 
-        begun: id of the gap whose end it is, for what `scope` says. A gap is counted once, by its first line.
+        from_ns, to_ns: the gap's time, axis ns, `to_ns` None while it is open; begun: id of the open gap that
+        this line ends for `scope`, "" for a new gap. A gap is counted once, by its first line.
         """
         feed, seq = scope.feed, self.next_seq(scope.feed)
         if reason in UNANSWERED:
@@ -162,7 +166,7 @@ class Run:
         )
 
     def log_now_and_then(self, about: str, message: str, *values: object) -> None:
-        """Log a warning, at most one a minute with the same `message` about the same thing."""
+        """Log a warning, at most once a minute for the same `message` and the same subject `about`."""
         now = time.monotonic()
         if now - self._logged.get((about, message), -LOG_AGAIN_S) >= LOG_AGAIN_S:
             self._logged[about, message] = now
@@ -173,7 +177,7 @@ class Run:
         return self.exit().code
 
     def exit(self) -> Exit:
-        """Return the exit code, and why it is not 0."""
+        """Return the run's exit code, and the cause where it is not 0."""
         writer = self.process.writer
         if isinstance(self.error, DiskError) or self.stop_reason == "disk":
             return Exit(DISK, str(self.error or writer.failure or writer.shortage or "the disk failed"))
@@ -212,11 +216,11 @@ class Run:
         return f"{cause}: {self._last_exception.text}" if self._last_exception.text else cause
 
     def summary(self) -> dict[str, Any]:
-        """Return the manifest's part that the archive does not know itself."""
+        """Return the parts of the run's manifest that the archive does not know: end, stats, markets."""
         stats = self.stats.get_stats()
 
         def part(prefix: str, *others: str) -> dict[str, Any]:
-            """Return the stats of a prefix, less those of `others`."""
+            """Return the stats with a `prefix`, by the rest of the name, except those with `others`."""
             return {
                 key.removeprefix(prefix): value
                 for key, value in sorted(stats.items())
@@ -248,9 +252,9 @@ class Run:
         }
 
     async def close(self, reason: str) -> None:
-        """Seal all segments and write the manifest.
+        """Seal all segments and write the manifest; reason: why the crawl was closed.
 
-        A failing disk becomes the run's error, and so the exit code.
+        A disk that fails meanwhile becomes the run's error, and so decides the exit code.
         """
         self.finish_reason = reason
         try:
@@ -263,13 +267,16 @@ class Run:
 
 
 def stated_markets(markets: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Return what a manifest says of a run's markets: how many, and few by name; raw tells of all."""
+    """Return the manifest's statement of a run's markets: their number, and up to NAMED_MARKETS by name."""
     named = {"tracked": dict(markets)} if len(markets) <= NAMED_MARKETS else {}
     return {"count": len(markets), **named}
 
 
 async def seal(process: Process, archive: RunArchive, reason: str, summary: Mapping[str, Any]) -> None:
-    """Close a run; raises DiskError, also when the disk makes no progress."""
+    """Seal a run's segments and write its manifest. Raises DiskError, also when the disk makes no progress.
+
+    reason: why the run ended; summary: the manifest's parts from `Run.summary`.
+    """
     closing = asyncio.wrap_future(archive.close(reason, summary))
     while not closing.done() and not process.writer.is_stalled:
         await asyncio.wait({closing}, timeout=0.5)
@@ -279,21 +286,22 @@ async def seal(process: Process, archive: RunArchive, reason: str, summary: Mapp
 
 
 def run_of(crawler: Crawler) -> Run | None:
-    """Return the run of a crawler; None when it could not be opened, or is not yet."""
+    """Return the run of a crawler; None when it is not open yet, or could not be opened."""
     return getattr(crawler, "archive_run", None)
 
 
 def stop_runs(crawlers: Iterable[Crawler], reason: str) -> None:
-    """Stop each spider gracefully, with all it has."""
+    """Request that each crawler's run ends, completing what is in flight; reason: for manifest and log."""
     for crawler in crawlers:
         if (run := run_of(crawler)) is not None:
             run.request_stop(reason)
 
 
 def exit_of(crawler: Crawler, error: BaseException | None) -> Exit:
-    """Return the exit code of the crawl's run after `error`.
+    """Return the exit code and cause of a crawl.
 
-    Without a run 3 for the disk's failure, else 1.
+    error: the exception that ended the crawl, None without one. Without a run the code is 3 for a failing
+    disk, else 1.
     """
     run = run_of(crawler)
     if run is None:
@@ -304,7 +312,7 @@ def exit_of(crawler: Crawler, error: BaseException | None) -> Exit:
 
 
 def archive_run(crawler: Crawler) -> Run:
-    """Return the run of a crawler, as RunExtension left it there."""
+    """Return the run that RunExtension opened for a crawler, which must have one."""
     return cast("Run", crawler.archive_run)  # type: ignore[attr-defined]
 
 

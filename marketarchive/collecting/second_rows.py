@@ -1,4 +1,4 @@
-"""Observations of a source, which come when they come, as one row for each second of the run."""
+"""Rows of a source's observations: one for each second of the run, whenever the observations arrive."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from marketarchive.items import ReferencePrice
 from marketarchive.times import SECOND, utc
 
 ROWS_AT_ONCE = 5_000
-"""After a sleep of the machine; the rest follows with the next call."""
+"""Most rows of one call of `due`, as after a sleep of the machine; the next call yields the rest."""
 
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """One observation and the message it came with; times in ns."""
+    """One observation of a price, and the receipt of its message; times in ns."""
 
     observed_ns: int
     mid: Decimal | None
@@ -25,22 +25,24 @@ class Observed:
     seq: int
 
     def is_before(self, other: Observed) -> bool:
-        """Return whether `other` is newer, or the same observation with parts that were missing."""
+        """Return whether `other` is a newer observation, or the same one with other prices."""
         if self.observed_ns != other.observed_ns:
             return self.observed_ns < other.observed_ns
         return (self.mid, self.bid, self.ask) != (other.mid, other.bid, other.ask)
 
 
 class SecondRows:
-    """A row waits `grace_s` for its second's observations; the newest of them is the row's.
+    """Maker of one row per second.
 
-    make: a kind of row with all that its rows share (venue, feed, asset, source) filled in.
+    A row waits `grace_s` seconds and shows the second's newest observation.
     """
 
     def __init__(self, now: Callable[[], int], make: Callable[..., ReferencePrice], grace_s: int) -> None:
-        """Start at the next second.
+        """Start at the next whole second.
 
-        now: returns the time of the axis that rows stand on, ns, which no step of the wall moves.
+        now: returns the present time of the axis, ns, which no step of the wall clock moves; make: makes a
+        row from its values, with the fields that all rows share (venue, feed, asset, source) filled in;
+        grace_s: seconds that a row waits.
         """
         self._now = now
         self._make = make
@@ -49,9 +51,9 @@ class SecondRows:
         self._waiting: dict[int, Observed] = {}  # by second
 
     def add(self, new: Observed) -> None:
-        """Add an observation.
+        """Add an observation to the row of its second.
 
-        One older than the rows already given stays in raw; a repeated one changes nothing.
+        One that is too late for its row stays in raw only; a repeated one changes nothing.
         """
         second = new.observed_ns // SECOND
         before = self._waiting.get(second)
@@ -59,7 +61,10 @@ class SecondRows:
             self._waiting[second] = new
 
     def due(self, *, is_last: bool = False) -> Iterator[ReferencePrice]:
-        """Yield the rows of all seconds old enough, or of all that are over."""
+        """Yield the rows of all seconds that ended at least `grace_s` ago.
+
+        is_last: of all that have ended.
+        """
         now = self._now()
         end = (now if is_last else now - self._grace_ns) // SECOND
         if not is_last:

@@ -1,4 +1,4 @@
-"""Reports to systemd: that a collector has begun, that data reach the disk, how it does, that it ends.
+"""Reports to systemd: that the collector has started, that data reach the disk, its state, that it ends.
 
 The protocol is that of sd_notify(3) of systemd 252: lines `NAME=VALUE` in one datagram to the Unix socket
 that NOTIFY_SOCKET names. It is twenty lines, so no library is used: `sdnotify` stands at 0.3.2, and
@@ -21,14 +21,18 @@ from marketarchive.exceptions import ConfigurationError
 logger = logging.getLogger(__name__)
 
 LOOK_S = 15.0
-"""Seconds (wall) between two reports; with a watchdog a quarter of its time, when that is less."""
+"""Seconds (wall) between two reports; a quarter of the watchdog's time where that is less."""
 
 
 class ServiceManager:
-    """The other end of NOTIFY_SOCKET; without one, what is sent goes nowhere."""
+    """Sender of messages to systemd's socket NOTIFY_SOCKET; without that variable nothing is sent."""
 
     def __init__(self, address: str = "", watchdog_s: float | None = None) -> None:
-        """Prepare sending. address: a path, or an abstract name after @; watchdog_s: what it allows, wall."""
+        """Prepare sending.
+
+        address: path of the socket, or an abstract name after @, "" for none; watchdog_s: time that systemd's
+        watchdog allows between two signs of life (s, wall), None without a watchdog.
+        """
         self.watchdog_s = watchdog_s
         self.is_there = bool(address)
         # of an abstract name the first byte is 0 (unix(7)), which an environment cannot hold
@@ -36,9 +40,10 @@ class ServiceManager:
 
     @classmethod
     def from_environment(cls, environment: MutableMapping[str, str] = os.environ) -> ServiceManager:
-        """Take the variables of sd_notify(3) and sd_watchdog_enabled(3) out of an environment.
+        """Make a sender from the variables of sd_notify(3) and sd_watchdog_enabled(3), and remove them.
 
-        A browser that is started later must not speak in our name. Raises ConfigurationError.
+        Removed, they cannot lead a browser that is started later to report in our name. Raises
+        ConfigurationError.
         """
         address = environment.pop("NOTIFY_SOCKET", "")
         allowed = environment.pop("WATCHDOG_USEC", "")
@@ -54,7 +59,7 @@ class ServiceManager:
         return cls(address, int(allowed) / 1e6)
 
     def send(self, *lines: str) -> None:
-        """Send lines; whoever does not listen any more keeps nothing from being collected."""
+        """Send lines `NAME=VALUE` to systemd; a failure is logged and does not disturb collecting."""
         if not self.is_there:
             return
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
@@ -66,29 +71,29 @@ class ServiceManager:
 
 
 class ServiceReports:
-    """Reports of one process; what the writer brought to the disk kicks its watchdog, and nothing else does.
+    """Reports of one process to systemd; only lines that the writer brought to the disk feed the watchdog.
 
-    Where nothing arrives, the writer brings signs of life to the disk instead, and these count too: a market
-    that is quiet, a pause between two passes and a venue that is down are no fault of the process. After
-    `quiet_s` without any line, not even a gap, they no longer do: then something hangs that nobody noticed.
-    Reports are made by the event loop, so that a loop that hangs makes none.
+    Where no data arrive, the writer brings signs of life to the disk instead, which count too: a quiet
+    market, a pause between two passes and a venue that is down are no fault of the process. After `quiet_s`
+    seconds without any line, not even a gap, they no longer count: something hangs then that nobody noticed.
+    The event loop makes the reports, so a loop that hangs makes none.
     """
 
     def __init__(self, manager: ServiceManager, writer: ArchiveWriter, quiet_s: float) -> None:
         self._manager = manager
         self._writer = writer
         self._quiet_s = quiet_s
-        self._lines, self._beats = 0, 0  # at the last kick
-        self._advanced = time.monotonic()  # when there were new lines
+        self._lines, self._beats = 0, 0  # lines and signs of life on the disk at the last report
+        self._advanced = time.monotonic()  # monotonic s at which new lines were last seen
         self._has_begun = False
         self._timer: asyncio.TimerHandle | None = None
 
     def allow_quiet(self, seconds: float) -> None:
-        """Note that a spider may have nothing to write for so long."""
+        """Raise the time without a line after which signs of life no longer count to at least `seconds`."""
         self._quiet_s = max(self._quiet_s, seconds)
 
     def begin(self) -> None:
-        """Report that the process has begun, once: a run is on the disk, and the event loop runs."""
+        """Report that the process has started; only the first call does so, when a run is on the disk."""
         if self._has_begun:
             return
         self._has_begun = True
@@ -98,11 +103,11 @@ class ServiceReports:
             self._report_again()
 
     def stopping(self) -> None:
-        """Report that the process ends. Call it from any thread."""
+        """Report that the process is about to end; may be called from any thread."""
         self._manager.send("STOPPING=1", "STATUS=closing connections and sealing files")
 
     def close(self) -> None:
-        """Report nothing any more."""
+        """Stop reporting."""
         if self._timer is not None:
             self._timer.cancel()
 

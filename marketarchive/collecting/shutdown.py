@@ -1,17 +1,17 @@
 """Shutdown of a collector's process: the first request to stop, its steps, and a last resort.
 
 A request may come at any moment: before a run, a spider or Scrapy's engine exists, and while the event loop
-is blocked. So a thread of its own receives it (signals reach it by Python's wake-up descriptor), remembers it
-and takes four steps, each at its time after the first request:
+is blocked. So a thread of its own receives it (signals reach the thread by Python's wake-up descriptor),
+keeps it, and takes four steps, each at its time after the first request:
 
 1. at once: every participant is requested to end by itself.
-2. after GRACE_S, or with a second signal: what has not ended is cut off. Spiders hand nothing over any more.
+2. after GRACE_S, or with a second signal: what has not ended is cut off. Spiders yield nothing more.
 3. after SEAL_S: runs are sealed without waiting for Scrapy.
 4. after END_S, or when step 3 is done: the process ends, whatever still holds it.
 
-Scrapy's engine is never stopped, since `Crawler.stop_async` has two ways never to end (2.19): an item of
-`start` that is in the pipelines meanwhile is waited for, but nothing reports that it has passed; and a stop
-before the engine runs only sets a flag, by which Scrapy later takes the engine for stopped.
+Scrapy's engine is never stopped, since `Crawler.stop_async` can hang in two ways (2.19): it waits for an item
+of `start` that is still in the pipelines, but nothing reports when that item has passed; and a stop before
+the engine runs only sets a flag, by which Scrapy later takes the engine for stopped.
 """
 
 from __future__ import annotations
@@ -34,51 +34,57 @@ logger = logging.getLogger(__name__)
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 GRACE_S = 5.0
-"""Seconds (wall) that spiders have to end by themselves."""
+"""Seconds (wall) that participants have to end by themselves."""
 SEAL_S = 15.0
-"""GRACE_S and DOWNLOAD_TIMEOUT: what is in flight when spiders are cut off has been answered or timed out."""
+"""Seconds (wall) until runs are sealed: GRACE_S plus DOWNLOAD_TIMEOUT, when no request is in flight."""
 END_S = 30.0
-"""A seal takes a second on a sound disk; on one that takes nothing for ARCHIVE_STALL_S it is given up."""
+"""Seconds (wall) until the process ends: sealing takes one on a sound disk, and ARCHIVE_STALL_S at most."""
 LOG_S = 2.0
-"""Seconds (wall) that the last line may take: what holds the process may hold its log too."""
+"""Seconds (wall) that writing the last log line may take, since the log may hang too."""
 
 
 class Participant(Protocol):
-    """Part of the process that has to end before it may; called by the event loop."""
+    """Protocol of a part of the process that must end before the process may; the event loop calls it."""
 
     def request_stop(self, reason: str) -> None:
-        """End by itself, soon."""
+        """Start to end, completing what is in flight; reason: for manifest and log."""
 
     def cut_off(self) -> None:
-        """End now; what is in flight is still awaited."""
+        """End now; requests in flight are still awaited."""
 
     async def seal(self) -> None:
-        """Seal what there is, without awaiting anything else; the first call counts."""
+        """Seal all archived files without awaiting anything else; only the first call does so."""
 
 
 class Shutdown:
-    """One per process. Until `watch` is called it only keeps its participants."""
+    """Shutdown of this process, one object per process.
+
+    Until `watch` is called it only keeps its participants.
+    """
 
     def __init__(self, least_code: int = FINISHED) -> None:
-        """Prepare the end of a process. least_code: exit code, at least, if it ends before `finish`."""
+        """Prepare the end of a process; least_code: lowest exit code if it ends before `finish` is called."""
         self._participants: list[Participant] = []  # not sealed yet
         self._least_code = least_code
-        self._code = least_code  # of what was sealed last, or of the whole
+        self._code = least_code  # exit code of the run sealed last, or given to `finish`
         self._has_opened = False
         self._is_requested = False  # the event loop has taken step 1
-        self._is_cut = False  # and step 2
-        self._is_sealed = False  # and step 3 is done
-        self._reason: str | None = None  # of the first wish
+        self._is_cut = False  # the event loop has taken step 2
+        self._is_sealed = False  # step 3 is done
+        self._reason: str | None = None  # of the first request
         self._has_disk_failed = False
         self._signals = 0
         self._requests: deque[str] = deque()
         self._pipe: tuple[int, int] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self.on_request: list[Callable[[], None]] = []
-        """Called by the thread when the process is first asked to end."""
+        """Callables that the shutdown thread calls once, at the first request to end."""
 
     def watch(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Receive signals from now on, and end the process. Call it in the main thread."""
+        """Receive signals from now on, in a thread that ends the process; to be called in the main thread.
+
+        loop: the event loop that calls the participants.
+        """
         reader, writer = self._pipe = os.pipe()
         os.set_blocking(writer, False)
         self._loop = loop
@@ -91,12 +97,15 @@ class Shutdown:
         threading.Thread(target=self._keep, args=(reader,), name="shutdown", daemon=True).start()
 
     def request(self, reason: str) -> None:
-        """Request that the process ends; the first reason stays. Call it from any thread."""
+        """Request that the process ends; of several reasons the first is kept.
+
+        May be called from any thread.
+        """
         self._requests.append(reason)
         self._wake()
 
     def join(self, participant: Participant) -> None:
-        """Register `participant` to end with the process; at once if that was requested before."""
+        """Register a participant, to end with the process; at once if the end was requested before."""
         self._participants.append(participant)
         self._has_opened = True
         if self._is_requested:
@@ -105,13 +114,13 @@ class Shutdown:
             participant.cut_off()
 
     def leave(self, participant: Participant, code: int) -> None:
-        """Note that `participant` is sealed, or cannot be; `code` is the exit code that it stands for."""
+        """Note that a participant is sealed, or cannot be; code: the exit code of its run."""
         if participant in self._participants:
             self._participants.remove(participant)
             self._code = max(code, self._least_code)
 
     def finish(self, code: int) -> None:
-        """Ignore signals: all is over and nothing but the exit code is left."""
+        """Ignore signals from now on: every participant has ended; code: the exit code of the process."""
         self._participants.clear()
         self._code = code
         for signum in STOP_SIGNALS:
@@ -137,7 +146,12 @@ class Shutdown:
             step()
 
     def _receive(self, reader: int, timeout_s: float | None) -> None:
-        """Wait for a wish, or until something else has changed."""
+        """Wait for signals and requests to end, and note them.
+
+        timeout_s: longest wait, wall seconds, None without limit.
+
+        reader: descriptor of the pipe that signals and requests write to.
+        """
         if not select.select([reader], [], [], timeout_s)[0]:
             return
         numbers = [number for number in os.read(reader, 4096) if number in STOP_SIGNALS]
@@ -169,7 +183,7 @@ class Shutdown:
         os._exit(code)
 
     def _call(self, step: Callable[[], None]) -> None:
-        """Have the event loop take a step, once it runs."""
+        """Let the event loop call `step` as soon as it can."""
         assert self._loop is not None
         with suppress(RuntimeError):  # it is closed: all is over
             self._loop.call_soon_threadsafe(step)
@@ -204,4 +218,4 @@ class Shutdown:
 
 
 def _do_nothing(*_: object) -> None:
-    """Handle a signal that the thread receives."""
+    """Do nothing: the shutdown thread receives the signal by the wake-up descriptor."""

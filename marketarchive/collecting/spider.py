@@ -1,4 +1,4 @@
-"""The base of every spider over HTTP: sends requests, archives, classifies, retries, records the gap."""
+"""Base class of all spiders: sends requests, archives answers, classifies them, retries, records gaps."""
 
 from __future__ import annotations
 
@@ -41,17 +41,20 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 ROOM_S = 0.02
-"""Seconds after which a request that waits for room in the archive's buffer looks again."""
+"""Seconds after which a request that waits for space in the archive's buffer checks again."""
 DRAIN_S = 0.005
-"""Seconds (wall) between two looks whether items have passed the pipelines."""
+"""Seconds (wall) between two checks whether all items have passed the pipelines."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The end of a request. `parsed` is None when it failed; the gap is then already recorded."""
+    """Outcome of a request.
+
+    `parsed` is None when the request failed, and its gap is then recorded already.
+    """
 
     request: PendingRequest
-    status: int | None
+    status: int | None  # None: no answer, or one that was given up
     parsed: Parsed | None
     received_at: int
     seq: int
@@ -60,18 +63,18 @@ class Answer:
 
 @dataclass(slots=True)
 class PendingRequest:
-    """A request in flight: sent, retried, and completed exactly once by a call of `on_complete`."""
+    """A request that is sent, retried, and completed exactly once by a call of `on_complete`."""
 
     query: Query
-    on_complete: Callable[[Answer], Iterable[Any]]  # returns items
+    on_complete: Callable[[Answer], Iterable[Any]]  # returns the items to yield
     feed: str
-    scope: Scope | None = None  # what is not observed when it fails; None: all of the endpoint
+    scope: Scope | None = None  # scope of the gap when it fails; None: the endpoint
     from_ns: int | None = None  # start of the gap when it fails; None = when submitted
     to_ns: int | None = None  # end of that gap; None = when given up
     deadline: int | None = None  # monotonic ns after which nothing is sent any more
     attempts: int = 0
     failure: Failure | None = None  # of the last attempt
-    detail: str = ""  # what the gap says of the request, beside what failed
+    detail: str = ""  # the request in words, for the gap
     is_complete: bool = False
 
 
@@ -81,7 +84,7 @@ _DONE = object()
 class ArchiveSpider(Spider):
     """Base class of all spiders.
 
-    Derive from it where neither SweepSpider (pages) nor PollingSpider (ticks) fits.
+    To be derived from where neither SweepSpider (pages) nor PollingSpider (ticks) fits.
 
     A subclass sets `venue`, `feed`, `accepts` and implements `async def main`, which calls `submit`. All that
     the spider sends outside a callback goes through one output queue that `start` drains: so `start` ends by
@@ -92,8 +95,8 @@ class ArchiveSpider(Spider):
     feed: ClassVar[str]
     feeds: ClassVar[tuple[str, ...]]  # every feed it may write to
     accepts: ClassVar[tuple[Argument, ...]]
-    is_one_pass: ClassVar[bool] = True  # where it takes an interval and is given none
-    is_live: ClassVar[bool] = False  # what is not received when it is sent is gone
+    is_one_pass: ClassVar[bool] = True  # ends by itself without the argument `interval`
+    is_live: ClassVar[bool] = False  # its data cannot be requested later
     item_classes: ClassVar[tuple[type[Derived], ...]] = DERIVED  # what it may yield beside raw items
     run: Run  # set by RunExtension before anything is sent
     close_reason: str | None = None  # the close reason of a run that could not do its work
@@ -102,7 +105,7 @@ class ArchiveSpider(Spider):
         super().__init__(name)
         self.arguments = self.check_arguments(given)
         self._output_queue: asyncio.Queue[Any] = asyncio.Queue()
-        self._withheld: list[Any] = []  # what lay there when the spider was cut off
+        self._withheld: list[Any] = []  # queued items at the time of the cut-off
         self._is_cut_off = False
         self._open = 0
         self._idle = asyncio.Event()
@@ -126,7 +129,7 @@ class ArchiveSpider(Spider):
 
     @classmethod
     def check_settings(cls, settings: BaseSettings) -> None:
-        """Check that this machine has what the spider needs. Raises ConfigurationError."""
+        """Check that settings and machine have what the spider needs. Raises ConfigurationError."""
 
     @property
     def _venue(self) -> Venue:
@@ -135,32 +138,35 @@ class ArchiveSpider(Spider):
     # ---- what subclasses use ---------------------------------------------------------------------------
 
     async def main(self) -> None:
-        """Submit all requests, and return when they are done or `self.run.stop` is set."""
+        """Submit all requests; return when they are submitted, or soon after `self.run.stop` is set."""
         raise NotImplementedError
 
     def good_stat(self, feed: str) -> str:
-        """Return the stat that is not zero once something usable was collected in `feed`."""
+        """Return the name of the stat that counts the usable messages of `feed`."""
         return f"responses/good/{feed}"
 
     def key_lags(self) -> list[float | None]:
-        """Return the seconds since each subscribed key was last proven; None where it is not followed."""
+        """Return the age (s) of the newest proof of each subscribed key; None for one that is not live."""
         return []
 
     @cached_property
     def axis(self) -> Axis:
-        """Return the time axis of coverage, gaps and ends of markets; it begins where the run does."""
+        """Return the time axis of coverage, gaps and ends of markets; it starts with the run."""
         return Axis(self.run.clock.instant())
 
     def now(self) -> int:
-        """Return the time of the axis, ns since the Unix epoch: no step of the wall clock moves it."""
+        """Return the present time on the axis, Unix ns; no step of the wall clock moves it."""
         return self.axis.at(self.run.clock.mono_ns())
 
     def address(self, query: Query) -> str:
-        """Return the URL of a query without its parameters."""
+        """Return the venue's URL for a request, without parameters."""
         return query.url
 
     def submit(self, pending: PendingRequest) -> None:
-        """Send as soon as limits and the archive's buffer allow; `on_complete` is called exactly once."""
+        """Send a request as soon as limits and the archive's buffer allow.
+
+        Its `on_complete` is called exactly once.
+        """
         self._open += 1
         self._idle.clear()
         if pending.from_ns is None:
@@ -168,12 +174,12 @@ class ArchiveSpider(Spider):
         self.spawn(self._send(self._request(pending)))
 
     def put(self, *things: Any) -> None:
-        """Hand items over from outside a callback."""
+        """Pass items to Scrapy's pipelines from outside a callback."""
         for thing in things:
             self._output_queue.put_nowait(thing)
 
     def queued_items(self) -> list[Any]:
-        """Return the queued items that Scrapy has not received yet, the oldest first.
+        """Return the items in the output queue that Scrapy has not received yet, the oldest first.
 
         They stay in the queue.
         """
@@ -187,7 +193,10 @@ class ArchiveSpider(Spider):
         await self._idle.wait()
 
     def note_pause(self) -> None:
-        """Record the gap since an earlier run that ended by itself; live spiders call it as they begin."""
+        """Record the gap since the feed's last run ended, where a collection started this run in its place.
+
+        Spiders of live data call it when they begin to receive.
+        """
         run = self.run
         if run.down_since is not None:
             scope = Scope(self.venue, self.feed)
@@ -197,13 +206,13 @@ class ArchiveSpider(Spider):
             run.down_since = None
 
     def cut_off(self) -> None:
-        """Have `start` end now, whatever `main` does; what it has not handed over is left to `abandon`."""
+        """Let `start` end now, whatever `main` does; items that it has not yielded are left to `abandon`."""
         self._is_cut_off = True
         self._withheld += self._empty_output_queue()
         self._output_queue.put_nowait(_DONE)
 
     def abandon(self) -> list[Any]:
-        """Cancel what still waits, and return the items that `start` may no longer hand over to Scrapy."""
+        """Cancel all tasks and return the items that were not yielded to Scrapy, to be written directly."""
         for task in self._tasks:
             task.cancel()
         left, self._withheld = self.queued_items(), []
@@ -233,7 +242,10 @@ class ArchiveSpider(Spider):
             raise CloseSpider(reason)
 
     def _reason_to_close(self) -> str | None:
-        """Return why Scrapy is to close the spider now; None: by itself, once nothing is in flight."""
+        """Return the reason with which Scrapy must close the spider now.
+
+        None: it closes by itself when idle.
+        """
         if self._is_cut_off:
             return "shutdown"
         return None if self.run.stop.is_set() else self.close_reason
@@ -241,8 +253,8 @@ class ArchiveSpider(Spider):
     async def _drain(self) -> None:
         """Wait until every item that `start` yielded has passed the pipelines.
 
-        Scrapy looks only once, when it closes a spider, whether such an item is on its way; if so, nothing
-        ever reports that the item has passed, and the close never ends.
+        Scrapy checks only once, when it closes a spider, whether such an item is in the pipelines; if so,
+        nothing ever reports that the item has passed, and the close never ends.
         """
         scraper = self.crawler.engine.scraper
         while scraper.slot is not None and scraper.slot.itemproc_size:  # noqa: ASYNC110  (it has no event)
@@ -256,7 +268,7 @@ class ArchiveSpider(Spider):
             self._output_queue.put_nowait(_DONE)
 
     async def submit_and_wait(self, pending: PendingRequest) -> Answer:
-        """Submit a request and return its end, once its `on_complete` has been run."""
+        """Submit a request and return its outcome, after its `on_complete` was called."""
         completed: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         use = pending.on_complete
 
@@ -272,7 +284,7 @@ class ArchiveSpider(Spider):
         return await completed
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Run `work` beside everything else; a fault in it is logged and makes the run's exit code 1."""
+        """Run a coroutine as a task of the spider; an exception in it is logged and makes the exit code 1."""
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._task_done)
@@ -324,7 +336,10 @@ class ArchiveSpider(Spider):
         return self.put(request)
 
     def _stopped(self, pending: PendingRequest) -> None:
-        """End a request that the run's end overtook: a gap if it was sent before, or was due at a tick."""
+        """Complete a request that was not answered before the end of the run.
+
+        A gap is recorded if the request was sent, or was due at a tick.
+        """
         if pending.attempts:
             last = pending.failure or Failure("disconnect", "venue", "", retryable=False)
             failure = replace(last, detail="no answer before the end", retryable=False)
@@ -338,17 +353,20 @@ class ArchiveSpider(Spider):
     # ---- answers ---------------------------------------------------------------------------------------
 
     def received(self, response: HttpResponse) -> Iterator[Any]:
-        """Archive a response first, then classify it."""
+        """Archive a response, then classify it: yield its raw item, then the items or the gap that follow."""
         assert response.request is not None
         yield from self._completing(response.request, self._received(response.request, response))
 
     def failed(self, failure: TwistedFailure) -> Iterator[Any]:
-        """Handle a request without a response, or with one that a component refused after its receipt."""
+        """Handle a request that has no response, or whose response a component refused after its receipt."""
         request: Request = failure.request  # type: ignore[attr-defined]  # Scrapy sets it
         yield from self._completing(request, self._failed(request, failure))
 
     def _completing(self, request: Request, things: Iterator[Any]) -> Iterator[Any]:
-        """Yield `things`; complete the request if they fail: an open one would keep the run from ending."""
+        """Yield `things`.
+
+        Where that raises, complete the request, since an open one would keep the run from ending.
+        """
         try:
             yield from things
         except Exception:
@@ -383,7 +401,7 @@ class ArchiveSpider(Spider):
         yield from self._complete(pending, answer)
 
     def received_of(self, pending: PendingRequest, status: int, receipt: Receipt) -> Received:
-        """Return the answer as the venue's parse functions take it."""
+        """Return an answer in the form that the venue's parse functions take."""
         at, seq = receipt.received_at, receipt.seq
         return Received.answer(self.venue, pending.feed, pending.query, status, receipt.payload, at, seq)
 
@@ -424,7 +442,10 @@ class ArchiveSpider(Spider):
         )
 
     def _classify(self, pending: PendingRequest, response: HttpResponse, receipt: Receipt) -> Failure | None:
-        """Say what is wrong with an answer, and let the limiter know."""
+        """Return why an answer is a failure, None where it is not.
+
+        Refusals and rate limits go to the limiter too.
+        """
         if receipt.flags:
             return Failure("disconnect", "venue", f"body {', '.join(receipt.flags)}", retryable=True)
         failure = self._venue.judge(
@@ -486,7 +507,10 @@ class ArchiveSpider(Spider):
         yield from self._complete(pending)
 
     def _complete(self, pending: PendingRequest, answer: Answer | None = None) -> Iterator[Any]:
-        """Complete a request; without an answer it was given up, or the run is stopping."""
+        """Complete a request and yield its items.
+
+        answer: None where it was given up, or the run is stopping.
+        """
         try:
             yield from pending.on_complete(answer or Answer(pending, None, None, self.run.clock.now_ns(), 0))
         finally:
@@ -498,7 +522,7 @@ class ArchiveSpider(Spider):
 
 
 def failure_of(error: BaseException) -> Failure:
-    """Classify the error of a failed exchange: Scrapy's download errors, and what Twisted leaves in them."""
+    """Return the failure that an exception of a download stands for, of Scrapy or of Twisted."""
     text = f"{type(error).__name__}: {error}".strip()
     if isinstance(error, CannotResolveHostError):
         return Failure("dns", "unknown", text, retryable=True)

@@ -1,4 +1,4 @@
-"""Paging to the end of a list, and the base of spiders that do."""
+"""Reading paginated lists to their end: the base class of spiders that do so."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from marketarchive.venues.endpoint import Query
 logger = logging.getLogger(__name__)
 
 BARREN_PAGES = 3
-"""Successive pages without a key not seen before that end a sweep."""
+"""Pages in a row without a new key that end a sweep."""
 
 
 class Pages:
-    """Watches the cursors and keys of one sweep."""
+    """Keys and cursors of the pages of one sweep, to notice paging that never ends."""
 
     def __init__(self) -> None:
         self.keys: set[str] = set()
@@ -29,7 +29,10 @@ class Pages:
         self._barren = 0
 
     def check(self, keys: Iterable[str], cursor: str | None) -> None:
-        """Note a page. Raises CursorError when the sweep would never end."""
+        """Add a page: its keys and the cursor of the next one (None: it was the last).
+
+        Raises CursorError where a cursor comes again, or BARREN_PAGES pages bring no new key.
+        """
         before = len(self.keys)
         self.keys.update(keys)
         self._barren = 0 if len(self.keys) > before else self._barren + 1
@@ -51,7 +54,7 @@ class SweepSpider(ArchiveSpider):
     """
 
     async def sweep_once(self) -> None:
-        """Request everything this spider lists, once."""
+        """Request everything that this spider lists, once."""
         raise NotImplementedError
 
     async def main(self) -> None:
@@ -73,18 +76,20 @@ class SweepSpider(ArchiveSpider):
         take: Callable[[Answer], Iterable[Any]],
         scope: Scope | None = None,
     ) -> Answer:
-        """Submit and wait; `take` turns the answer into items, also a failed one (`parsed` is None).
+        """Submit a request, wait for its answer and return it.
 
-        scope: what is not observed when it fails; None: all of the endpoint.
+        take: turns the answer into items to yield, also that of a failed request (`parsed` is None); scope:
+        of the gap when the request fails, None: the endpoint.
         """
         return await self.submit_and_wait(PendingRequest(query, take, feed, scope, detail=_selection(query)))
 
     async def sweep(
         self, query: Query | None, feed: str, take: Callable[[Answer], Iterable[Any]] | None = None
     ) -> bool:
-        """Request all pages of `query`; return whether the last was reached.
+        """Request all pages of a list; return whether the last one was reached.
 
-        By default each page's items are yielded.
+        query: the request for the first page; take: turns an answer into items to yield, by default those
+        that it holds.
         """
         pages = Pages()
         started = self.run.clock.now_ns()
@@ -107,18 +112,21 @@ class SweepSpider(ArchiveSpider):
         return True
 
     def put_cursor_gap(self, query: Query, feed: str, since: int, detail: str) -> None:
-        """Record that a list has no end, so that what follows was not listed. since: wall ns."""
+        """Record that paging did not come to an end, so that later entries were not listed.
+
+        since: start of the sweep, wall ns.
+        """
         self.run.stats.inc_value("sweep/cursor_errors")
         scope = Scope(self.venue, feed, endpoint=query.endpoint.name)
         self.put(self.run.gap("sequence", "venue", since, self.run.clock.now_ns(), scope, detail))
 
 
 def items_of(answer: Answer) -> Iterable[Any]:
-    """Return the items of a page, none of a failed one."""
+    """Return the items of an answer; none of a failed request."""
     return answer.parsed.items if answer.parsed else ()
 
 
 def _selection(query: Query) -> str:
-    """Return a request's parameters, without the page size."""
+    """Return a request's parameters as text, without the page size."""
     chosen = {**query.path, **{key: value for key, value in query.params.items() if key != "limit"}}
     return ", ".join(f"{key}={value}" for key, value in chosen.items())

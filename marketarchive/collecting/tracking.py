@@ -1,4 +1,4 @@
-"""Base classes of spiders that discover markets repeatedly and poll those that are open; for any venue."""
+"""Base classes, for any venue, of spiders that look up markets repeatedly and poll those that are open."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from marketarchive.collecting.polling import PollingSpider
 from marketarchive.collecting.sweep import SweepSpider
 
 LOOK_UP_S = 60
-"""Seconds between two look-ups."""
+"""Seconds between two look-ups of markets."""
 
 
 class LookUpSpider(SweepSpider):
     """Base class of spiders whose markets change during the run: a subclass implements `look_up`."""
 
     async def look_up(self) -> None:
-        """Add the markets that the venue lists now, and stop tracking those that are closed."""
+        """Update the tracked markets: add those that the venue lists now, remove those that are closed."""
         raise NotImplementedError
 
     async def keep_discovering(self) -> None:
-        """Look up for ever; the first look-up is the caller's."""
+        """Call `look_up` every LOOK_UP_S until the run stops; the first look-up is the caller's."""
         while await sleep(self.run.clock, LOOK_UP_S, self.run.stop):
             if self.run.counted_from is not None:  # the first look-up is done
                 await self.look_up()

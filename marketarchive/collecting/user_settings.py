@@ -1,4 +1,4 @@
-"""Settings of a user outside of the project's files: Scrapy's settings, the environment, `.env`."""
+"""Settings that the user makes outside of the project's files: Scrapy's settings, environment, `.env`."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from scrapy.settings import BaseSettings
 from marketarchive.exceptions import ConfigurationError
 
 DOTENV = ".env"
-"""In the folder in which a command is run: lines NAME=VALUE, as other tools write them."""
+"""File in the folder where a command is run, with lines NAME=VALUE, as other tools write them."""
 
 
 def user_setting(settings: BaseSettings, name: str, default: str = "") -> str:
-    """Return the first value of: the setting, the environment variable, the line in `.env`, `default`.
+    """Return a setting of the user: Scrapy's setting, environment variable, line in `.env`, or `default`.
 
-    Nothing that is read reaches Scrapy's settings or the environment, where it could be logged. Raises
-    ConfigurationError for a `.env` that cannot be read.
+    The first of these that is not empty counts. No value read is copied into Scrapy's settings or the
+    environment, where it could be logged. Raises ConfigurationError for a `.env` that cannot be read.
     """
     return settings.get(name) or os.environ.get(name) or _dotenv(Path(DOTENV)).get(name) or default
 
 
 def environment_value(name: str) -> str | None:
-    """Return the environment variable, or the line in `.env`; None where there is neither.
+    """Return an environment variable, or else its line in `.env`; None where there is neither.
 
     Raises ConfigurationError for a `.env` that cannot be read.
     """

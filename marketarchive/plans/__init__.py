@@ -1,7 +1,7 @@
 """Plans: sets of spiders that `scrapy collect` runs together.
 
-A module here with a `PLAN`, or a package whose module `plan` has one, is a plan: nothing else has to name
-it.
+A module of this package with a `PLAN`, or a package whose module `plan` has one, is a plan; it is registered
+nowhere else.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from importlib import import_module
 from marketarchive.collecting.together.plan import Plan
 
 DEFAULT = "updown"
-"""Run when none is named."""
+"""Name of the plan that runs when the user names none."""
 
 
 def plans() -> Mapping[str, Plan]:
-    """Return every plan by its name."""
+    """Return every plan, by its name."""
     found: dict[str, Plan] = {}
     for module in pkgutil.iter_modules(__path__):
         name = f"{__name__}.{module.name}"

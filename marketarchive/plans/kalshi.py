@@ -1,4 +1,4 @@
-"""Everything of Kalshi's 15-minute rounds on some assets: the stream, trades and results over REST."""
+"""Plan `kalshi`: stream, trades and results of Kalshi's 15-minute rounds on some assets."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from marketarchive.collecting.arguments import ASSETS, Arguments
 from marketarchive.collecting.together.plan import Plan, PlannedFeed
 
 RESULTS_SINCE = "2h"
-"""Longer than the longest wait for a new start, and than a result has been seen to take."""
+"""Age up to which results are requested: longer than any restart waits, and than one was seen to take."""
 
 
 def feeds(arguments: Arguments) -> list[PlannedFeed]:
-    """Return the feeds for the chosen assets; the stream only where an API key is set."""
+    """Return the feeds for the chosen assets; the stream is optional, since it needs an API key."""
     assets = {"assets": ",".join(arguments.assets or ())}
     stream = {**assets, "interval": "1s"}
     return [

@@ -1,4 +1,4 @@
-"""The spot markets of every exchange that is listened to."""
+"""Plan `spot`: the spot markets of every exchange that the project has."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from marketarchive.venues.exchange import SPOT
 
 
 def feeds(arguments: Arguments) -> list[PlannedFeed]:
-    """Return a feed of each venue that has one of this name; its spider is called after both."""
+    """Return a feed for each venue that has a feed `spot`; the spider's name is `<venue>_spot`."""
     chosen = {} if arguments.assets is None else {"assets": ",".join(arguments.assets)}
     found = sorted(venue.name for venue in venues().values() if SPOT in venue.feeds)
     return [PlannedFeed(f"{name}_{SPOT}", chosen) for name in found]

@@ -7,12 +7,12 @@ from marketarchive.venues.bitstamp.socket import CHANNEL, WIRE, order_book
 
 
 class BitstampSpot(ExchangeStreamSpider):
-    """Order books (100 levels a side, each time whole) and trades of Bitstamp's spot markets in dollars, as sent.
+    """Order books (snapshots of 100 levels a side) and trades of Bitstamp's spot markets in dollars, as sent.
 
     Source: wss://ws.bitstamp.net, channels order_book and live_trades; REST order_book where a market is silent
     Arguments: assets (all), duration
-    Cadence: as sent; a row of best prices a second and asset; a market silent for 5 s is requested over REST
-    Caveats: nothing is numbered or hashed, and states between two books are left out by the venue: a lost frame is not noticed where the next one follows, nor a lost trade; both sides of a book may cross for a moment
+    Cadence: as sent; a row of best prices per second and asset; a market silent for 5 s is requested over REST
+    Caveats: messages have neither numbers nor hashes, and the venue skips states between two books: a lost book is not noticed when another follows, and a lost trade is never noticed; bid and ask may cross for a moment
     """
 
     name = "bitstamp_spot"

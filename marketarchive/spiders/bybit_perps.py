@@ -4,12 +4,12 @@ from marketarchive.collecting.perps import PerpsSpider
 
 
 class BybitPerps(PerpsSpider):
-    """Funding, mark, index and trade candles, open interest of Bybit's linear perpetuals in USDT, rates of loans.
+    """Funding, mark, index and trade candles, open interest of Bybit's linear perpetuals in USDT, borrowing rates.
 
     Source: api.bybit.com, /v5/market: funding/history, mark-price-kline, index-price-kline, kline, open-interest, instruments-info; with interval tickers; /v5/spot-margin-trade/data
-    Arguments: assets (the eleven), start (7 days ago), end (now), period (8h), interval, duration
-    Cadence: one pass over the past and exit; with interval, the present at each multiple of it
-    Caveats: open interest counts both sides at the venue, one here; rates of loans have no past; some countries are refused (403)
+    Arguments: assets (BTC, ETH, AAVE, UNI, COMP, CRV, OP, ARB, GALA, IMX, DOGE), start (7 days ago), end (now), period (8h), interval, duration
+    Cadence: one pass over past values and exit; with interval, present values at each multiple of it
+    Caveats: the venue's open interest counts both sides, the table's one side; past borrowing rates are not available; some countries are refused (403)
     """
 
     name = "bybit_perps"

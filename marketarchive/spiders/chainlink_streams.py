@@ -6,12 +6,12 @@ from marketarchive.venues.chainlink.rows import SpotPrice, TwapPrice
 
 
 class ChainlinkStreams(StreamPageSpider):
-    """Reference prices with bid and ask as the pages of Chainlink's data streams show them, one row a second.
+    """Reference prices with bid and ask as the web pages of Chainlink's data streams show them, a row per second and page.
 
     Source: data.chain.link/streams/..., loaded once each in Chromium: the JSON that a page itself fetches (needs the extra `browser`)
     Arguments: assets (BTC), pages (spot and twap60; also twap30), duration
     Cadence: as the page requests, about once a second; a page is renewed every hour, and reopened when it ends, hangs or shows nothing new for 30 s
-    Caveats: pages were seen seconds to minutes behind: received_at says when a value could be known; a checkpoint, 403 or 429 is a gap `blocked`, tried again after an hour, never evaded
+    Caveats: pages were seen seconds to minutes behind: received_at states when a value could be known; a security checkpoint, 403 or 429 is a gap `blocked`; the page is opened again after an hour, and refusals are never evaded
     """
 
     name = "chainlink_streams"

@@ -18,12 +18,12 @@ SPAN_S = CANDLES_PER_REQUEST * MINUTES * 60
 
 
 class KalshiBackfill(BackfillSpider, KalshiSpider):
-    """Markets of Kalshi that have settled, with hourly candlesticks.
+    """Settled markets of Kalshi, with hourly candlesticks.
 
     Source: /historical/markets, /markets with status settled; candlesticks of both tiers
     Arguments: start (needed), end (today's 00:00 UTC)
-    Cadence: one pass and exit; the same one started again goes on where it was stopped or killed
-    Caveats: the historical tier has no filter of time and is listed whole; an hour without a trade may have no candlestick
+    Cadence: one pass and exit; a backfill that was stopped or killed continues when it is started again with the same arguments
+    Caveats: the historical tier cannot be filtered by time and is listed whole; an hour without a trade may have no candlestick
     """
 
     name = "kalshi_backfill"

@@ -7,12 +7,12 @@ from marketarchive.items import Market, PriceSnapshot
 
 
 class KalshiMarkets(PhaseSpider, KalshiSpider):
-    """Markets of Kalshi that are open or will be, with their prices, into raw and the market master.
+    """Open and coming markets of Kalshi with their prices, for raw and the market master.
 
     Source: GET /markets with status unopened, open and paused, without combinations; /markets/TICKER for named ones
     Arguments: assets (their 15-minute rounds), series, markets (tickers, or all: the default), until (known: only new ones, the catalogue's phase discover), interval, duration, shard
     Cadence: one sweep and exit; with interval, a sweep at each multiple of it
-    Caveats: rows that appear before the cursor while a sweep runs are seen by the next one; answers may be copies of up to 15 s ago; a market's row does not say its category
+    Caveats: markets that appear before the cursor during a sweep are found by the next one; answers may be cached copies up to 15 s old; a market's row does not state its category
     """
 
     name = "kalshi_markets"

@@ -8,12 +8,12 @@ from marketarchive.venues.kalshi.quotes import KalshiQuote
 
 
 class KalshiOrderbook(BookPollSpider):
-    """Order books of markets that are open, whole; a row of best prices per market and tick, with its age.
+    """REST snapshots of the order books of open markets; a row of best prices per market and tick, with its age.
 
-    Source: GET /markets/TICKER/orderbook, for several markets /markets/orderbooks until it wants a key; /markets for the markets
+    Source: GET /markets/TICKER/orderbook, for several markets /markets/orderbooks until the venue requires an API key for that; /markets for the markets
     Arguments: assets (their 15-minute rounds), series (KXBTC15M), markets (tickers, or all), interval, duration, shard
     Cadence: one pass and exit; with interval, a tick at each multiple of it; markets are looked up again every 60 s
-    Caveats: what happens between two polls is not seen, and nothing proves a book; an answer may be a copy of up to 15 s ago: a state that may be over 2 s old, by the Age header or because it is unchanged, is a row with is_observed 0
+    Caveats: changes between two polls are not seen, and the venue gives no proof of a book; an answer may be a cached copy up to 15 s old: a state that may be over 2 s old, by the Age header or because it is unchanged, is a row with is_observed 0
     """
 
     name = "kalshi_orderbook"

@@ -8,12 +8,12 @@ from marketarchive.items import Market, PriceSnapshot
 
 
 class KalshiResolutions(PhaseSpider, ResultSpider):
-    """Results of Kalshi's markets that have closed, yes, no or scalar, into raw and the market master.
+    """Results (yes, no or scalar) of closed markets of Kalshi, for raw and the market master.
 
-    Source: GET /markets with status settled and closed; /historical/markets for what settled before /historical/cutoff
+    Source: GET /markets with status settled and closed; /historical/markets for markets that settled before /historical/cutoff
     Arguments: assets (their 15-minute rounds), series, markets (tickers, or all: the default), since (1d: how long ago a market may have settled or closed), interval, duration, shard
     Cadence: one sweep and exit; with interval, a sweep at each multiple of it
-    Caveats: a result may change until its state is final; the historical tier has no filter of time and is read for named series only, as a whole
+    Caveats: a result may change until its state is final; the historical tier cannot be filtered by time; it is read for named series only, and whole
     """
 
     name = "kalshi_resolutions"

@@ -7,12 +7,12 @@ from marketarchive.items import Market, PriceSnapshot
 
 
 class KalshiTrades(TradeSpider):
-    """Public trades of markets that are open: each from its first on, until a minute after its close.
+    """Public trades of open markets: each market from its first trade until a minute after its close.
 
-    Source: GET /markets/trades, a market a request; /markets for the markets
+    Source: GET /markets/trades, one request per market; /markets for the markets
     Arguments: assets (their 15-minute rounds), series (KXBTC15M), markets (tickers, or all), interval, duration, shard
-    Cadence: one walk back to the first trade and exit; with interval, at each multiple of it back to what was read before; markets are looked up again every 60 s
-    Caveats: each walk repeats the last minute, rows stand in raw more than once; the last minute before the run's end is left to the next run
+    Cadence: one walk back to the first trade and exit; with interval, at each multiple of it a walk back to the trades read before; markets are looked up again every 60 s
+    Caveats: each walk repeats the last minute, so trades stand in raw more than once; trades of the last minute before the run's end may be left to the next run
     """
 
     name = "kalshi_trades"

@@ -11,8 +11,8 @@ class KrakenSpot(ExchangeStreamSpider):
 
     Source: wss://ws.kraken.com/v2, channels book, trade, ticker; each book message is checked against its CRC32
     Arguments: assets (all), duration
-    Cadence: as sent; a row of best prices a second and asset; a book that fails its checksum is subscribed anew
-    Caveats: what happens beyond 100 levels is not seen; the checksum covers the ten best levels of each side
+    Cadence: as sent; a row of best prices per second and asset; a book that fails its checksum is subscribed anew
+    Caveats: levels beyond the best 100 are not seen; the checksum covers the ten best levels of each side
     """
 
     name = "kraken_spot"

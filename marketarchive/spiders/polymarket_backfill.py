@@ -13,16 +13,16 @@ from marketarchive.venues.polymarket.price_history import TokenHistory
 
 EARLIEST_S = 1_667_260_800  # 2022-11-01: no price history is older
 MARGIN_S = 86_400
-"""So much a page may be out of order, where it is in the order of closing."""
+"""Seconds by which a page's closing times may be out of order while pages still count as ordered."""
 
 
 class PolymarketBackfill(BackfillSpider):
-    """Markets of Polymarket that have ended, with an hourly midpoint of their first outcome.
+    """Ended markets of Polymarket, with hourly mid prices of their first outcome.
 
     Source: Gamma /markets/keyset with closed=true, those that closed last first; /batch-prices-history
     Arguments: start (needed), end (today's 00:00 UTC)
-    Cadence: one pass and exit; the same one started again goes on where it was stopped or killed
-    Caveats: if Gamma ignores the order, all closed markets are listed; a history is the venue's word of today, observed by nobody
+    Cadence: one pass and exit; a backfill that was stopped or killed continues when it is started again with the same arguments
+    Caveats: if Gamma ignores the requested order, all closed markets are listed; a price history is the venue's present statement about the past, not an observation
     """
 
     name = "polymarket_backfill"
@@ -34,7 +34,7 @@ class PolymarketBackfill(BackfillSpider):
         return await self.list_all(queries.markets_closed_last())
 
     def is_enough(self, page: Sequence[PastMarket]) -> bool:
-        """Return whether all of a page ended before the start, and pages came in the order of closing."""
+        """Return whether a page's markets all ended before the start, and pages came in order of closing."""
         if not page:
             return False
         ended = [each.ended for each in page]
@@ -57,7 +57,10 @@ class PolymarketBackfill(BackfillSpider):
         return (each.token for each in parsed.statements if isinstance(each, TokenHistory) and each.points)
 
     async def fetch_histories(self, markets: Sequence[PastMarket]) -> None:
-        """Request windows from the newest back, of each market until one before its end has nothing."""
+        """Request price histories in windows, the newest first.
+
+        A market's last window is the first without points before the window in which the market ended.
+        """
         left = {each.name: each for each in markets}
         window = max((each.ended // SECOND for each in markets), default=0) // HISTORY_S
         while left and window * HISTORY_S >= EARLIEST_S - HISTORY_S and not self.run.stop.is_set():
@@ -75,7 +78,10 @@ class PolymarketBackfill(BackfillSpider):
         self.progress(len(markets) - len(left), len(markets))
 
     async def _window(self, tokens: Sequence[str], start: int) -> frozenset[str] | None:
-        """Return the tokens that have points in a window; None without an answer."""
+        """Return the tokens with price history in the window that begins at `start` (Unix s).
+
+        None is returned without an answer.
+        """
         query = queries.price_histories(tokens, start, start + HISTORY_S - 1, MINUTES)
         found = await self.look_up(query)
         return None if found is None else found.named

@@ -7,12 +7,12 @@ from marketarchive.items import Market, PriceSnapshot
 
 
 class PolymarketMarkets(PhaseSpider, PolymarketSpider):
-    """Markets that Polymarket lists as open, with their prices, into raw and the market master.
+    """Open markets of Polymarket with their prices, for raw and the market master.
 
     Source: Gamma /markets/keyset; /series and /events/keyset for up/down rounds; /markets/slug for named ones
     Arguments: assets, durations (up/down rounds only), markets (slugs, or all: the default), until (known: only new ones, the catalogue's phase discover), interval, duration, shard
     Cadence: one sweep and exit; with interval, a sweep at each multiple of it
-    Caveats: rows that appear behind the cursor while a sweep runs are seen by the next one
+    Caveats: markets that appear behind the cursor during a sweep are found by the next one
     """
 
     name = "polymarket_markets"

@@ -7,12 +7,12 @@ from marketarchive.venues.polymarket.rows import Quote
 
 
 class PolymarketOrderbook(PolymarketBookPollSpider):
-    """Order books of both outcome tokens, every one checked against its hash; a quote per market and tick.
+    """REST snapshots of the order books of both outcome tokens, each checked against its hash; a quote per market and tick.
 
     Source: CLOB POST /books in batches, GET /book for tokens that a batch leaves out; Gamma for the markets
-    Arguments: assets (BTC), durations (all), markets (slugs, or all), ahead (all: how long before its start a round is taken), interval, duration, shard
+    Arguments: assets (BTC), durations (all), markets (slugs, or all), ahead (all: how long before its start a round is chosen), interval, duration, shard
     Cadence: one pass and exit; with interval, a tick at each multiple of it; markets are looked up again every 60 s
-    Caveats: what happens between two polls is not seen; a token that answers 404 is closed or unknown, the venue does not say which
+    Caveats: changes between two polls are not seen; a token with the answer 404 is closed or unknown, the venue does not state which
     """
 
     name = "polymarket_orderbook"

@@ -9,12 +9,12 @@ from marketarchive.venues.polymarket.endpoints import SLUGS_PER_MARKETS
 
 
 class PolymarketPrices(PhaseSpider, PolymarketSpider):
-    """Prices, spread, volume and liquidity of markets that are open, into raw and the market master.
+    """Prices, spread, volume and liquidity of open markets, for raw and the market master.
 
     Source: Gamma /markets/keyset, 100 markets a page for all, 50 slugs a request for named ones; /events/keyset for up/down rounds
     Arguments: assets (BTC: its up/down rounds), durations, markets (slugs, or all: the catalogue's phase snapshot), interval, duration, shard
     Cadence: one sweep and exit; with interval, a sweep at each multiple of it
-    Caveats: Gamma's prices are those of its list, seconds old and not of one moment; a named market that has closed is not answered; without MASTER_SNAPSHOTS=all the master keeps changes only
+    Caveats: Gamma's prices are seconds old, and not all of one time; a named market that has closed is missing from the answer; without MASTER_SNAPSHOTS=all the market master keeps changed prices only
     """
 
     name = "polymarket_prices"

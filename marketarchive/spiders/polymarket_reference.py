@@ -10,7 +10,7 @@ class PolymarketReference(TopicStreamSpider):
 
     Source: RTDS (WebSocket), topics crypto_prices, crypto_prices_chainlink, crypto_prices_twap_thirty, crypto_prices_twap_sixty
     Arguments: duration
-    Cadence: as sent, once a second and symbol; heartbeat every 5 s; each symbol is followed by its own seconds, and one that shows none for 10 s has an open gap and a new connection
+    Cadence: as sent, once a second and symbol; heartbeat every 5 s; completeness is proven for each symbol by itself; after 10 s without a price a symbol has an open gap, and its connection is replaced
     Caveats: the venue calls these topics deprecated; while one is absent it has one open gap, and its connection is replaced after 30 s, twice that, ... up to every 10 min
     """
 

@@ -11,12 +11,12 @@ from marketarchive.venues.polymarket.endpoints import CONDITIONS_PER_RESOLUTIONS
 
 
 class PolymarketResolutions(PhaseSpider, PolymarketSpider):
-    """Outcomes of markets that Polymarket has closed, into raw and the market master.
+    """Outcomes of closed markets of Polymarket, for raw and the market master.
 
     Source: Gamma /markets/keyset or /events/keyset with closed=true, then Data API /v2/resolutions
     Arguments: assets, durations, markets (slugs, or all: the default), since (1d: how long ago a market's end date may lie), interval, duration, shard
     Cadence: one sweep and exit; with interval, a sweep at each multiple of it
-    Caveats: Gamma shows an outcome minutes after the close; a market resolved long after its end date needs a longer since
+    Caveats: Gamma shows an outcome minutes after the close; a market resolved long after its end date needs a longer `since`
     """
 
     name = "polymarket_resolutions"

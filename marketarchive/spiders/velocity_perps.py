@@ -8,8 +8,8 @@ class VelocityPerps(PerpsSpider):
 
     Source: data.velocity.exchange: /stats/markets, /market/SYMBOL/fundingRates, the same by day, /market/SYMBOL/candles
     Arguments: assets (BTC, ETH), start (7 days ago), end (now), period (8h), interval, duration
-    Cadence: one pass over the past and exit; with interval, the present at each multiple of it
-    Caveats: of the eleven only BTC and ETH, hardly traded; open interest has no past; mark prices are hourly averages; an hour that nobody settles is skipped
+    Cadence: one pass over past values and exit; with interval, present values at each multiple of it
+    Caveats: only BTC and ETH, which are hardly traded; past open interest is not available; mark prices are hourly averages; the venue skips an hour whose funding nobody settles
     """
 
     name = "velocity_perps"

@@ -1,7 +1,7 @@
-"""State that earlier runs left of a phase: its last cycle in the archive, and what the master lacks of it.
+"""State that earlier runs left of a catalogue phase: its last cycle in the archive, rows the master lacks.
 
 A `cycle` line stands behind the answers that it counts, in the same segment: where the line is on the disk,
-they are too. So the archive itself is the state of a sweep.
+the answers are too. So the archive itself holds the state of a sweep.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from marketarchive.times import from_iso
 
 @dataclass(frozen=True)
 class PhaseKey:
-    """Phase of a venue, and the feed that holds its `cycle` lines."""
+    """Identity of a catalogue phase: its venue, its name, and the feed that holds its `cycle` lines."""
 
     venue: str
     feed: str
@@ -28,9 +28,10 @@ class PhaseKey:
 
 
 def last_state(root: Path, key: PhaseKey, since: int) -> Cycle | None:
-    """Return the newest state of a phase in sealed segments with a line since a moment (ns).
+    """Return the newest state of a phase that sealed segments hold; None where they hold none.
 
-    Raises CorruptError, ArchiveError.
+    root: OUTPUT_DIR; since: only segments with a line from this time (wall ns) on are read. Raises
+    CorruptError, ArchiveError.
     """
     newest: Cycle | None = None
     for entry in reversed(ArchiveReader(root).segments(key.venue, key.feed, since)):
@@ -47,9 +48,10 @@ def last_state(root: Path, key: PhaseKey, since: int) -> Cycle | None:
 
 
 def catch_up(root: Path, url: str, keep: Keep, last: Cycle, held: HeldCycle | None) -> int:
-    """Bring into the master what a run received and could not write before it died; return its rows.
+    """Write into the market master what a dead run received and could not write; return the number of rows.
 
-    last: the newest state in the archive; held: in the master. Raises as `rebuild` does.
+    root: OUTPUT_DIR; url: of the master; keep: which snapshots it keeps; last: the newest state in the
+    archive; held: the newest state in the master, None without one. Raises as `rebuild` does.
     """
     is_whole = held is not None and held.started == last.started and held.updated >= last.received_at
     if is_whole and last.is_over:

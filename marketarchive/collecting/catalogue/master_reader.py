@@ -1,4 +1,4 @@
-"""Reading the market master while others write it, from threads."""
+"""Reading the market master from worker threads while other threads and processes write it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class MasterReader:
-    """A market master that is opened, and migrated, at the first `read`; one read at a time."""
+    """Reader of a market master that is opened, and migrated, at the first `read`; one read at a time."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -34,7 +34,7 @@ class MasterReader:
             raise unusable(self._engine, error) from None
 
     def close(self) -> None:
-        """Close what was opened; the next question opens it again."""
+        """Close the connection to the master; the next `read` opens a new one."""
         if self._engine is not None:
             self._engine.dispose()
             self._engine = None

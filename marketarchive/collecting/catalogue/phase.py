@@ -1,4 +1,4 @@
-"""The base of spiders that are a phase of the catalogue when they are to take all markets of a venue."""
+"""Base class of spiders that are a phase of the catalogue when they collect all markets of a venue."""
 
 from __future__ import annotations
 
@@ -38,16 +38,18 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 CYCLE_MAX_S = 3600
-"""A cycle that has taken longer ends incomplete, and one that began before is not resumed: cursors are
-opaque, and nobody says how long a venue honours one."""
+"""Greatest age of a cycle, s: an older one ends incomplete and is not resumed.
+
+Cursors are opaque, and no venue documents how long it honours one.
+"""
 RESOLVE_SINCE_S = 86_400.0
-"""Markets that ended or were closed in this time are read again: one may be reopened, or disputed."""
+"""Age in seconds up to which ended or closed markets are read again: one may be reopened or disputed."""
 RATE = "CATALOG_REQUESTS_S"
 SELECTIONS = frozenset({"assets", "durations", "series", "shard"})
-"""Arguments that choose some markets."""
+"""Arguments that choose some markets: with one of them a run is no phase of the catalogue."""
 
 Step = Callable[[CycleProgress], Awaitable[bool]]
-"""Does a part of a cycle from where its progress is; False when it could not be done to its end."""
+"""One part of a cycle, done from the position of its progress on; False when it could not be completed."""
 
 
 def _known(name: str, text: str) -> str:
@@ -60,16 +62,16 @@ UNTIL = Argument("until", _known, "known", "pages are requested newest first, un
 
 
 class PhaseSpider(SweepSpider):
-    """Mixin of a spider that is one phase of the catalogue when its argument is markets=all.
+    """Mixin of a spider that is a phase of the venue's catalogue (discover, snapshot, ...) with markets=all.
 
-    It then runs cycles: one and exit, or one for each multiple of `interval`. An interrupted cycle is
+    Such a spider runs cycles: one and exit, or one for each multiple of `interval`. An interrupted cycle is
     resumed, an overdue one starts at once; of several that were missed one is caught up. Phases of a platform
-    take turns. With named markets it behaves like the classes behind it.
+    take turns. With named markets the spider behaves like its other base classes.
     """
 
     phase: ClassVar[Phase]
     whole_by: ClassVar[str] = ""
-    """Argument without which it is no phase; "": all markets are what it takes without arguments."""
+    """Argument without which a run is no phase; "": the spider collects all markets by default."""
     catalogue_feed: ClassVar[str] = "markets"
     requests_s: float = 2.0
     master: MasterReader | None = None
@@ -77,9 +79,9 @@ class PhaseSpider(SweepSpider):
     def __init__(self, name: str | None = None, **given: Any) -> None:
         super().__init__(name, **given)
         self._request_at = 0  # monotonic ns before which no request of a cycle is sent
-        self._seen: set[str] = set()  # markets of this cycle, since this run goes on with it
-        self._closed: set[str] = set()  # of them those that are closed
-        self._before: set[str] = set()  # markets of earlier cycles of this run
+        self._seen: set[str] = set()  # markets that this run received in the present cycle
+        self._closed: set[str] = set()  # those of `_seen` that are closed
+        self._before: set[str] = set()  # markets that earlier cycles of this run received
 
     @classmethod
     def from_crawler(cls, crawler: Crawler, *args: Any, **kwargs: Any) -> Self:
@@ -104,7 +106,7 @@ class PhaseSpider(SweepSpider):
 
     @property
     def is_whole(self) -> bool:
-        """Return whether the run is a phase of the catalogue, that is, collects all markets."""
+        """Return whether the run is a phase of the catalogue, that is, collects all markets of the venue."""
         given = self.arguments.given()
         if given.get("markets", ()) != () or given.keys() & SELECTIONS:
             return False
@@ -112,7 +114,7 @@ class PhaseSpider(SweepSpider):
 
     @property
     def catalogue(self) -> Catalogue:
-        """Return the lists of the venue."""
+        """Return the description of the venue's market lists."""
         found = venues()[self.venue].catalogue
         assert found is not None, f"{self.venue} has no catalogue"
         return found
@@ -128,7 +130,7 @@ class PhaseSpider(SweepSpider):
                 self.master.close()
 
     async def _keep_cycles(self, interval: float | None) -> None:
-        """Do one cycle, or one each `interval` (s) until the run stops."""
+        """Run one cycle, or with `interval` (s) one at each multiple of it until the run stops."""
         last = await self._in_turn(self._look_back)
         while not self.run.stop.is_set():
             if interval is not None and last is not None and last.is_over:
@@ -140,7 +142,10 @@ class PhaseSpider(SweepSpider):
                 return
 
     async def _in_turn(self, work: Callable[[], Awaitable[T]]) -> T | None:
-        """Do something of the platform while no other phase of it does; None at the end of the run."""
+        """Return the result of `work`, done while no other phase of the platform runs.
+
+        None is returned where the run ended before its turn.
+        """
         run = self.run
         async with turn(run.process.root, self.venue, run.stop) as is_ours:
             return await work() if is_ours else None
@@ -148,9 +153,9 @@ class PhaseSpider(SweepSpider):
     # ---- what was before ---------------------------------------------------------------------------------
 
     async def _look_back(self) -> Cycle | None:
-        """Return the last cycle of earlier runs, once the master has what they received.
+        """Return the last cycle of earlier runs, None without one, after writing its answers to the master.
 
-        A cycle that is too old to be resumed is ended.
+        A cycle that is too old to be resumed is ended as incomplete.
         """
         run, key = self.run, PhaseKey(self.venue, self.catalogue_feed, self.phase)
         oldest = run.clock.now_ns() - from_seconds(CYCLE_MAX_S)
@@ -170,7 +175,7 @@ class PhaseSpider(SweepSpider):
         return last
 
     async def _catch_up(self, key: PhaseKey, last: Cycle) -> None:
-        """Bring into the master what earlier runs received and could not write."""
+        """Write into the market master what earlier runs received and could not write."""
         if self.master is None:
             return
         find = partial(cycles.last_cycle, platform=key.venue, phase=key.phase)
@@ -188,7 +193,7 @@ class PhaseSpider(SweepSpider):
     # ---- a cycle -----------------------------------------------------------------------------------------
 
     async def _cycle(self, last: Cycle | None) -> Cycle | None:
-        """Go on with `last` if it is not over, else do a new one; return its state at the end."""
+        """Resume the cycle `last` if it was interrupted, else run a new one; return its state at the end."""
         run = self.run
         resumed = last is not None and not last.is_over
         progress = CycleProgress.of(last) if last and resumed else CycleProgress.begin(run.clock.now_ns())
@@ -215,7 +220,7 @@ class PhaseSpider(SweepSpider):
         return progress.cycle(self.venue, self.catalogue_feed, self.phase, state, now)
 
     async def _state_after(self, progress: CycleProgress) -> CycleState:
-        """Do what is left of a cycle; `running` when the run ends before."""
+        """Run the remaining steps of a cycle; return its state, `running` where the run ended first."""
         steps = await self._steps(progress)
         for number in range(progress.step, len(steps)):
             if not await steps[number](progress):
@@ -224,7 +229,7 @@ class PhaseSpider(SweepSpider):
         return "complete"
 
     async def _steps(self, progress: CycleProgress) -> Sequence[Step]:
-        """Return the parts of a cycle in order; the same for every run that goes on with it."""
+        """Return the steps of a cycle in order; every run that resumes the cycle gets the same."""
         catalogue = self.catalogue
         if self.phase == "discover":
             return [partial(self._read_list, query, until_known=True) for query in catalogue.newest()]
@@ -243,7 +248,10 @@ class PhaseSpider(SweepSpider):
     # ---- steps -------------------------------------------------------------------------------------------
 
     async def _read_list(self, query: Query, progress: CycleProgress, *, until_known: bool = False) -> bool:
-        """Read a list from where the cycle is to its end."""
+        """Request the pages of a list from the cycle's position to the end; return False where that failed.
+
+        query: the request for the first page; until_known: stop after a page without a new market.
+        """
         begin, pages = query, Pages()
         following: Query | None = query
         if progress.place:
@@ -283,7 +291,10 @@ class PhaseSpider(SweepSpider):
         return True
 
     async def _read_unresolved(self, progress: CycleProgress) -> bool:
-        """Request markets that are over by what we know and that no list has shown, by their ids."""
+        """Request by id the markets that must have ended by the master and that no list has shown.
+
+        Return False where a request failed.
+        """
         catalogue = self.catalogue
         find = partial(cycles.unresolved, platform=self.venue, now=self.run.clock.now_ns())
         due = [each for each in await self._of_master(find) or () if each not in self._seen]
@@ -298,7 +309,7 @@ class PhaseSpider(SweepSpider):
         return True
 
     async def _read_reports(self, progress: CycleProgress) -> bool:
-        """Request what the venue reports of the markets that this cycle has seen closed."""
+        """Request the venue's reports on markets that this cycle found closed; return False on a failure."""
         catalogue = self.catalogue
         assert catalogue.reports is not None
         find = partial(cycles.closed_since, platform=self.venue, since=progress.started)
@@ -310,7 +321,10 @@ class PhaseSpider(SweepSpider):
         return True
 
     async def _read_pages(self, query: Query, progress: CycleProgress) -> bool:
-        """Request all pages of a query whose progress is kept by its caller."""
+        """Request all pages of a query; return False where that failed.
+
+        The caller, not this method, moves the position of `progress`.
+        """
         following: Query | None = query
         pages = Pages()
         while following is not None:
@@ -332,10 +346,13 @@ class PhaseSpider(SweepSpider):
     async def _answer(
         self, query: Query, progress: CycleProgress, note: Callable[[Answer], None] | None = None
     ) -> Answer:
-        """Return the answer to a request, however often it has to be sent; without a status: in vain.
+        """Return the answer to a request, retried while its failure may pass.
 
-        Refusals for their rate, failures of the venue and silence are waited for, until the cycle is too old.
-        note: moves the progress behind the answer, before it is written down.
+        Status None: it failed for good.
+
+        Rate limits, failures of the venue and missing answers are retried until the cycle is older than
+        CYCLE_MAX_S. note: moves the position of `progress` past the answer, before the `cycle` line is
+        written.
         """
 
         def take(answer: Answer) -> Iterable[Any]:
@@ -366,13 +383,13 @@ class PhaseSpider(SweepSpider):
             await sleep(self.run.clock, backoff(self.attempts + in_vain), self.run.stop)
 
     async def _pace(self) -> None:
-        """Wait until the next request may be sent."""
+        """Wait until the catalogue's request rate (CATALOG_REQUESTS_S) allows the next request."""
         clock = self.run.clock
         await sleep(clock, to_seconds(self._request_at - clock.mono_ns()), self.run.stop)
         self._request_at = clock.mono_ns() + int(SECOND / self.requests_s)
 
     def _note_loop(self, query: Query, progress: CycleProgress, error: CursorError) -> None:
-        """Record that a list has no end."""
+        """Record as a gap that the paging of a list goes in a circle."""
         logger.error("The %s of %s stopped before its end: %s", self.phase, self.venue, error)
         self.put_cursor_gap(query, self.catalogue_feed, progress.started, str(error))
         self.close_reason = "sweep_cursor_loop"
@@ -387,7 +404,10 @@ class PhaseSpider(SweepSpider):
         return bool(listed - (await self._of_master(find) or set()))
 
     async def _of_master(self, find: Callable[[Connection], T]) -> T | None:
-        """Return the result of `find` on the master; None where no master exists or it does not answer."""
+        """Return the result of `find` on the market master.
+
+        None is returned where there is no master or it cannot be read.
+        """
         if self.master is None:
             return None
         try:
@@ -398,20 +418,23 @@ class PhaseSpider(SweepSpider):
 
 
 def _batches(ids: Sequence[str], size: int, progress: CycleProgress) -> Iterator[Sequence[str]]:
-    """Yield sorted ids in pieces, those behind the progress's place only."""
+    """Yield `ids`, which are sorted, in batches of `size`.
+
+    The ids up to the position of `progress` are left out.
+    """
     left = [each for each in ids if each > progress.place.get("after", "")]
     for start in range(0, len(left), size):
         yield left[start : start + size]
 
 
 def _is_passing(answer: Answer) -> bool:
-    """Return whether what failed may succeed later: nobody refuses us, and the request is sound."""
+    """Return whether a failed request may succeed later: we are not blocked, and it is not malformed."""
     failure = answer.request.failure
     return failure is not None and (failure.retryable or failure.reason in ("rate_limited", "stall", "dns"))
 
 
 def _rate(settings: BaseSettings) -> float:
-    """Return requests a second. Raises ConfigurationError."""
+    """Return the setting CATALOG_REQUESTS_S, requests per second. Raises ConfigurationError."""
     rate = settings.getfloat(RATE)
     if not 0 < rate <= 100:
         raise ConfigurationError(f"{RATE}={rate!r} is not a number of requests a second: 0 < it <= 100")

@@ -13,23 +13,23 @@ from marketarchive.times import MICROSECOND
 
 @dataclass
 class CycleProgress:
-    """State of a cycle in progress; `place` is the position in its step, {} at the step's beginning."""
+    """State of a running cycle; `place` is the position within its step, {} at the step's beginning."""
 
     started: int  # wall ns, whole microseconds
-    pages: int = 0
-    markets: int = 0
-    failures: int = 0
-    step: int = 0
+    pages: int = 0  # answers read
+    markets: int = 0  # listed in them
+    failures: int = 0  # requests that failed
+    step: int = 0  # index of the step in progress
     place: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def begin(cls, now: int) -> CycleProgress:
-        """Return that of a cycle that begins at `now`, wall ns."""
+        """Return the progress of a cycle that begins at `now`, wall ns."""
         return cls(now // MICROSECOND * MICROSECOND)
 
     @classmethod
     def of(cls, cycle: Cycle) -> CycleProgress:
-        """Return that of a cycle that goes on."""
+        """Return the progress that an archived `cycle` line describes, to resume that cycle."""
         found: Mapping[str, Any] = json.loads(cycle.position) if cycle.position else {}
         return cls(
             cycle.started,
@@ -41,7 +41,10 @@ class CycleProgress:
         )
 
     def cycle(self, venue: str, feed: str, phase: Phase, state: CycleState, now: int) -> Cycle:
-        """Return `state` as an item of the archive; now: wall ns."""
+        """Return the item for a `cycle` line of the archive that states this progress.
+
+        state: of the cycle; now: wall ns.
+        """
         position = json.dumps({"step": self.step, "place": self.place}) if state == "running" else ""
         counts = self.pages, self.markets, self.failures
         return Cycle(venue, feed, now, phase, self.started, state, *counts, position)

@@ -1,4 +1,4 @@
-"""One phase of a platform at a time, in whatever process it runs."""
+"""Lock that lets one catalogue phase of a platform run at a time, among all processes of an OUTPUT_DIR."""
 
 from __future__ import annotations
 
@@ -11,16 +11,19 @@ from pathlib import Path
 from marketarchive.archive.locks import try_lock
 
 FOLDER = "catalog"
-"""Folder in OUTPUT_DIR with a lock file for each platform, which the phase that runs holds locked."""
+"""Folder in OUTPUT_DIR with a lock file for each platform; the phase that runs holds it locked."""
 LOOK_AGAIN_S = 0.1
-"""Seconds (wall) between two tries."""
+"""Seconds (wall) between two attempts to lock."""
 
 
 @asynccontextmanager
 async def turn(root: Path, venue: str, stop: asyncio.Event) -> AsyncIterator[bool]:
-    """Wait until no other phase of `venue` runs on this OUTPUT_DIR; False when `stop` was set before.
+    """Wait until no other phase of `venue` runs on this OUTPUT_DIR and lock it.
 
-    A process that dies gives its turn up. Raises OSError when the file cannot be made.
+    Yield False if `stop` is set first.
+
+    root: OUTPUT_DIR. The lock ends with the block, or with the process. Raises OSError when the lock file
+    cannot be made.
     """
     (root / FOLDER).mkdir(parents=True, exist_ok=True)
     handle = os.open(root / FOLDER / f"{venue}.lock", os.O_RDWR | os.O_CREAT, 0o644)

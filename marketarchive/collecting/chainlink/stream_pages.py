@@ -1,4 +1,4 @@
-"""The pages of Chainlink's data streams: each answer's new reports, one row a second and page."""
+"""Spider base for pages of Chainlink's data streams: each answer's new reports, a row per second and page."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from marketarchive.venues.chainlink.reports import KnownReports, parse_answer, p
 from marketarchive.venues.chainlink.rows import SpotPrice, TwapPrice
 
 GRACE_S = 180
-"""Seconds that a row waits for its observation: pages were seen 90 s behind."""
+"""Seconds from a second's end to its row, so that late observations are in: pages were seen 90 s behind."""
 REMEMBERED_S = 300
-"""Seconds of reports that are known as not new."""
+"""Seconds for which reports are remembered, so that a repeated one is not taken for new."""
 
 
 def _pages(name: str, text: str) -> tuple[str, ...]:
@@ -41,7 +41,7 @@ PAGES = Argument(
 
 
 class StreamPageSpider(PageSpider):
-    """Base class of spiders of data.chain.link: the stream pages `pages` of each of `assets`."""
+    """Base class of spiders of data.chain.link: for each of `assets` the stream pages that `pages` names."""
 
     venue = "chainlink"
     endpoint = endpoints.PAGE
@@ -140,7 +140,10 @@ class StreamPageSpider(PageSpider):
         )
 
     def _check_feed(self, target: StreamPage, page: OpenPage, requested: str) -> None:
-        """Check that prices are of this page's stream, not of another. Raises ParseError."""
+        """Check that an answer's prices are of the stream that the page shows. Raises ParseError.
+
+        requested: the query parameters of the page's own request, as text.
+        """
         if page.feed_id is None:
             page.feed_id = parse_document(page.document).feed_id
         if not target.is_requested(requested, page.feed_id):

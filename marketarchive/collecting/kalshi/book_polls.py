@@ -1,4 +1,4 @@
-"""Requests for whole books, and a row of each market and tick."""
+"""Spider base that polls Kalshi's REST snapshots of books, and makes a row per open market and tick."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ logger = logging.getLogger(__name__)
 
 
 class BookPollSpider(TrackingSpider):
-    """Base class of spiders that poll whole books: a row per open market and tick.
+    """Base class of spiders that poll REST snapshots of books: one row per open market and tick.
 
-    Several markets are requested at once until the venue demands a key for that, then one by one.
+    Several markets are requested at once until the venue demands an API key for that, then one by one.
     """
 
     async def prepare(self) -> None:
@@ -61,7 +61,7 @@ class BookPollSpider(TrackingSpider):
             yield self._row(tick, market, books.get(market.ticker), answer)
 
     def _request_singly(self, tick: int, markets: Sequence[Open], answer: Answer) -> None:
-        """Request books one by one, at this tick and from now on: the batch route is refused."""
+        """Request books one by one, at this tick and later ones: the request for several was refused."""
         if not self._is_single:
             self._is_single = True
             why = "needs a key" if is_needing_key(answer.status or 0) else f"answers {answer.status}"

@@ -1,4 +1,4 @@
-"""Choice and discovery of the markets of Kalshi's spiders."""
+"""Base class of Kalshi's spiders, which chooses and discovers their markets."""
 
 from __future__ import annotations
 
@@ -36,12 +36,15 @@ Extract = Callable[[Answer], Iterable[Any]]
 
 
 def environment_of(settings: BaseSettings) -> str:
-    """Return whether the venue itself is meant or its own simulation. Raises ConfigurationError."""
+    """Return the setting KALSHI_ENV: the venue itself (`prod`) or its own simulation (`demo`).
+
+    Raises ConfigurationError.
+    """
     return check_environment(user_setting(settings, ENVIRONMENT, PROD))
 
 
 class KalshiSpider(SweepSpider):
-    """Base class of all spiders of Kalshi: resolves `assets`, `series`, `markets`, `shard` to markets."""
+    """Base class of Kalshi's spiders; finds the markets that `assets`, `series`, `markets`, `shard` name."""
 
     venue = "kalshi"
     catalogue_feed: ClassVar[str] = "markets"
@@ -78,7 +81,7 @@ class KalshiSpider(SweepSpider):
 
     @property
     def series(self) -> tuple[str, ...]:
-        """Return the tickers of the series that `series` or `assets` name; () where `markets` is given."""
+        """Return the tickers of the series that `series` or `assets` choose; () where `markets` is given."""
         if self.arguments.markets is not None:
             return ()
         if self.arguments.assets is not None:
@@ -86,7 +89,10 @@ class KalshiSpider(SweepSpider):
         return self.arguments.others.get("series") or self.default_series
 
     async def discover(self, statuses: Sequence[queries.Status]) -> dict[str, Market]:
-        """Return the chosen markets that have one of the statuses, by ticker, as far as the answers go."""
+        """Return the chosen markets that have one of the statuses, by ticker.
+
+        A list that cannot be read to its end contributes the markets of the pages that were read.
+        """
         found: dict[str, Market] = {}
         if self.arguments.markets:
             await self.look_up_named(self.arguments.markets, found)
@@ -99,9 +105,10 @@ class KalshiSpider(SweepSpider):
         return found
 
     async def sweep_markets(self, questions: Sequence[Callable[..., Query]], extract: Extract) -> None:
-        """Read the lists of `questions` to their end, per chosen series or once for all.
+        """Read market lists to their end, once per chosen series, or once for the venue if none is chosen.
 
-        `extract` yields their items.
+        questions: each makes the request for one list, from the keyword `series`; extract: yields the items
+        of an answer.
         """
         sweeps = [
             self.sweep(question(series=series), self.catalogue_feed, extract)
@@ -111,7 +118,7 @@ class KalshiSpider(SweepSpider):
         await asyncio.gather(*sweeps)
 
     def extracting(self, found: dict[str, Market]) -> Extract:
-        """Return a callback that yields a page's items and adds its markets of this shard to `found`."""
+        """Return a callback that yields an answer's items and adds markets of this shard to `found`."""
 
         def extract(answer: Answer) -> Iterable[Any]:
             for item in items_of(answer):
@@ -122,7 +129,12 @@ class KalshiSpider(SweepSpider):
         return extract
 
     async def look_up_named(self, tickers: Iterable[str], found: dict[str, Market]) -> None:
-        """Request markets by ticker, from the historical tier where the live one has none."""
+        """Request markets by ticker and add them to `found`.
+
+        Markets that the live tier lacks are requested from the historical one.
+
+        A ticker that neither tier knows is logged.
+        """
         extract = self.extracting(found)
         for question in (queries.market, queries.old_market):
             missing = [

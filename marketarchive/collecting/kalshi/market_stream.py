@@ -1,4 +1,4 @@
-"""Kalshi's socket: which markets are listened to, who signs, and a row of each market and tick."""
+"""Spider base for Kalshi's socket: which markets are subscribed, who signs, a row of each market and tick."""
 
 from __future__ import annotations
 
@@ -47,17 +47,17 @@ from marketarchive.venues.symbols import symbols
 logger = logging.getLogger(__name__)
 
 AHEAD_S = 60
-"""A market is subscribed so long before it opens."""
+"""A market is subscribed this many seconds before it opens."""
 FOLLOW_S = 1.0
-"""Seconds between two looks at which markets open and close."""
+"""Seconds between two checks of which markets are about to open and which have closed."""
 OVER_S = ROW_GRACE_S + 2
-"""A market is unsubscribed so long after its close: its last rows wait for that."""
+"""A market is unsubscribed this many seconds after its close, since its last rows are made until then."""
 
 _ONE = Decimal(1)
 
 
 class MarketStreamSpider(StreamSpider, TrackedMarkets):
-    """Base class of spiders of the socket: books, trades, tickers of markets, and their settlement indices.
+    """Base class of spiders of Kalshi's socket: books, trades, tickers of markets, and settlement indices.
 
     Listeners of the process receive the top of a book, the newest ticker and the newest price of an index as
     `Observation.value`: a KalshiTop, a QuoteMessage, an IndexMessage.
@@ -81,7 +81,7 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
     async def prepare(self) -> None:
         self.watched: dict[str, Open] = {}  # by ticker
         self._known: set[str] = set()  # tickers that were ever watched
-        self._begun_at: int | None = None  # of the axis; None: what to listen to is being looked up
+        self._begun_at: int | None = None  # ns of the axis; None: the first discovery is not complete
         interval = self.arguments.interval
         self._rows = None if interval is None else _Rows(self, from_seconds(interval))
         self.run.process.notify(StateSource(self.venue, self.feed, self.state_at))
@@ -97,7 +97,7 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
 
     @property
     def expects_more(self) -> bool:
-        """Return whether new markets may come: not where they were named."""
+        """Return whether new markets may still come; False where the argument `markets` names them."""
         return not self.arguments.markets and self.close_reason is None
 
     def upkeep(self) -> list[asyncio.Task[None]]:
@@ -109,7 +109,7 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
             self._follow()
 
     def _follow(self) -> None:
-        """Subscribe what opens soon, unsubscribe what has closed."""
+        """Subscribe the markets that open soon, unsubscribe those that have closed."""
         now = self.now()
         due_from: dict[str, int] = {}
         for market in self._wanted(now):
@@ -130,7 +130,10 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
         self.unsubscribe([*closed, *(self._other_keys() if self._is_over() else ())])
 
     def _wanted(self, now: int) -> Iterator[Open]:
-        """Yield the markets that are open or will be soon; those that were named however soon."""
+        """Yield the markets that are open or open within AHEAD_S; named ones however late they open.
+
+        now: ns of the axis.
+        """
         yield from self.chosen(now)
         yield from self.chosen(now + AHEAD_S * SECOND)
         if self.arguments.markets:
@@ -143,7 +146,7 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
         return [key for key in self.subscribed if not markets_of([key])]
 
     def _indices(self) -> list[str]:
-        """Return the index that each asset of the chosen series settles on."""
+        """Return the names of the indices on which the assets of the chosen series settle."""
         of_series = [rounds_series()[series] for series in self.series if series in rounds_series()]
         assets = dict.fromkeys([*of_series, *(each.asset for each in self.watched.values() if each.asset)])
         return [index for asset in assets if (index := symbols(self.venue)[asset]["index"])]
@@ -159,14 +162,17 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
         return found
 
     def state_at(self, ticker: str, moment: int) -> KalshiTop | None:
-        """Return the top of a market's book at `moment` (wall ns); None where it is not proven (yet)."""
+        """Return the top of a market's book at a time; None where it is not proven (yet).
+
+        moment: wall ns.
+        """
         pool = self.pool_of(ticker)
         found = None if pool is None else pool.completeness.row(ticker, moment)
         value = None if found is None else found.value
         return value if isinstance(value, KalshiTop) else None
 
     def refusal_detail(self, refusal: HandshakeFailure) -> str:
-        """Return the detail of a refused API key: the venue's message and the remedy."""
+        """Return why a connection was refused; for a refused API key, the venue's message and the remedy."""
         said = error_text(refusal.body)
         if not is_needing_key(refusal.status or 0):
             return f"{refusal.detail}: {said}" if said else refusal.detail
@@ -201,7 +207,7 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
 
 
 class _Rows(SecondBooks[KalshiQuote]):
-    """Rows of the open markets."""
+    """Maker of one row per open market and tick, from the books of the stream."""
 
     def __init__(self, spider: MarketStreamSpider, step: int) -> None:
         super().__init__(spider, step)
@@ -239,6 +245,6 @@ class _Rows(SecondBooks[KalshiQuote]):
 
 
 def signer_of(settings: BaseSettings) -> Signer:
-    """Return the signer with the user's API key. Raises ConfigurationError."""
+    """Return the signer that uses the user's API key. Raises ConfigurationError."""
     environment_of(settings)
     return load_signer(user_setting(settings, KEY_ID), user_setting(settings, KEY_PATH))

@@ -1,4 +1,4 @@
-"""One request a tick for what all followed markets say of themselves, and discovery when it matters."""
+"""Spider base that polls prices, strikes and results of all followed Kalshi markets, one request per tick."""
 
 from __future__ import annotations
 
@@ -24,20 +24,23 @@ from marketarchive.venues.kalshi.quotes import AgeSource
 from marketarchive.venues.kalshi.tickers import ROUND_NS, rounds_series
 
 OPENING_S = 10
-"""After the begin of a quarter hour, while rounds open and strikes appear: a discovery each second."""
+"""Seconds at the start of a quarter hour with a discovery each second: rounds open and strikes appear."""
 BETWEEN_S = 5
-"""Seconds between two discoveries else."""
+"""Seconds between two discoveries at all other times."""
 REQUESTS_PER_DISCOVERY = 3
-"""At most; what is left waits for the next one. With that of the tick: under 5 requests a second."""
+"""Most requests of one discovery; the remaining ones wait for the next.
+
+With the request of the tick these are fewer than 5 requests a second.
+"""
 SETTLING_S = 600
-"""A market without a result is asked for each tick for so long after its close, then once a minute."""
+"""A closed market without a result is requested at each tick for so many seconds, then once a minute."""
 SINCE_S = 2 * 86_400.0
-"""Results of markets that closed in this time are read at the start."""
+"""Age in seconds up to which closed markets are read at the start of a run, for their results."""
 
 
 @dataclass(frozen=True, slots=True)
 class PolledMarket:
-    """A market's state in one answer; for listeners, it is no item."""
+    """State of one market in an answer, for listeners of the process; it is not an item."""
 
     venue: str
     feed: str
@@ -45,22 +48,22 @@ class PolledMarket:
     received_at: int
     market: Market
     quoted: Quoted
-    age_s: float  # that the state may have had at receipt, at most
+    age_s: float  # greatest age that the state may have had at receipt
     age_source: AgeSource
 
 
 class PricePollSpider(TrackingSpider):
-    """Base class of spiders that poll prices, strikes and results: one request a tick for all markets."""
+    """Base class of spiders that poll prices, strikes and results: one request per tick for all markets."""
 
     prices_feed: ClassVar[str] = "prices"
 
     async def prepare(self) -> None:
         self._freshness = Freshness()
         self._with_strike: set[str] = set()
-        self._unsettled: dict[str, Open] = {}  # closed ones whose result is not final
-        self._final: deque[str] = deque()  # final by now, but not yet published to the master
+        self._unsettled: dict[str, Open] = {}  # by ticker: closed markets whose result is not final
+        self._final: deque[str] = deque()  # tickers of final results that the master does not have yet
         self._last_tick = self.run.clock.now_ns()
-        self._turn = 0  # of series, where there are too many for one discovery
+        self._turn = 0  # index of the series whose turn is next
         if self.arguments.interval is None:
             await super().prepare()
         elif all(series in rounds_series() for series in self.series):
@@ -89,7 +92,10 @@ class PricePollSpider(TrackingSpider):
         return ()
 
     def _observe(self, tick: int, answer: Answer) -> Iterable[Any]:
-        """Publish the markets of an answer to the listeners; only the raw answer is archived here."""
+        """Pass the markets of an answer to the process's listeners.
+
+        Yield no items, since only raw is archived.
+        """
         if answer.parsed is None:
             return ()
         quotes = {quoted.ticker: quoted for quoted in answer.parsed.statements}
@@ -133,7 +139,7 @@ class PricePollSpider(TrackingSpider):
     # ---- discovery -------------------------------------------------------------------------------------
 
     async def keep_discovering(self) -> None:
-        """Discover until the run stops: each second after a quarter hour has begun, else every five."""
+        """Discover markets until the run stops: each second early in a quarter hour, else every 5 s."""
         while await sleep_until(self.run.clock, next_discovery(self.run.clock.now_ns()), self.run.stop):
             if self.run.counted_from is not None:  # the first look-up is done
                 for query in self._discovery(self.run.clock.now_ns()):
@@ -141,7 +147,10 @@ class PricePollSpider(TrackingSpider):
                 self.forget_old()
 
     def _discovery(self, now: int) -> Iterator[Query]:
-        """Yield the requests of a discovery: results for the master, then markets missing of some series."""
+        """Yield the requests of a discovery: final results for the master, then markets that series lack.
+
+        now: wall ns.
+        """
         left = REQUESTS_PER_DISCOVERY
         while self._final and left:
             left -= 1
@@ -152,7 +161,10 @@ class PricePollSpider(TrackingSpider):
         self._turn += min(left, len(series))
 
     def _missing(self, series: str, now: int) -> Query:
-        """Return the request for what is not known of a series: its open market, a strike, the next one."""
+        """Return the request for what a series lacks: its open market, that market's strike, or the next one.
+
+        now: wall ns.
+        """
         of_series = [each for each in self.tracked.values() if each.series == series]
         open_now = [each for each in of_series if each.is_open(now)]
         for each in open_now:
@@ -171,7 +183,7 @@ class PricePollSpider(TrackingSpider):
             yield item
 
     async def _read_results(self) -> None:
-        """Read what closed before the start: an earlier run may have recorded its opening."""
+        """Request results of markets that closed before the start: earlier runs may have recorded them."""
         since_ns = self.run.clock.now_ns() - from_seconds(self.arguments.since or SINCE_S)
         found: dict[str, Market] = {}
         settled = partial(queries.markets, status="settled", settled_since_ns=since_ns)
@@ -183,7 +195,7 @@ class PricePollSpider(TrackingSpider):
 
 
 def next_discovery(now: int) -> int:
-    """Return the next moment of a discovery after `now`, wall ns."""
+    """Return the time of the next discovery after `now`; both wall ns."""
     following = (now // SECOND + 1) * SECOND
     if following % ROUND_NS < OPENING_S * SECOND:
         return following
@@ -192,7 +204,7 @@ def next_discovery(now: int) -> int:
 
 
 def _is_due(each: Open, tick: int) -> bool:
-    """Return whether a closed market is due to be requested at a tick."""
+    """Return whether a closed market without a result is to be requested at a tick (wall ns)."""
     if each.end_ns is None or tick - each.end_ns <= SETTLING_S * SECOND:
         return True
     return tick // SECOND % 60 == 0

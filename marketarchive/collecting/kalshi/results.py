@@ -1,4 +1,4 @@
-"""Reading results: what settled, what is closed and has not, and what is in the historical tier by now."""
+"""Spider base that reads results from Kalshi: of settled, of closed, and of historical markets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SINCE_S = 86_400
 
 
 class ResultSpider(KalshiSpider):
-    """Base class of spiders of results since a moment, from the live and the historical tier."""
+    """Base class of spiders of results of markets that ended since a time, in the live and historic tier."""
 
     async def sweep_once(self) -> None:
         found: dict[str, Market] = {}
@@ -36,7 +36,10 @@ class ResultSpider(KalshiSpider):
         self.run.stats.set_value("resolutions/decided", decided)
 
     async def _reaches_back(self, since_ns: int) -> bool:
-        """Return whether what settled since then may be in the historical tier only, and is to be read."""
+        """Return whether the historical tier must be read for markets settled since a time (wall ns).
+
+        False too where no series is chosen: the whole tier is too long to read.
+        """
         answer = await self.fetch(queries.cutoff(), self.catalogue_feed, items_of)
         if answer.parsed is None or since_ns >= from_iso(answer.parsed.statements[0].market_settled_ts):
             return False

@@ -1,4 +1,4 @@
-"""Markets that are open at a tick: by the times they state and our clock, and on the grid of rounds."""
+"""Kalshi markets that are open at a tick, by the times that the venue states and by the grid of rounds."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from marketarchive.times import SECOND, from_datetime, iso
 from marketarchive.venues.kalshi.tickers import round_at, rounds_series, series_of
 
 OVER_S = 900
-"""A market is remembered for this long after its close."""
+"""A market is remembered for this many seconds after its close."""
 
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """A market with the time span in which it can be traded; None: the venue does not state it."""
+    """A market and the time in which it can be traded, wall ns; None: the venue does not state it."""
 
     ticker: str
     series: str
@@ -28,7 +28,7 @@ class Open:
 
     @classmethod
     def of(cls, market: Market) -> Open:
-        """Return the trading span that a market's item states."""
+        """Return the trading time that a market's item states."""
         return cls(
             market.market_id,
             market.series or series_of(market.market_id),
@@ -38,16 +38,16 @@ class Open:
         )
 
     def is_open(self, now_ns: int) -> bool:
-        """Return whether a moment lies between open and close."""
+        """Return whether the market can be traded at a time, wall ns."""
         is_begun = self.start_ns is None or self.start_ns <= now_ns
         return is_begun and (self.end_ns is None or now_ns < self.end_ns)
 
 
 class TrackedMarkets(KalshiSpider, LookUpSpider):
-    """The chosen markets, as they open and close.
+    """Base class of spiders that follow the chosen markets as they open and close.
 
-    The venue does not report an opening: markets are chosen before it and begin by the clock. A round that no
-    list has shown by then has the ticker that its start on the grid gives.
+    The venue does not report an opening: a market counts as open from its stated start by our clock on. A
+    round that no list has shown by then gets the ticker that follows from its start on the grid of rounds.
     """
 
     def __init__(self, name: str | None = None, **given: Any) -> None:
@@ -55,20 +55,23 @@ class TrackedMarkets(KalshiSpider, LookUpSpider):
         self.tracked: dict[str, Open] = {}  # by ticker
 
     async def look_up(self) -> None:
-        """Add the markets that the venue lists now; a list that fails removes none that was known."""
+        """Add the markets that the venue lists as open or unopened to `tracked`.
+
+        A list that cannot be read removes no market.
+        """
         found = await self.discover(("unopened", "open"))
         self.tracked.update((ticker, Open.of(market)) for ticker, market in found.items())
         self.forget_old()
 
     def forget_old(self) -> None:
-        """Let go of markets that closed some time ago."""
+        """Remove markets that closed more than OVER_S ago from `tracked`."""
         oldest = self.now() - OVER_S * SECOND
         for ticker, each in list(self.tracked.items()):
             if each.end_ns is not None and each.end_ns < oldest:
                 del self.tracked[ticker]
 
     def chosen(self, tick: int) -> list[Open]:
-        """Return the markets that are open at `tick`, wall ns, noted for the manifest."""
+        """Return the chosen markets that are open at `tick` (wall ns), and note them for the manifest."""
         found = [each for each in self.tracked.values() if each.is_open(tick)]
         found += self._on_the_grid(tick, {each.series for each in found})
         for each in found:

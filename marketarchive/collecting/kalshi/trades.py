@@ -1,4 +1,4 @@
-"""Walking back through trades, newest first, to what was read before."""
+"""Spider base that walks back through the pages of a market's trades, newest first, to those read before."""
 
 from __future__ import annotations
 
@@ -19,33 +19,33 @@ from marketarchive.venues.kalshi.endpoints import TRADES
 from marketarchive.venues.kalshi.queries import next_page
 
 LATE_S = 60
-"""A trade is listed so long after it happened at the latest (seconds; assumed, a copy may be 15 s old)."""
+"""Greatest delay in seconds between a trade and its place in the list; assumed, an answer may be 15 s old."""
 
 
 @dataclass
 class Walk:
-    """State of one sweep back through a market's trades."""
+    """State of one walk back through the pages of a market's trades."""
 
     market: Open
     begun_ns: int
     since_ns: (
         int | None
-    )  # trades before were read by an earlier walk, by the venue's clock; None: to the first
+    )  # the venue's time before which an earlier walk has read all trades; None: read to the first trade
     pages: Pages = field(default_factory=Pages)
-    newest_ns: int | None = None  # the newest trade read
+    newest_ns: int | None = None  # the venue's time of the newest trade that was read
 
     @property
     def from_ns(self) -> int:
-        """Return from when on trades are missing if it does not come to its end."""
+        """Return the time from which trades are missing if the walk does not reach its end, wall ns."""
         known = self.since_ns if self.since_ns is not None else self.market.start_ns
         return self.begun_ns if known is None else min(known, self.begun_ns)
 
 
 class TradeSpider(TrackingSpider):
-    """Base class of spiders of trades: all of a market first, then at each tick those that are newer.
+    """Base class of spiders of trades: all of a market's trades first, then at each tick the newer ones.
 
-    How far back each read goes is decided by the venue's own times. A market is read once more after its
-    close. A sweep that fails is repeated from the same place at the next tick.
+    The venue's times of trades decide how far back each walk goes. A market is read once more after its
+    close. A walk that fails is repeated from the same place at the next tick.
     """
 
     async def prepare(self) -> None:
@@ -65,7 +65,10 @@ class TradeSpider(TrackingSpider):
         return ()  # a walk has no deadline: what it does not reach in time is not lost
 
     def _missed(self, first: int, end: int, step: int) -> None:
-        """Count ticks without a gap: the next walk goes back over what they would have brought."""
+        """Count ticks that were missed without recording a gap: the next walk reaches back over them.
+
+        first, end: range of ticks, wall ns, end excluded; step: ns between two ticks.
+        """
         self.run.stats.inc_value("ticks/due", (end - first) // step)
         self.run.stats.inc_value("ticks/missed", (end - first) // step)
 

@@ -1,1 +1,1 @@
-"""Pages: looked at in one Chromium; what they fetch by themselves is archived."""
+"""Web pages kept open in one Chromium; the answers to their own requests are archived."""

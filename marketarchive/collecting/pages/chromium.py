@@ -1,4 +1,4 @@
-"""The browser that pages are opened in: a stock Chromium, found on this machine, never downloaded."""
+"""Finding and configuring the browser for pages: a stock Chromium of this machine, never downloaded."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ QUIET = (
     "--disable-dev-shm-usage",  # small servers and containers have little of it
     "--no-first-run",
 )
-"""The browser asks for nothing but the pages, and starts without a screen."""
+"""Options by which the browser requests nothing but the pages, and runs on a small server."""
 LAUNCH_MS = 30_000  # wall
 
 
 def launch_options(settings: BaseSettings) -> dict[str, Any]:
-    """Return Chromium's launch options; the user's PLAYWRIGHT_LAUNCH_OPTIONS win."""
+    """Return Chromium's launch options; the user's setting PLAYWRIGHT_LAUNCH_OPTIONS takes precedence."""
     ours: dict[str, Any] = {
         "headless": True,
         "args": [*QUIET, *(["--no-sandbox"] if os.geteuid() == 0 else [])],  # root has no sandbox
@@ -43,12 +43,12 @@ def launch_options(settings: BaseSettings) -> dict[str, Any]:
 
 
 def find_program() -> str | None:
-    """Return the path of the system's Chromium; None: use the one that playwright installed."""
+    """Return the path of the system's Chromium; None where there is none."""
     return next((path for name in PROGRAMS if (path := shutil.which(name))), None)
 
 
 def check_browser(settings: BaseSettings) -> None:
-    """Check that pages can be opened here. Raises ConfigurationError, with the remedy."""
+    """Check that pages can be opened on this machine. Raises ConfigurationError, with the remedy."""
     for package in ("playwright", "scrapy_playwright"):
         if importlib.util.find_spec(package) is None:
             raise ConfigurationError(
@@ -65,6 +65,6 @@ def check_browser(settings: BaseSettings) -> None:
 
 
 def _has_own() -> bool:
-    """Return whether playwright has downloaded a Chromium before."""
+    """Return whether playwright has downloaded a Chromium of its own."""
     folder = os.environ.get("PLAYWRIGHT_BROWSERS_PATH") or "~/.cache/ms-playwright"
     return any(Path(folder).expanduser().glob("chromium*-*/*/*"))

@@ -1,4 +1,4 @@
-"""One page in the browser: what it fetches is archived as it comes, its end is noticed, it can be closed."""
+"""One page in the browser: the answers to its requests are archived, its end is noticed, it can be closed."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ if TYPE_CHECKING:
     from playwright.async_api import Response as PageResponse
 
 BODY_S = 10.0
-"""Seconds (wall) for the body of an answer to arrive."""
+"""Seconds (wall) within which the body of an answer must arrive."""
 REQUEST_S = 2.0
-"""Seconds (wall) for a page to react."""
+"""Seconds (wall) within which a page must react to a call."""
 LOAD_MS = 30_000
-"""Milliseconds (wall) for the document."""
+"""Milliseconds (wall) within which the page's document must load."""
 HOUR = 3600 * SECOND
 REFUSALS = frozenset({401, 403, 429, 451})
 CHECKPOINT = "Security Checkpoint"
 
 
 class Target(Protocol):
-    """Page to keep open."""
+    """Protocol of a page that is to be kept open: its asset, a short name, and its address."""
 
     @property
     def asset(self) -> str: ...
@@ -47,7 +47,7 @@ class Target(Protocol):
 
 
 class Host(Protocol):
-    """Interface of the spider that a page needs."""
+    """Protocol of the spider whose page is open: the members that OpenPage uses."""
 
     @property
     def run(self) -> Run: ...
@@ -66,7 +66,7 @@ class Host(Protocol):
 
 
 class Keeper(Protocol):
-    """Interface of the owner of a page."""
+    """Protocol of the object that keeps a page open: the members that OpenPage uses."""
 
     @property
     def spider(self) -> Host: ...
@@ -76,29 +76,29 @@ class Keeper(Protocol):
 
 
 class OpenPage:
-    """Page with all its lines in raw; it is made before the page is opened."""
+    """One page in the browser, whose lines all go to raw; it is created before the browser opens it."""
 
     def __init__(self, keeper: Keeper, name: str) -> None:
         self.name = name
         self.keeper = keeper
-        self.loaded = asyncio.get_running_loop().create_future()  # None, or why it did not load
+        self.loaded = asyncio.get_running_loop().create_future()  # result: None, or why the page did not load
         self.has_data = asyncio.Event()  # a sound answer has come
         self.ended = asyncio.Event()
-        self.why = ""  # it ended
+        self.why = ""  # cause of the page's end
         self.opened_mono = 0
         self.refusals: list[int] = []  # statuses since the last good answer
         self.document_status: int | None = None
         self.document = b""
-        self.feed_id: str | None = None  # of the stream that it shows, once that is known
-        self.answers = 0  # since the last good one
+        self.feed_id: str | None = None  # of the data stream that the page shows; None: not known yet
+        self.answers = 0  # answers since the last good one
         self.is_text = False  # its labels are read: no JSON was seen
         self._spider = keeper.spider
         self._page: Page | None = None
         self._session: CDPSession | None = None
-        self._sent: dict[PageRequest, int] = {}  # monotonic ns
+        self._sent: dict[PageRequest, int] = {}  # request -> monotonic ns of sending
         self._is_closed = False
-        self._is_reported = False  # that it was opened
-        self._reported = ("", 0)  # feed and hour of the newest line that tells it
+        self._is_reported = False  # whether the archive has its `opened` line
+        self._reported = ("", 0)  # feed id and hour of the newest `subscribed` line
 
     # ---- opening ---------------------------------------------------------------------------------------
 
@@ -155,7 +155,7 @@ class OpenPage:
         self._sent.pop(request, None)
 
     def _navigated(self, frame: Any) -> None:
-        """End a page that left for elsewhere: it shows nothing of ours any more."""
+        """End the page when its main frame went to an address outside the venue's host."""
         simulator = self._spider.run.process.simulator
         if self._page is not None and frame == self._page.main_frame and self._is_reported:
             host = self._spider.host
@@ -172,9 +172,12 @@ class OpenPage:
     async def _archive(
         self, response: PageResponse, url: str, sent: int | None, *, is_document: bool
     ) -> None:
-        """Archive a response, stamped when the whole body is here.
+        """Archive a response that the page received.
 
-        No reader could have known it before.
+        Its receipt is the time at which the whole body was here.
+
+        url: address of the venue itself; sent: monotonic ns, None if unknown. No reader could have known the
+        body before.
         """
         flags: tuple[str, ...] = ()
         body = b""
@@ -217,7 +220,7 @@ class OpenPage:
     # ---- asking the page -------------------------------------------------------------------------------
 
     async def text(self) -> str | None:
-        """Return the visible text; None when the page does not react."""
+        """Return the page's visible text; None when the page does not react."""
         if self._page is None:
             return None
         try:
@@ -227,7 +230,10 @@ class OpenPage:
             return None
 
     async def heap_mb(self) -> float:
-        """Return the memory of its scripts, arrays outside the heap included; 0 where unknown."""
+        """Return the memory of the page's scripts in MiB, arrays outside the heap included.
+
+        0 is returned where the memory is unknown.
+        """
         if self._page is None:
             return 0.0
         try:
@@ -240,7 +246,7 @@ class OpenPage:
         return float(sum(used.get(name, 0) for name in _HEAP) / 2**20)
 
     async def is_refused(self) -> bool:
-        """Return whether the venue shows a checkpoint or answers nothing but refusals."""
+        """Return whether the venue shows a security checkpoint, or answers the page with refusals only."""
         if self.refusals and set(self.refusals) <= REFUSALS:
             return True
         if self.document_status in REFUSALS or CHECKPOINT.encode() in self.document:
@@ -252,15 +258,19 @@ class OpenPage:
         return to_seconds(self._spider.run.clock.mono_ns() - self.opened_mono)
 
     def read_as_frame(self, payload: bytes) -> tuple[int, int]:
-        """Archive what was read from the page itself; return (received_at, seq)."""
+        """Archive text that was read from the page itself as a frame.
+
+        Return its receipt (wall ns) and `seq`.
+        """
         at, seq = self._now(), self._spider.run.next_seq(self._spider.feed)
         self._spider.put(Frames(self._spider.venue, self._spider.feed, self.name, ((at, seq, payload),)))
         return at, seq
 
     def note_subscription(self, feed_id: str, at: int) -> None:
-        """Record which feed it shows, once an hour.
+        """Record which of the venue's data feeds the page shows, once an hour.
 
-        Responses name feeds only, and a day's must be readable alone.
+        Archived answers name a feed by its id only, and each day's must be readable without those of other
+        days. at: wall ns.
         """
         if self._is_reported and self._reported != (reported := (feed_id, at // HOUR)):
             self._reported = reported
@@ -269,7 +279,10 @@ class OpenPage:
     # ---- the end ---------------------------------------------------------------------------------------
 
     async def close(self, why: str) -> None:
-        """Close the page within seconds: one that does not close goes with its browser."""
+        """Close the page; where it does not close within REQUEST_S, kill the browser.
+
+        why: for the archive and log.
+        """
         self.forget(why)
         page, self._page = self._page, None
         if page is None or page.is_closed():
@@ -281,7 +294,10 @@ class OpenPage:
             self._spider.kill_browser()
 
     def forget(self, why: str) -> None:
-        """Stop archiving this page's responses; why: for the log."""
+        """Stop archiving the page's responses, and record that it was closed.
+
+        why: for the archive and log.
+        """
         if not self._is_closed:
             self._is_closed = True
             self._write("closed", why)
@@ -312,7 +328,7 @@ _HEAP = ("usedSize", "embedderHeapUsedSize", "backingStorageSize")
 
 
 def params_of(url: str) -> dict[str, Any]:
-    """Return the query; a list where a key repeats."""
+    """Return the query parameters of an address, name -> value; a list of values where a name repeats."""
     found: dict[str, Any] = {}
     for name, value in parse_qsl(urlsplit(url).query, keep_blank_values=True):
         before = found.get(name)

@@ -1,4 +1,4 @@
-"""The base of spiders that watch pages in a browser."""
+"""Base class of spiders that watch web pages in a browser."""
 
 from __future__ import annotations
 
@@ -25,21 +25,20 @@ if TYPE_CHECKING:
     from marketarchive.collecting.pages.page_handler import PageHandler
 
 STOP_S = 3.0
-"""Seconds (wall) for pages to close at the end, before their browser is."""
+"""Seconds (wall) that pages have to close at the end of a run, before their browser is closed."""
 
 
 class PageSpider(ArchiveSpider):
     """Base class of spiders of a venue that shows its data on web pages only.
 
-    Each page is loaded once in a stock browser, and the responses that the page itself fetches are archived.
-
-    A page that ends, hangs, shows nothing new or grows is opened again; a refusal is recorded as `blocked`
-    and not retried for an hour. A subclass sets the attributes below and implements `targets`, `wants`,
-    `take`. Robots.txt is obeyed. Needs the extra `browser`.
+    Each page is loaded once in a stock browser, and the responses to the page's own requests are archived. A
+    page that ends, hangs, shows nothing new or uses too much memory is opened again; a refusal is recorded as
+    `blocked` and not retried for an hour. A subclass sets the attributes below and implements `targets`,
+    `wants`, `apply`. Robots.txt is obeyed. Needs the extra `browser`.
     """
 
     is_live = True
-    endpoint: ClassVar[Endpoint]  # of the pages
+    endpoint: ClassVar[Endpoint]  # of the pages, with their request limit
     host: ClassVar[str]  # https://HOST of the pages
     handler: PageHandler | None = None  # set by the handler when the crawl starts
 
@@ -85,28 +84,34 @@ class PageSpider(ArchiveSpider):
         raise NotImplementedError
 
     def wants(self, url: str) -> bool:
-        """Return whether a response of `url` (the venue's own, without query) is archived."""
+        """Return whether the response to a page's request is archived.
+
+        url: the venue's own, without query.
+        """
         raise NotImplementedError
 
     def apply(self, keeper: PageKeeper, page: OpenPage, item: Response, url: str) -> News | None:
         """Parse an archived answer with status 200 into observations; None where it holds none.
 
-        Raises ParseError.
+        url: the venue's own, without query. Raises ParseError.
         """
         raise NotImplementedError
 
     def labels(self, text: str) -> str:  # noqa: ARG002  (a hook)
-        """Return the part of a page's text that shows values; "" where a page has none."""
+        """Return the part of a page's visible text that shows values; "" where the page shows none."""
         return ""
 
     def apply_labels(self, keeper: PageKeeper, text: str, at: int, seq: int) -> None:
-        """Look at what `labels` gave, archived already as a frame."""
+        """Parse the text that `labels` returned, after it was archived as a frame.
+
+        at: receipt of the frame, wall ns; seq: of the frame.
+        """
 
     def each_second(self) -> None:
-        """Do the spider's work of about once a second of the project clock."""
+        """Do what the spider has to do about once a second of the project's clock; by default nothing."""
 
     def at_end(self) -> None:
-        """Do the spider's work after the last data."""
+        """Do what the spider has to do after the last data of a run; by default nothing."""
 
     # ---- what keepers use ------------------------------------------------------------------------------
 
@@ -121,7 +126,7 @@ class PageSpider(ArchiveSpider):
         return self.run.clock.mono_ns() < self._blocked_until
 
     async def may_open(self) -> bool:
-        """Wait until the venue may be requested again; False when the run ends before."""
+        """Wait until no refusal keeps pages from being opened; return False when the run ends before."""
         while (left := self._blocked_until - self.run.clock.mono_ns()) > 0:
             if not await sleep(self.run.clock, to_seconds(left), self.run.stop):
                 return False
@@ -129,9 +134,9 @@ class PageSpider(ArchiveSpider):
 
     @asynccontextmanager
     async def opening(self) -> AsyncIterator[None]:
-        """Open a page within the block.
+        """Return a context in which a page is opened; after a refusal one page enters at a time.
 
-        After a refusal one page tries alone, and the others wait for its result.
+        So the other pages wait for the result of the first.
         """
         if not self._blocked_until:
             yield

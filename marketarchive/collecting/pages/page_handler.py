@@ -1,4 +1,4 @@
-"""The download handler of page spiders: scrapy-playwright's, bounded in time, its browser's process known.
+"""Download handler of page spiders: scrapy-playwright's with time limits, and with control of its browser.
 
 Only page spiders load this module: it needs the extra `browser`.
 """
@@ -28,20 +28,20 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 LOAD_S = 45.0
-"""Seconds (wall) for a page to load at most, the browser's start included."""
+"""Seconds (wall) within which a page must load, the browser's start included."""
 CLOSE_S = 2.0
-"""Seconds (wall) for the browser to close by itself."""
+"""Seconds (wall) within which the browser must close; then it is killed."""
 REQUEST_S = 2.0
-"""Seconds (wall) for the browser to say which processes it has."""
+"""Seconds (wall) within which the browser must list its processes."""
 
 
 class PageHandler(ScrapyPlaywrightDownloadHandler):  # type: ignore[misc]  # the package has no types
-    """Download handler that opens requests with `opening` in their meta as pages; others go over HTTP."""
+    """Download handler that opens a page for a request with `opening` in its meta; others go over HTTP."""
 
     def __init__(self, crawler: Crawler) -> None:
         super().__init__(crawler)
         self.config.target_closed_max_retries = 0  # a page that was closed is opened again by its keeper
-        self.pid: int | None = None  # of the browser that runs
+        self.pid: int | None = None  # process id of the running browser
         self._session: CDPSession | None = None
         crawler.spider.handler = self  # type: ignore[union-attr]  # page spiders have the attribute
 
@@ -67,7 +67,10 @@ class PageHandler(ScrapyPlaywrightDownloadHandler):  # type: ignore[misc]  # the
         self.pid = self._session = None
 
     async def processes(self) -> list[tuple[str, int]]:
-        """Return (kind, process id) of the browser and its renderers; [] where unknown."""
+        """Return (kind, process id) of each process of the browser; [] where unknown.
+
+        Kinds are `browser`, `renderer` and others of the DevTools protocol (SystemInfo.getProcessInfo).
+        """
         if self._session is None:
             return []
         try:
@@ -78,12 +81,12 @@ class PageHandler(ScrapyPlaywrightDownloadHandler):  # type: ignore[misc]  # the
         return [(each["type"], each["id"]) for each in found["processInfo"]]
 
     async def renderer_mb(self) -> float:
-        """Return the memory (RSS) of the largest renderer in MiB."""
+        """Return the resident memory of the browser's largest renderer process in MiB; 0 where unknown."""
         pids = [pid for kind, pid in await self.processes() if kind == "renderer"]
         return max((resident_mb(pid) for pid in pids), default=0.0)
 
     def kill(self) -> None:
-        """End the browser that we started, whatever it does; its pages see it at once."""
+        """Kill the browser that this handler started; its pages end at once."""
         if self.pid is not None:
             logger.warning("The browser (process %d) does not close; it is killed", self.pid)
             with suppress(ProcessLookupError, PermissionError):
@@ -91,7 +94,7 @@ class PageHandler(ScrapyPlaywrightDownloadHandler):  # type: ignore[misc]  # the
             self.pid = None
 
     async def shut(self) -> None:
-        """Close the browser within seconds; called again it does nothing."""
+        """Close the browser, or kill it after CLOSE_S; do nothing where none runs."""
         browser = getattr(self, "browser", None)
         if browser is None or not browser.is_connected():
             return
@@ -112,7 +115,7 @@ class PageHandler(ScrapyPlaywrightDownloadHandler):  # type: ignore[misc]  # the
 
 
 def resident_mb(pid: int) -> float:
-    """Return the memory of a process in MiB; 0 when there is none."""
+    """Return the resident memory of a process in MiB; 0 when there is no such process."""
     try:
         pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     except (OSError, IndexError, ValueError):

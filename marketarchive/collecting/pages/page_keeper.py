@@ -1,4 +1,4 @@
-"""Keeps one page open: opened, watched, renewed, opened again; what no page proves is a gap."""
+"""Keeping one page open: opening, watching, renewing it; time for which no page proves the data is a gap."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ from marketarchive.venues.channel import Channel, Update
 logger = logging.getLogger(__name__)
 
 FIRST_S = 30.0
-"""Seconds until the first sound answer of a page, checkpoint included."""
+"""Seconds within which a page must show its first sound answer, a security checkpoint before it included."""
 BLOCKED_S = 3600.0
-"""Seconds for which a venue that refuses us is left alone."""
+"""Seconds for which no page is opened at a venue that refused one."""
 CHECK_S = 1.0
-"""Seconds between two looks at a page."""
+"""Seconds between two checks of a page."""
 MEMORY_CHECK_S = 10.0
-"""Seconds (wall) between two looks at a page's memory."""
+"""Seconds (wall) between two checks of a page's memory."""
 RENEW_AGAIN_S = 60.0
-"""Seconds that a page is left alone at least before it is renewed."""
+"""Least age in seconds at which a page may be renewed for its memory."""
 LAG_S = 180.0
-"""Seconds that a page's newest observation may be old while new ones come: pages were seen 90 s behind."""
+"""Greatest age in seconds of a live page's newest observation: pages were seen 90 s behind."""
 KEPT_S = 600
-"""Seconds of settled coverage that are kept: more than a page may be behind."""
+"""Seconds for which settled coverage is kept: more than a page may be behind."""
 
 NOT_WHOLE = Outage("sequence", "unknown", "the answer does not reach back to the one before")
 REPLACED = Outage("disconnect", "ours", "renewed")
@@ -49,7 +49,7 @@ LEFT_ALONE = Outage("blocked", "venue", "left alone after a refusal")
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """Content of a response: its new observations (ns), ascending, and the ends of all it holds."""
+    """Observations in a response: times of new ones (Unix ns, ascending), and of its oldest and newest."""
 
     new: Sequence[int]
     oldest: int
@@ -57,11 +57,11 @@ class News:
 
 
 RENEW = Failure("stall", "ours", "renewed", retryable=True)
-"""Not a failure: the page is replaced while it goes on."""
+"""Marker that a page is to be replaced while it is still live; not a failure."""
 
 
 class PageSource(Host, Protocol):
-    """Interface of the spider that a keeper needs."""
+    """Protocol of the spider whose pages are kept open: the members that PageKeeper uses."""
 
     @property
     def axis(self) -> Axis: ...
@@ -94,8 +94,8 @@ class PageKeeper:
         self._newest_mono = spider.run.clock.mono_ns()  # receipt of the newest observation, monotonic
         self._limits = _limits(spider)
         self._coverage = Coverage(self._limits, target.slug, self._now)
-        self._tracks: dict[str, Track] = {}  # by the name of a page that brought observations
-        self._refusal: Outage | None = None  # why no page shows any, for a gap that has no other reason
+        self._tracks: dict[str, Track] = {}  # by name of a page that has shown observations
+        self._refusal: Outage | None = None  # why no page shows observations, for gaps without another reason
         self._memory_mono = 0.0
         self._labels = ""
         self._labels_mono = 0
@@ -144,7 +144,10 @@ class PageKeeper:
         self.pages.remove(page)
 
     async def renew(self, old: OpenPage) -> OpenPage:
-        """Replace a page, opening the new one first, so that nothing is missed meanwhile."""
+        """Replace a page by a new one, which is opened first so that no data are missed.
+
+        Return the page to go on with.
+        """
         self.spider.run.stats.inc_value("page/renewed")
         self.renew_requested = False
         new = await self.open_page(is_renewal=True)
@@ -156,9 +159,10 @@ class PageKeeper:
         return new
 
     async def open_page(self, *, is_renewal: bool = False) -> OpenPage | None:
-        """Open a page and return it once it shows data, or labels at least.
+        """Open a page and return it once it shows data, or labels at least; None when it shows neither.
 
-        None when it shows neither, which is recorded as a gap. is_renewal: it replaces a page that is live.
+        Without data a gap is recorded. is_renewal: the page replaces one that is live, so its failure is no
+        gap.
         """
         run, spider = self.spider.run, self.spider
         if not await spider.may_open():
@@ -211,7 +215,10 @@ class PageKeeper:
         return Failure("stall", "unknown", f"the page showed no data for {FIRST_S:.0f} s", retryable=True)
 
     async def _watch(self, page: OpenPage) -> Failure | None:
-        """Watch a page until it fails, is to be renewed (None), or the run ends (None)."""
+        """Watch a page.
+
+        Return why it failed, RENEW where it is to be replaced, None at the end of the run.
+        """
         run, spider = self.spider.run, self.spider
         while True:
             await wait_any(run.clock, [page.ended, run.stop], CHECK_S)
@@ -244,9 +251,9 @@ class PageKeeper:
         )
 
     async def _is_large(self, page: OpenPage) -> bool:
-        """Return whether its scripts, or any renderer, use too much memory.
+        """Return whether the page's scripts, or any renderer process, use too much memory.
 
-        The browser does not report which process a page is in.
+        The browser does not report which process a page is in, so a large renderer renews all pages.
         """
         now = asyncio.get_running_loop().time()
         if now - self._memory_mono < MEMORY_CHECK_S or page.age_s < RENEW_AGAIN_S:
@@ -272,7 +279,10 @@ class PageKeeper:
     # ---- what comes ------------------------------------------------------------------------------------
 
     def answered(self, page: OpenPage, item: Response, url: str) -> None:
-        """Apply an archived response of `url` (the venue's own, without query) to the page's coverage."""
+        """Apply an archived response to the coverage that its page proves.
+
+        url: the venue's own, without query.
+        """
         page.answers += 1
         if item.status != 200:
             page.refusals.append(item.status)
@@ -302,9 +312,10 @@ class PageKeeper:
         return self.spider.axis.at(self.spider.run.clock.mono_ns())
 
     def _prove(self, page: OpenPage, news: News) -> None:
-        """Extend what the page proves to the newest observation, from the one before if the answer holds it.
+        """Extend the coverage that a page proves to the newest observation of an answer.
 
-        A page begins with the oldest that it holds, so an answer that reaches back leaves no gap.
+        A gap remains where the answer does not reach back to the newest one before it. The coverage of a new
+        page begins with the oldest observation that its first answer holds.
         """
         now, track = self._now, self._tracks.get(page.name)
         if track is None:
@@ -321,7 +332,10 @@ class PageKeeper:
         self.settle()
 
     def begin_outage(self, outage: Outage, page: OpenPage | None = None) -> None:
-        """End what `page` proves. Only a refusal replaces the reason of a gap that is open."""
+        """End the coverage that `page` proves, for the reason in `outage`; None: no page was open.
+
+        Only a refusal replaces the reason of a gap that is open.
+        """
         if outage.reason == "blocked":
             self._coverage.replace_outage(self._now, outage)
         self._refusal = outage
@@ -335,7 +349,7 @@ class PageKeeper:
             track.is_judged = True  # no other source refutes a page
 
     def settle(self) -> None:
-        """Write how the gaps differ from what was written of them; called once a second at least."""
+        """Write the gap lines that are due since the last call; to be called at least once a second."""
         now = self._now
         if not self._coverage.tracks and self._why_not_open is None:
             return  # the first page is loading: its own failure says more than its time
@@ -343,7 +357,7 @@ class PageKeeper:
         self._coverage.forget(now - KEPT_S * SECOND)
 
     def finish(self) -> None:
-        """Settle for good: the run is over, what is not proven stays so."""
+        """Stop archiving and write the last gap lines: the run is over, time without proof stays a gap."""
         for page in self.pages:
             page.forget("the run was cut short")
         self.pages.clear()
@@ -378,9 +392,10 @@ class PageKeeper:
 
 
 def _limits(spider: PageSource) -> StreamLimits:
-    """Return the limits of a page.
+    """Return the limits of a page's coverage.
 
-    Nothing of the venue proves that a response is complete: what it repeats of earlier ones does.
+    No venue proves that a response is complete: an answer proves the time since the earlier observations that
+    it repeats.
     """
     patience_s = spider.stale_s + LAG_S  # a page that shows nothing new is closed before
     channel = Channel(
@@ -400,7 +415,7 @@ def _refused(page: OpenPage, seconds: float) -> str:
 
 
 def _failure(refusal: object) -> Failure:
-    """Return why a page did not load."""
+    """Return the failure of a page that did not load; refusal: an exception, an HTTP status, or a text."""
     if isinstance(refusal, IgnoreRequest):
         return Failure("blocked", "venue", str(refusal), retryable=False)
     if isinstance(refusal, BaseException):

@@ -1,1 +1,1 @@
-"""Polymarket's spiders: which rounds, their books polled and streamed, a row a second, trades."""
+"""Base classes of Polymarket's spiders: discovery, polled and streamed books, rows per second, trades."""

@@ -1,4 +1,4 @@
-"""Polling of books in batches: a verdict on each, a quote of each market, a retry where one lacks."""
+"""Spider base that polls Polymarket's books in batches, verifies them, makes a row per market and tick."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from marketarchive.venues.polymarket import queries
 from marketarchive.venues.polymarket.endpoints import TOKENS_PER_BOOKS
 
 LEFT_OUT_AGAIN_S = 60
-"""A token that batches leave out is asked for alone at most this often."""
+"""Least seconds between two single requests for a token that batches leave out."""
 
 
 class PolymarketBookPollSpider(PolymarketTrackingSpider):
-    """Base class of spiders that poll whole books: each book's hash is recomputed.
+    """Base class of spiders that poll REST snapshots of books: one row per market and tick.
 
-    A row per market and tick.
+    The hash of each book is recomputed.
     """
 
     async def prepare(self) -> None:
@@ -55,7 +55,12 @@ class PolymarketBookPollSpider(PolymarketTrackingSpider):
             self._request_left_out(tick, markets, books)
 
     def _request_left_out(self, tick: int, markets: Sequence[Market], seen: Iterable[str]) -> None:
-        """Request the book of each token that the batch left out; the venue's 404 ends its tracking."""
+        """Request singly the book of each token that a batch left out.
+
+        A market whose answer is 404 is dropped.
+
+        tick: wall ns; seen: tokens whose books the batch has.
+        """
         seen = set(seen)
         for market in markets:
             for token in (market.tokens or {}).values():

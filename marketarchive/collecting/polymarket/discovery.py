@@ -1,4 +1,4 @@
-"""Choice and discovery of markets by Polymarket's spiders."""
+"""Base class of Polymarket's spiders, which chooses and discovers their markets."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ T = TypeVar("T")
 
 
 class PolymarketSpider(SweepSpider):
-    """Base class of spiders of Polymarket: resolves `assets`, `durations`, `markets`, `shard` to markets."""
+    """Base class of Polymarket's spiders.
+
+    Finds the markets that `assets`, `durations`, `markets`, `shard` name.
+    """
 
     venue = "polymarket"
     catalogue_feed: ClassVar[str] = "markets"
@@ -45,7 +48,7 @@ class PolymarketSpider(SweepSpider):
 
     @property
     def assets(self) -> tuple[str, ...]:
-        """Return the assets whose rounds are chosen; () when markets are chosen otherwise."""
+        """Return the assets whose rounds are chosen; () when other arguments choose the markets."""
         if self.arguments.markets is not None:
             return ()
         if self.arguments.assets is None and self.arguments.durations is not None:
@@ -55,10 +58,11 @@ class PolymarketSpider(SweepSpider):
     async def discover(
         self, *, closed: bool = False, ended_since_ns: int | None = None, ends_until_ns: int | None = None
     ) -> dict[str, Market]:
-        """Return the chosen markets by id, as far as the venue answers.
+        """Return the chosen markets by id; those of pages that failed are missing.
 
-        All markets received go to the master. closed: those that ended, from `ended_since_ns` on;
-        ends_until_ns: only rounds that end by then; discovery files are not written from such a part.
+        All markets received go to the master. closed: markets that have ended, since `ended_since_ns` (wall
+        ns); ends_until_ns: only rounds that end by then (wall ns), in which case no discovery files are
+        written.
         """
         found: dict[str, Market] = {}
         source: dict[str, str] = {}
@@ -152,11 +156,14 @@ class PolymarketSpider(SweepSpider):
                 run.stats.inc_value("discovery/write_errors")
 
     def ended_since(self, default_s: float) -> int:
-        """Return the wall ns from which on ended markets are looked at."""
+        """Return the time from which ended markets are read, wall ns.
+
+        default_s: seconds back without `since`.
+        """
         return self.run.clock.now_ns() - from_seconds(self.arguments.since or default_s)
 
 
 def batches(things: Sequence[T], size: int) -> Iterator[Sequence[T]]:
-    """Yield `things` in pieces of at most `size`."""
+    """Yield `things` in consecutive slices of at most `size`."""
     for start in range(0, len(things), size):
         yield things[start : start + size]

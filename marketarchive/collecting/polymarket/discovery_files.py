@@ -1,4 +1,4 @@
-"""The discovery files: which rounds of an asset the venue listed last, for a script and for a reader."""
+"""Discovery files: the rounds of an asset that the venue listed last, as JSON and as Markdown."""
 
 from __future__ import annotations
 
@@ -59,10 +59,11 @@ def write_discovery(
     run: str,
     complete: bool,
 ) -> None:
-    """Write the three discovery files of an asset, each replaced as a whole.
+    """Write the three discovery files of an asset; each replaces its predecessor as a whole.
 
-    They are `discovery/<venue>_<asset>_markets{_latest.json,_manifest.json,.md}`. source: endpoint per market
-    id; complete: whether every page was answered.
+    They are `discovery/<venue>_<asset>_markets{_latest.json,_manifest.json,.md}`. root: OUTPUT_DIR; source:
+    URL of the endpoint that listed a market, by market id; run: name of the run; complete: whether every page
+    was answered.
     """
     folder = root / "discovery"
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Rounds that are due by their grid and not watched, as their tokens are not known: a gap each.
+"""Gaps of Polymarket rounds that have begun while their tokens are unknown, so that no stream can watch them.
 
 5m and 15m rounds begin at multiples of their length (UTC), so their slugs can be computed; which series exist
 is known from the rounds that were listed before.
@@ -16,43 +16,46 @@ from marketarchive.times import SECOND, utc
 from marketarchive.venues.polymarket import updown
 
 GRID = ("5m", "15m")
-"""Durations whose rounds can be computed."""
+"""Durations whose rounds begin on a fixed grid, so that their slugs can be computed."""
 LATE_S = 2
-"""Seconds after its start from which on a round without tokens is a gap."""
+"""Seconds after a round's start at which missing tokens become a gap."""
 DETAIL = "its tokens were not known in time"
 
 
 @dataclass(frozen=True, slots=True)
 class _Due:
-    market: Market  # of its rows
-    start: int  # ns, as `end`
+    market: Market  # the round, for its rows
+    start: int  # axis ns, as `end`
     end: int
     gap_id: str  # of the gap that was begun
 
 
 class DueRounds:
-    """The rounds that one spider should watch and cannot."""
+    """The rounds that a stream spider should watch and cannot, since their tokens are unknown."""
 
     def __init__(self, spider: ArchiveSpider) -> None:
         self._spider = spider
         self._series: set[tuple[str, str]] = set()  # (asset, duration) that the venue has listed
         self._slugs: set[str] = set()  # of rounds that were watched
         self._due: dict[str, _Due] = {}  # by slug
-        self._looked_at = 0  # ns; 0: not yet
+        self._looked_at = 0  # axis ns of the last `look`; 0: none yet
 
     def learn(self, listed: Iterable[Market], watched: Iterable[Market]) -> None:
-        """Note rounds that the venue has listed with their tokens, and those that are listened to."""
+        """Note the rounds that the venue has listed with their tokens, and those that the stream watches."""
         for market in listed:
             if market.slug and market.tokens and market.asset and market.duration in GRID:
                 self._series.add((market.asset, market.duration))
         self._slugs.update(market.slug for market in watched if market.slug)
 
     def has_gap(self, market: Market) -> bool:
-        """Return whether a gap of `market` says since when it is not watched."""
+        """Return whether a gap of `market` is open, which states since when it is not watched."""
         return market.slug in self._due
 
     def look(self, now: int) -> None:
-        """Begin the gaps of rounds due at `now` (ns), end those that are watched since, or over."""
+        """Begin gaps of unwatched rounds that are due at `now` (axis ns).
+
+        End those of rounds watched or over by then.
+        """
         for slug, due in list(self._due.items()):
             if slug in self._slugs or now >= due.end:
                 self._end(slug, min(now, due.end))
@@ -71,7 +74,7 @@ class DueRounds:
         self._forget(now)
 
     def markets(self, tick: int) -> list[Market]:
-        """Return the rounds to which `tick` (ns) belongs, without tokens."""
+        """Return the unwatched rounds in progress at `tick` (axis ns), as markets without tokens."""
         return [
             due.market for slug, due in self._due.items() if slug not in self._slugs and due.start <= tick
         ]
@@ -110,7 +113,7 @@ class DueRounds:
         return gap.id
 
     def _forget(self, now: int) -> None:
-        """Let go of rounds that are long over."""
+        """Remove the slugs of rounds that ended more than an hour before `now`, axis ns."""
         self._slugs = {
             slug
             for slug in self._slugs

@@ -1,4 +1,4 @@
-"""A row per market and due tick from the proven books of the stream, from polls while it shows nothing.
+"""Rows per market and tick from the stream's proven books, or from REST while the stream shows nothing.
 
 Ticks stand on the axis of completeness: venue time, which a step of the wall clock never moves.
 """
@@ -27,16 +27,16 @@ from marketarchive.venues.polymarket.market_session import Top
 from marketarchive.venues.polymarket.rows import GRACE_S, Quote
 
 ROW_GRACE_S = GRACE_S["stream"]
-"""Seconds that a row waits: for messages in flight, for outages noticed late, for the answer of a poll."""
+"""Seconds from a tick to its row: for messages in flight, outages noticed late, and the answer of a poll."""
 QUIET_S = 3
-"""Seconds for which nothing was proven of a market after which it is polled too: 2, and the axis's error."""
+"""Seconds without proof of a market after which REST is polled too: 2, plus the error of the axis."""
 LATE_S = 1.0
-"""Seconds by which a tick may be noticed late before it is missed."""
+"""Greatest delay in seconds with which a tick may be noticed; a later one is missed."""
 
 
 @dataclass(slots=True)
 class _Tick:
-    """Row that is due, and not written yet."""
+    """A tick whose rows are due and not written yet."""
 
     at: int  # of the axis, ns
     markets: Sequence[Market]
@@ -46,14 +46,15 @@ class _Tick:
 
 
 class LiveRows:
-    """The rows of one spider."""
+    """Maker of the rows of one stream spider."""
 
     def __init__(
         self, spider: StreamSpider, watched: Mapping[str, Market], due: DueRounds, step: int
     ) -> None:
         """Start at the next tick.
 
-        watched: by token, as the spider keeps it; due: rounds without tokens; step: ns between ticks.
+        watched: markets by token, kept up to date by the spider; due: rounds without tokens; step: ns between
+        ticks.
         """
         self._due = due
         self._spider = spider
@@ -64,11 +65,11 @@ class LiveRows:
         self._late = max(step, from_seconds(LATE_S))
         self._next = self._tick_from(self._now())
         self._waiting: deque[_Tick] = deque()
-        self._until: int | None = None  # when the run was to end
-        self._last: dict[tuple[str, int], Top | None] = {}  # (token, tick), of tokens not watched any more
+        self._until: int | None = None  # axis ns of the end of the run
+        self._last: dict[tuple[str, int], Top | None] = {}  # by (token, tick): of tokens unwatched since
 
     def unwatch(self, tokens: Iterable[str]) -> None:
-        """Keep the tokens' states for ticks whose rows still wait; call it before `unsubscribe`."""
+        """Keep the states of tokens for ticks whose rows still wait; to be called before `unsubscribe`."""
         for token in tokens:
             for tick in self._waiting:
                 self._last[token, tick.at] = self._top(token, tick.at)
@@ -76,7 +77,7 @@ class LiveRows:
     # ---- ticks -----------------------------------------------------------------------------------------
 
     async def keep(self) -> None:
-        """Write rows until cancelled."""
+        """Note ticks as they become due, and write their rows ROW_GRACE_S later, until cancelled."""
         try:
             while True:
                 await sleep(self._clock, max(to_seconds(self._next - self._now()), 0.0))
@@ -87,7 +88,7 @@ class LiveRows:
             self._until = self._now()
 
     def finish(self) -> Iterator[Quote]:
-        """Yield the rows of all ticks that were due before the end, with what is known."""
+        """Yield the rows of all ticks that were due before the end of the run, from what is known by now."""
         if self._until is not None:
             self._reach(self._until, is_last=True)
             yield from self._due_rows(None)
@@ -99,7 +100,10 @@ class LiveRows:
         return -(-at // self._step) * self._step
 
     def _reach(self, now: int, *, is_last: bool = False) -> None:
-        """Take ticks up to `now` as due; those long past are missed."""
+        """Note the ticks up to `now` (axis ns) as due, and as missed those more than LATE_S or a step ago.
+
+        is_last: the run ends at `now`, so no poll is sent.
+        """
         end = self._tick_from(now) if is_last else self._tick_from(now + 1)
         due = list(range(self._next, end, self._step))
         self._next = max(self._next, end)
@@ -113,7 +117,7 @@ class LiveRows:
             self._poll(self._waiting[-1], now)
 
     def _miss(self, ticks: Sequence[int]) -> None:
-        """Record that this process did not run (load, sleep)."""
+        """Record a gap for ticks (axis ns) at which this process did not run (load, sleep)."""
         run, feed = self._run, self._spider.feed
         run.stats.inc_value("ticks/missed", len(ticks))
         end = ticks[-1] + self._step
@@ -139,7 +143,7 @@ class LiveRows:
     # ---- polls -----------------------------------------------------------------------------------------
 
     def _poll(self, tick: _Tick, now: int) -> None:
-        """Request the books of markets that the stream does not show."""
+        """Request the books of markets for which the stream proves nothing at a tick; now: axis ns."""
         spider = self._spider
         unseen = [each for each in tick.markets if each.tokens and self._is_unseen(each, tick.at, now)]
         for batch in batches(unseen, TOKENS_PER_BOOKS // 2):
@@ -159,7 +163,10 @@ class LiveRows:
             )
 
     def _is_unseen(self, market: Market, tick: int, now: int) -> bool:
-        """Return whether nothing was proven lately of a market that has begun, or was followed before."""
+        """Return whether the stream has lately proved nothing of a market that has begun or was followed.
+
+        tick, now: axis ns.
+        """
         proven = [self._proven_until(token) for token in (market.tokens or {}).values()]
         if all(now - until <= QUIET_S * SECOND for until in proven):
             return False

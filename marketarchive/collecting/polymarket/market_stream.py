@@ -1,4 +1,4 @@
-"""Polymarket's market channel: which rounds are listened to, and what REST says of their books."""
+"""Spider base for Polymarket's market channel: which rounds are subscribed, and REST snapshots to compare."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ from marketarchive.venues.polymarket.market_session import MarketSession
 from marketarchive.venues.polymarket.sockets import MARKETS
 
 DUE_EVERY_S = 1.0
-"""Seconds between two looks for rounds that are due: well under the 2 s after which one is a gap."""
+"""Seconds between two checks for rounds that are due: well under the 2 s after which one is a gap."""
 STATEMENT_S = 5.0
-"""Seconds after which a request for books is not sent, or sent again, any more: another one follows."""
+"""Seconds after which a request for REST snapshots is no longer sent or retried: a newer one follows."""
 
 
 class PolymarketStreamSpider(StreamSpider, PolymarketTrackedMarkets):
     """Base class of spiders of the market channel: both tokens of each market, verified at each delta."""
 
     channel = MARKETS
-    rows: LiveRows | None = None  # with an interval
+    rows: LiveRows | None = None  # None without the argument `interval`
 
     @classmethod
     def check_arguments(cls, given: Mapping[str, Any]) -> Arguments:
@@ -61,7 +61,7 @@ class PolymarketStreamSpider(StreamSpider, PolymarketTrackedMarkets):
 
     @cached_property
     def due(self) -> DueRounds:
-        """Return the rounds that should be watched and cannot."""
+        """Return the rounds that should be watched and cannot, since their tokens are unknown."""
         return DueRounds(self)
 
     def abandon(self) -> list[Any]:
@@ -71,7 +71,7 @@ class PolymarketStreamSpider(StreamSpider, PolymarketTrackedMarkets):
     async def prepare(self) -> None:
         self.watched: dict[str, Market] = {}  # by token
         self._over: set[str] = set()  # market ids of which nothing more comes
-        self._begun_at: int | None = None  # of the axis; None: what to listen to is being looked up
+        self._begun_at: int | None = None  # ns of the axis; None: the first look-up is not complete
         interval = self.arguments.interval
         if interval is not None:
             self.rows = LiveRows(self, self.watched, self.due, from_seconds(interval))
@@ -80,7 +80,7 @@ class PolymarketStreamSpider(StreamSpider, PolymarketTrackedMarkets):
 
     @property
     def expects_more(self) -> bool:
-        """Return whether new markets can appear: named ones end."""
+        """Return whether new markets may still come; False where the argument `markets` names them."""
         return not self.arguments.markets and self.close_reason is None
 
     def upkeep(self) -> list[asyncio.Task[None]]:
@@ -109,9 +109,10 @@ class PolymarketStreamSpider(StreamSpider, PolymarketTrackedMarkets):
                 self._stop_watching(market)
 
     def _due_from(self, market: Market) -> int | None:
-        """Return the time (axis ns) from which a round is due: it may be subscribed late, after a standstill.
+        """Return the time (axis ns) from which a round is due, for one that is subscribed late; None: no gap.
 
-        None where that is not known, where another gap says so, and before the run counts.
+        None is returned where the start is unknown, where another gap covers it, and before the run's
+        duration counts.
         """
         start = None if market.duration is None else market.start_at
         if start is None or self._begun_at is None or self.due.has_gap(market):
@@ -119,7 +120,7 @@ class PolymarketStreamSpider(StreamSpider, PolymarketTrackedMarkets):
         return max(self._begun_at, int(start.timestamp()) * SECOND)
 
     def _stop_watching(self, market: Market) -> None:
-        """Expect nothing more of `market`."""
+        """Unsubscribe the tokens of a market of which nothing more comes."""
         self._over.add(market.market_id)
         tokens = [token for token in (market.tokens or {}).values() if token in self.watched]
         if self.rows is not None:
@@ -142,7 +143,10 @@ class PolymarketStreamSpider(StreamSpider, PolymarketTrackedMarkets):
         return MarketSession()
 
     def closed_by_venue(self, keys: Sequence[str], ending: CloseInfo) -> None:
-        """Expect nothing more: 1000 is what the venue says when every market of a connection is resolved."""
+        """Unsubscribe markets that have ended after the venue closed their connection with code 1000.
+
+        The venue does so when every market of a connection is resolved. keys: tokens of the connection.
+        """
         markets = [self.watched[token] for token in keys if token in self.watched]
         if ending.code == 1000 and all(self._is_past_end(market) for market in markets):
             for market in markets:

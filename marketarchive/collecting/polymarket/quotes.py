@@ -1,4 +1,4 @@
-"""Quotes: what the two books of a market said at a due tick, or that they said nothing."""
+"""Quotes of Polymarket rounds: best prices of a market's two books at a tick, where both are observed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Best(Protocol):
-    """The two prices of a book that a quote needs."""
+    """Protocol of a book or state with best prices; None: the side is empty."""
 
     @property
     def best_bid(self) -> Decimal | None: ...
@@ -26,7 +26,7 @@ class Best(Protocol):
 
 
 class QuoteReceipt(Protocol):
-    """Fields needed of the message that a quote is made from."""
+    """Protocol of the message that a quote is made from: its receipt."""
 
     @property
     def received_at(self) -> int: ...
@@ -38,7 +38,10 @@ class QuoteReceipt(Protocol):
 def judge(
     spider: ArchiveSpider, answer: Answer
 ) -> tuple[dict[str, ClobBook], dict[str, Verdict], list[Invalid]]:
-    """Return (books by token, verdict by token, `Invalid` items of those that fail) of an answer."""
+    """Verify the books of an answer.
+
+    Return (books by token, verdict by token, `Invalid` items of failed ones).
+    """
     books = {book.token: book for book in answer.parsed.books} if answer.parsed else {}
     verdicts: dict[str, Verdict] = {}
     invalid = []
@@ -64,9 +67,10 @@ def quote_of(
     *,
     source: str = "books",
 ) -> Quote:
-    """Return the quote of `market` at `tick` (wall ns).
+    """Return the quote of `market` at `tick` (wall ns); it is observed only where both books are sound.
 
-    It is observed only where both books arrived and are sound.
+    books: by token; answer: the message that brought them, None without one; verdicts: by token; source: the
+    value of the quote's column `source`.
     """
     outcomes = market.outcomes or ()
     tokens = market.tokens or {}

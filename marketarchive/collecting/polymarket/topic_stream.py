@@ -1,4 +1,7 @@
-"""Polymarket's RTDS: prices once a second by topic and symbol, which may be taken away any day."""
+"""Spider base for Polymarket's RTDS, a socket with prices once a second by topic and symbol.
+
+The venue may withdraw it any day.
+"""
 
 from __future__ import annotations
 
@@ -19,15 +22,15 @@ from marketarchive.venues.polymarket.rtds_session import RtdsSession, is_topic
 from marketarchive.venues.polymarket.sockets import TOPIC_CHANNEL
 
 SPOT = "crypto_prices_chainlink"
-"""The topic of Chainlink's spot price."""
+"""Topic of Chainlink's spot price."""
 ROW_GRACE_S = 5
-"""Seconds that a row waits for its observation; published about 1.4 s after it."""
+"""Seconds from a second's end to its row; a price is published about 1.4 s after its observation."""
 
 
 class TopicStreamSpider(StreamSpider):
     """Base class of spiders of RTDS: all topics on one connection, unfiltered.
 
-    The seconds of each symbol are counted.
+    One row per second and symbol.
     """
 
     venue = "polymarket"
@@ -52,14 +55,14 @@ class TopicStreamSpider(StreamSpider):
         return [key for key in keys if is_topic(key)]
 
     def scopes(self, keys: Iterable[str], connection: str | None) -> list[Scope]:
-        """Return one of the topics, and one of each symbol."""
+        """Return the scopes of gaps of these keys: one scope for all topics, and one for each symbol."""
         topics = tuple(key for key in keys if is_topic(key))
         symbols = [(key,) for key in keys if not is_topic(key)]
         found = [(topics, "topic")] * bool(topics) + [(each, "symbol") for each in symbols]
         return [Scope(self.venue, self.feed, each, connection, kind=kind) for each, kind in found]
 
     def applied(self, at: int, seq: int, updates: Sequence[Update]) -> None:
-        self.subscribe(update.key for update in updates)  # a symbol is known once it was seen
+        self.subscribe(update.key for update in updates)  # a symbol is a key from its first message on
         for update in updates:
             if update.value is not None:
                 self._use(update.value, at, seq)

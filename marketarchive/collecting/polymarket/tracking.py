@@ -1,4 +1,4 @@
-"""Keeping the list of chosen markets up to date, for spiders that poll them."""
+"""List of Polymarket's chosen markets, kept up to date for spiders that poll or stream them."""
 
 from __future__ import annotations
 
@@ -11,18 +11,21 @@ from marketarchive.times import from_seconds, to_seconds
 from marketarchive.venues.polymarket import updown
 
 OVER_S = 900
-"""A market is kept for this long after its end, if the venue does not close it before."""
+"""Seconds after its end for which a market is kept, if the venue does not close it before."""
 
 
 class PolymarketTrackedMarkets(PolymarketSpider, LookUpSpider):
-    """The chosen markets, as rounds come and go."""
+    """Base class of spiders that follow the chosen markets as rounds come and go."""
 
     def __init__(self, name: str | None = None, **given: Any) -> None:
         super().__init__(name, **given)
         self.tracked: dict[str, Market] = {}  # by market id
 
     async def look_up(self) -> None:
-        """Add the markets that the venue lists now; a page that fails removes none that was known."""
+        """Update `tracked` by the markets that the venue lists now.
+
+        A page that fails removes no known market.
+        """
         self.tracked.update(await self.discover(ends_until_ns=self._ends_until()))
         now = to_seconds(self.now())
         for market_id, market in list(self.tracked.items()):
@@ -31,9 +34,11 @@ class PolymarketTrackedMarkets(PolymarketSpider, LookUpSpider):
                 del self.tracked[market_id]
 
     def _ends_until(self) -> int | None:
-        """Return the latest end of rounds that begin by the next look-up and `ahead`.
+        """Return the latest end (axis ns) of rounds that begin until the next look-up plus `ahead`.
 
-        None: all are wanted. Twice their usual length is added, since a change of clocks makes some longer.
+        None: no limit.
+
+        Twice the usual length of a round is added, since a change of clocks makes some rounds longer.
         """
         if self.arguments.ahead is None or not self.assets:
             return None
@@ -41,7 +46,7 @@ class PolymarketTrackedMarkets(PolymarketSpider, LookUpSpider):
         return self.now() + from_seconds(self.arguments.ahead + 2 * LOOK_UP_S + 2 * longest)
 
     def chosen(self, tick: int) -> list[Market]:
-        """Return tracked markets whose round has begun at `tick` or begins within `ahead`."""
+        """Return the tracked markets whose round has begun at `tick` (ns) or begins within `ahead`."""
         ahead = self.arguments.ahead
         if ahead is None:
             return list(self.tracked.values())

@@ -1,4 +1,4 @@
-"""Paging back through trades, newest first, until what was read before."""
+"""Spider base that walks back through pages of Polymarket's trades, newest first, to those read before."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ from marketarchive.venues.polymarket.queries import next_page
 logger = logging.getLogger(__name__)
 
 LATE_S = 60
-"""A trade is listed so long after it happened at the latest (seconds; 5 to 10 were seen)."""
+"""Greatest delay in seconds between a trade and its place in the list; 5 to 10 were seen."""
 
 
 @dataclass
 class TradeWalk:
-    """One way back through the trades of some markets."""
+    """State of one walk back through the pages of some markets' trades."""
 
     markets: Sequence[Market]
     begun_ns: int
     until_s: (
         int | None
-    )  # trades before were read by an earlier walk, by the venue's clock; None = to the first
+    )  # the venue's time (Unix s) before which an earlier walk read all trades; None: read to the first
     pages: Pages = field(default_factory=Pages)
     count: int = 0  # pages read
-    newest_s: int | None = None  # the newest trade read
+    newest_s: int | None = None  # the venue's time (Unix s) of the newest trade read
 
     @property
     def from_ns(self) -> int:
-        """Return the time (ns) from which trades are missing if the sweep does not reach its end."""
+        """Return the time from which trades are missing if the walk does not reach its end, wall ns."""
         if self.until_s is not None:
             return min(self.until_s * SECOND, self.begun_ns)
         starts = [market.start_at.timestamp() for market in self.markets if market.start_at]
@@ -54,15 +54,15 @@ class TradeWalk:
 
 
 class PolymarketTradeSpider(PolymarketTrackingSpider):
-    """Base class of spiders of trades: all of a market first, then at each tick those that are newer.
+    """Base class of spiders of trades: all of a market's trades first, then at each tick the newer ones.
 
-    How far back each read goes is decided by the venue's own times: our clock may be ahead of them, or step.
-    A sweep that fails is repeated from the same place at the next tick; a tick that passes while a market's
-    last sweep is still in flight, or while the machine sleeps, loses no trade.
+    The venue's times of trades decide how far back each walk goes: our clock may be ahead of them, or step. A
+    walk that fails is repeated from the same place at the next tick; a tick that passes while a market's last
+    walk is still in flight, or while the machine sleeps, misses no trade.
     """
 
     async def prepare(self) -> None:
-        self._followed: dict[str, Market] = {}  # by market id, until read once more after the last time
+        self._followed: dict[str, Market] = {}  # by market id, until read a last time after tracking ended
         self._read: dict[str, int] = {}  # market id -> Unix seconds (the venue's) before which all is read
         self._walked: dict[str, int] = {}  # market id -> begin of its newest walk, Unix seconds (ours)
         self._gone: dict[str, int] = {}  # market id -> since when it is not tracked, Unix seconds
@@ -82,12 +82,15 @@ class PolymarketTradeSpider(PolymarketTrackingSpider):
         return ()  # a walk has no deadline: what it does not reach in time is not lost
 
     def _missed(self, first: int, end: int, step: int) -> None:
-        """Count ticks missed; the next walk reads what they would have brought, so nothing is missing."""
+        """Count ticks that were missed without recording a gap: the next walk reaches back over them.
+
+        first, end: range of ticks, wall ns, end excluded; step: ns between two ticks.
+        """
         self.run.stats.inc_value("ticks/due", (end - first) // step)
         self.run.stats.inc_value("ticks/missed", (end - first) // step)
 
     def _wanted(self, tick: int) -> list[Market]:
-        """Return the chosen markets, and untracked ones not read again since then.
+        """Return the markets to read at `tick` (wall ns): chosen ones, and each untracked one a last time.
 
         Rounds trade on after their end, until the venue closes them; they are tracked longer than that.
         """
@@ -156,7 +159,11 @@ class PolymarketTradeSpider(PolymarketTrackingSpider):
             self._done(walk)  # also where the venue gives no more: another walk would not reach further
 
     def _no_page(self, walk: TradeWalk, answer: Answer) -> Iterable[Any]:
-        """Handle a page that was refused, failed (its gap is recorded), or not requested before the end."""
+        """Handle a page that failed, was refused, or was not requested before the end of the run.
+
+        After a failure its gap is recorded already; after a refusal the older route, TRADES_V1, is read
+        instead.
+        """
         if answer.status is None:
             self._leave(walk)
             if not answer.request.attempts and walk.count:

@@ -1,1 +1,1 @@
-"""Probes: a few questions to each public endpoint of a venue, and the report on the answers."""
+"""Probes: a few requests to each public endpoint of a venue, and a report on the answers."""

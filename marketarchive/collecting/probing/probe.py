@@ -1,6 +1,6 @@
-"""Making a venue's probe as a run of its own: limits, receipts and raw archive like any spider's.
+"""Spider of a venue's probe, so that a probe is a run with limits, receipts and raw archive like any other.
 
-Not in `scrapy list`: `scrapy probe` makes and runs it. Every answer is in raw, feed `probe`.
+It is not in `scrapy list`: `scrapy probe` makes and runs it. Every answer is in raw, feed `probe`.
 """
 
 from __future__ import annotations
@@ -26,30 +26,30 @@ from marketarchive.venues.endpoint import Query
 from marketarchive.venues.probing import FEED, Exchange, Findings, Listen, Probe
 
 WAIT_S = 15
-"""Seconds (project clock) that a question waits for its turn at most, e.g. after a Retry-After."""
+"""Most seconds (project clock) that a probe's request waits for its limit, as after a Retry-After."""
 
 
 def probes() -> dict[str, Probe]:
-    """Return the declared probes by venue."""
+    """Return the probe of each venue that declares one, by the venue's name."""
     return {name: venue.probe for name, venue in venues().items() if venue.probe is not None}
 
 
 @dataclass(slots=True)
 class _ProbeRequest(PendingRequest):
-    exchange: Exchange | None = None  # how it went; set before the ask is concluded
+    exchange: Exchange | None = None  # request with its answer; set before it completes
 
 
 class ProbeSpider(ArchiveSpider):
-    """Spider of a venue's probe: its checks one after the other, each request sent once, none retried.
+    """Spider of a venue's probe: its checks in order, each request sent once, none retried.
 
-    Each check of a socket has a connection of its own.
+    Each check of a socket opens a connection of its own.
     """
 
     feed = FEED
     feeds = (FEED,)
     accepts = ()
     custom_settings = {"REQUEST_ATTEMPTS": 1}  # noqa: RUF012  (Scrapy's own form)
-    findings: Findings | None = None  # set when all was asked
+    findings: Findings | None = None  # set when all checks are done
 
     async def main(self) -> None:
         venue = self._venue
@@ -73,7 +73,7 @@ class ProbeSpider(ArchiveSpider):
             self.close_reason = "probe_failed"
 
     async def _exchange(self, query: Query) -> Exchange:
-        """Send `query` and wait for its end."""
+        """Send a request of the probe and return it with its answer, or with the error that came instead."""
         deadline = self.run.clock.mono_ns() + WAIT_S * SECOND
         pending = _ProbeRequest(query, lambda _: (), FEED, deadline=deadline)
         await self.submit_and_wait(pending)
@@ -82,7 +82,10 @@ class ProbeSpider(ArchiveSpider):
         )
 
     def _is_blocked(self) -> bool:
-        """Return whether the venue refused everything: then the run says that, exit code 4."""
+        """Return whether the venue refused every request.
+
+        The run then ends with exit code 4, not as a failed probe.
+        """
         get = self.run.stats.get_value
         good = get(f"responses/good/{FEED}", 0) + get(f"frames/good/{FEED}", 0)
         refused = get("gaps/blocked", 0)
@@ -121,7 +124,7 @@ class ProbeSpider(ArchiveSpider):
         yield from self._complete(pending)
 
     def _items(self, pending: PendingRequest, receipt: Receipt) -> Iterator[Any]:
-        """Yield markets for the master, as a spider would: a rebuild from raw must match."""
+        """Yield the markets of an answer for the master, as spiders do: a rebuild from raw has them too."""
         try:
             parsed = self._venue.parse(self.received_of(pending, 200, receipt))
         except ParseError:
@@ -139,7 +142,7 @@ class ProbeSpider(ArchiveSpider):
 
 
 def probe_spider(of: str) -> type[ProbeSpider]:
-    """Return the spider of a venue's probe; `of` is a key of `probes()`."""
+    """Return the spider class of a venue's probe; of: a venue that `probes()` has."""
 
     class VenueProbe(ProbeSpider):
         name = f"{of}_probe"

@@ -1,4 +1,4 @@
-"""The report of a probe, `probes/<venue>_public_sources_probe_v1.json` and `.md`."""
+"""Report of a probe, written as `probes/<venue>_public_sources_probe_v1.json` and `.md`."""
 
 from __future__ import annotations
 
@@ -18,13 +18,16 @@ from marketarchive.venues.probing import TOPICS, Capture, Probe, Result, Socket
 from marketarchive.version import COLLECTOR
 
 UNANSWERED = "none"
-"""Among the statuses of a report: requests without an answer."""
+"""Key in the report's counts by status for requests without an answer."""
 INTERESTING = ("date", "age", "etag", "server", "content-type", "content-encoding", "cache-control", "vary")
-"""Headers repeated in the report, beside those of `_is_limit` and Cloudflare's."""
+"""Response headers repeated in the report, beside those on rate limits and Cloudflare's."""
 
 
 def report(spider: ProbeSpider, exit_code: int) -> dict[str, Any]:
-    """Return the report of a finished probe as a document for JSON. Needs `spider.findings`."""
+    """Return the report of a finished probe as a JSON document.
+
+    exit_code: of the probe's run. Needs `spider.findings`.
+    """
     findings, run = spider.findings, spider.run
     assert findings is not None
     probe, results = findings.probe, findings.results
@@ -66,7 +69,7 @@ def report(spider: ProbeSpider, exit_code: int) -> dict[str, Any]:
 
 
 def _answers(probe: Probe, results: Sequence[Result]) -> dict[str, Any]:
-    """Return the documented facts and the results by topic."""
+    """Return for each topic of the probe what is documented, and the results of its checks."""
     topics = dict.fromkeys((*probe.how, *(check.topic for check in probe.checks)))
     return {
         topic: {
@@ -83,7 +86,7 @@ def _answers(probe: Probe, results: Sequence[Result]) -> dict[str, Any]:
 
 
 def documented_limits(probe: Probe, results: Sequence[Result]) -> dict[str, Any]:
-    """Return the limits that the probe declares, else those of the endpoints that were requested."""
+    """Return the request limits that the probe declares, else those of the endpoints that were requested."""
     requested = (each.exchange.query.endpoint.limit for each in results)
     limits = probe.limits or {limit.name: limit for limit in requested}
     return {
@@ -100,7 +103,10 @@ def _whole(number: float) -> float:
 
 
 def write_report(root: Path, document: Mapping[str, Any]) -> tuple[Path, Path]:
-    """Write `document` as JSON and Markdown, atomically and durably; return both paths. Raises OSError."""
+    """Write a report as JSON and as Markdown, atomically and durably; return both paths. Raises OSError.
+
+    root: OUTPUT_DIR.
+    """
     files, folder = Files(), root / "probes"
     files.make_dirs(folder, root)
     stem = f"{document['venue']}_public_sources_probe_v1"
@@ -162,7 +168,7 @@ def _socket(socket: Socket, captures: Iterable[Capture]) -> dict[str, Any]:
 
 
 def _is_http(check: Result) -> bool:
-    """Return whether a check is an HTTP request; other checks share one connection."""
+    """Return whether a check is an HTTP request of its own; checks of a socket share one connection."""
     return check.exchange.query.endpoint.url.startswith("http")
 
 
@@ -183,7 +189,7 @@ def _limits_seen(checks: Iterable[Result]) -> dict[str, Any]:
 
 
 def _latencies(checks: Iterable[Result]) -> dict[str, dict[str, float]]:
-    """Return response latencies on the project's clock: all, by host, and by endpoint."""
+    """Return the response latencies in ms (count, min, median, max): of all, by host, and by endpoint."""
     groups: dict[str, list[float]] = {}
     for check in filter(_is_http, checks):
         if (latency := check.exchange.latency_ms) is not None:
@@ -207,7 +213,7 @@ def _spread(found: Sequence[float]) -> dict[str, float]:
 
 
 def markdown(document: Mapping[str, Any]) -> str:
-    """Return the report as a page."""
+    """Return a report as the text of a Markdown page."""
     lines = [f"# {document['venue']}: public sources, probed", "", *_summary(document), ""]
     for answer in document["answers"].values():
         lines += [f"## {answer['question']}", "", answer["how"], ""]
@@ -241,7 +247,10 @@ def _summary(document: Mapping[str, Any]) -> Iterator[str]:
 
 
 def by_reason(not_requested: Mapping[str, str]) -> dict[str, list[str]]:
-    """Return reason -> names of the checks that were not requested for it."""
+    """Return the names of the checks that were not requested, by the reason why not.
+
+    not_requested: name of a check -> reason.
+    """
     found: dict[str, list[str]] = {}
     for name, why in not_requested.items():
         found.setdefault(why, []).append(name)
@@ -249,7 +258,7 @@ def by_reason(not_requested: Mapping[str, str]) -> dict[str, list[str]]:
 
 
 def socket_text(socket: Mapping[str, Any]) -> str:
-    """Return one line about a socket's check: its messages, or how it failed."""
+    """Return a line of text about a socket's check: the messages received, or why there was no connection."""
     text = f"{socket['url']} ({socket['what']}): {socket['state']}"
     if "error" in socket:
         return f"{text}: {socket['error']}"
@@ -333,7 +342,7 @@ def _fields(document: Mapping[str, Any]) -> list[str]:
 
 
 def _by_endpoint(document: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the fields of all answers of an endpoint, put together."""
+    """Yield (endpoint, fields), the fields merged from all answers of the endpoint."""
     whole: dict[str, dict[str, Any]] = {}
     for check in document["checks"]:
         if check["fields"]:
@@ -350,5 +359,5 @@ def _section(
 
 
 def _plain(text: str) -> str:
-    """Return a venue's text as one line that is no markup."""
+    """Return a venue's text as one line without Markdown's special characters."""
     return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;").replace("`", "'")

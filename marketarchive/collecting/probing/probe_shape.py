@@ -1,4 +1,4 @@
-"""Shape of a JSON response: every field with its types, and which of them are times, in what form."""
+"""Shape of a JSON response: each field with its types, and the form of those that are times."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ _TYPES = {
 
 
 Fields = dict[str, dict[str, Any]]
-"""Path -> types, seen (how often), time (the forms of a time), json (whether a text holds JSON itself)."""
+"""Path of a field -> types, seen (count), time (forms of a time), json (whether a text holds JSON itself)."""
 
 
 def shape(payload: bytes) -> Fields:
-    """Return the fields of a JSON payload; empty when it is none.
+    """Return the fields of a JSON payload, by path; {} when it is not JSON.
 
     For example `{"bids[].price": {"types": ["text"], "seen": 12, ...}}`.
     """
@@ -55,7 +55,7 @@ def shape(payload: bytes) -> Fields:
 
 
 def merge(into: Fields, more: Mapping[str, Mapping[str, Any]]) -> None:
-    """Merge the fields of another response into `into`: types and counts are united."""
+    """Add the fields of another response to `into`: types are united, counts summed."""
     for path, field in more.items():
         known = into.setdefault(path, {"types": [], "seen": 0, "time": [], "json": False})
         known["seen"] += field["seen"]
@@ -65,7 +65,10 @@ def merge(into: Fields, more: Mapping[str, Mapping[str, Any]]) -> None:
 
 
 def time_form(path: str, value: Any) -> str | None:
-    """Return the form of time that `value` has, like `Unix ms`; None when it is not a time."""
+    """Return the form of a time, such as `seconds since 1970, as number`; None when `value` is not a time.
+
+    path: of the field; a number is a time only where the field's name says so.
+    """
     if isinstance(value, str):
         for pattern, form in _FORMS:
             if pattern.fullmatch(value):
@@ -78,7 +81,7 @@ def time_form(path: str, value: Any) -> str | None:
 
 
 def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """Yield every leaf value with its path; an empty list or object is one."""
+    """Yield (path, value) of each leaf of a JSON document; an empty list or object is a leaf."""
     if isinstance(value, dict) and value:
         for key, each in value.items():
             yield from _leaves(each, f"{path}.{key}" if path else key)

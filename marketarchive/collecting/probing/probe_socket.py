@@ -1,4 +1,4 @@
-"""A probe's question to a socket: one connection, paced and archived like a stream's, then closed."""
+"""Connection of a probe to a socket: limited and archived like a stream's, closed after enough messages."""
 
 from __future__ import annotations
 
@@ -20,15 +20,16 @@ from marketarchive.venues.probing import Capture, Listen
 
 
 async def listen_to(spider: ArchiveSpider, listen: Listen, name: str, wait_s: float) -> Capture:
-    """Wait up to `wait_s` for the limit, connect, send the texts, receive, close; return what was received.
+    """Open a connection, send the texts of `listen`, and receive; return the messages, or why there are none.
 
-    name: of the connection, in raw.
+    name: of the connection, in raw; wait_s: longest wait for the request limit, s. The connection is closed
+    when the check has enough messages, or its time is over.
     """
     return await _Recorder(spider, listen, name).record(wait_s)
 
 
 class _Recorder:
-    """Recorder of one connection; it archives first."""
+    """Recorder of one connection of a probe; each message is archived before it is kept."""
 
     def __init__(self, spider: ArchiveSpider, listen: Listen, name: str) -> None:
         self._spider = spider
@@ -38,7 +39,7 @@ class _Recorder:
         self._url = spider.run.process.route(listen.endpoint.url)
         self._name = name
         self._messages: list[Message] = []
-        self._kinds: Counter[str] = Counter()  # of them
+        self._kinds: Counter[str] = Counter()  # of the messages
         self._is_done = asyncio.Event()  # nothing more is waited for
         self._opened_at = 0
         self._seq = 0
@@ -91,7 +92,7 @@ class _Recorder:
         )
 
     async def _follow(self, socket: WebSocket) -> None:
-        """Listen until enough has come, time is up, or one side ends it."""
+        """Receive until there are enough messages, the time is over, or one side closes the connection."""
         waits = [
             asyncio.ensure_future(self._is_done.wait()),
             asyncio.ensure_future(socket.ended.wait()),
@@ -133,7 +134,7 @@ class _Recorder:
         code: int | None = None,
         reason: str | None = None,
     ) -> int:
-        """Write a `connection` line; return its seq."""
+        """Write a `connection` line; return its `seq`."""
         spider, run = self._spider, self._run
         seq = run.next_seq(spider.feed)
         now = run.clock.now_ns()
@@ -145,7 +146,7 @@ class _Recorder:
         return seq
 
     def _refused(self, refusal: HandshakeFailure, latency_ms: float) -> Capture:
-        """Archive the response that came instead of a connection and classify it as any other."""
+        """Archive the HTTP response that came instead of a connection, and record why as a gap."""
         spider, run, status = self._spider, self._run, refusal.status
         now, seq = run.clock.now_ns(), None
         run.stats.inc_value("stream/refusals")

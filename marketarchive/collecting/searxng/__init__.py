@@ -1,1 +1,1 @@
-"""Headlines from a SearXNG of the user's own."""
+"""Base class of spiders that search headlines on a SearXNG server of the user's own."""

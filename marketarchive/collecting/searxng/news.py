@@ -1,4 +1,4 @@
-"""Searching for headlines about the markets of the master, a part of them each cycle."""
+"""Spider base that searches for headlines about the market master's markets, some of them each cycle."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from marketarchive.venues.searxng.queries import ADDRESS, endpoint, query_text, 
 logger = logging.getLogger(__name__)
 
 FAILURES = 3
-"""Searches in a row that fail and end a cycle: the server is down, or no engine answers it."""
+"""Searches that fail in a row and so end a cycle: the server is down, or no engine answers it."""
 
 
 class NewsSpider(SweepSpider):
-    """Base class of spiders of a search server: one search after the other, to spare a slow server."""
+    """Base class of spiders of a search server: one search at a time, to spare a slow server."""
 
-    per_minute: float
-    at_once: int
-    cycle_s: float
-    url: str
+    per_minute: float  # searches a minute
+    at_once: int  # markets in a cycle; 0: all
+    cycle_s: float  # seconds from one cycle to the next
+    url: str  # of the market master
 
     @classmethod
     def from_crawler(cls, crawler: Crawler, *args: Any, **kwargs: Any) -> Self:
@@ -63,7 +63,7 @@ class NewsSpider(SweepSpider):
             raise ConfigurationError(f"NEWS_MARKETS={settings['NEWS_MARKETS']!r} is negative; 0 means all")
 
     async def sweep_once(self) -> None:
-        """Search for this cycle's markets; after a failure of the server the rest of the cycle is skipped."""
+        """Search for the markets of this cycle; when the server fails, skip the rest of the cycle."""
         started = self.run.clock.mono_ns()
         try:
             markets = await asyncio.to_thread(self._of_cycle, self.run.clock.now_ns())
@@ -87,7 +87,7 @@ class NewsSpider(SweepSpider):
                 return
 
     def _of_cycle(self, now: int) -> Sequence[Titled]:
-        """Return the markets of the cycle that `now` lies in: named ones, or the next part of all."""
+        """Return the markets of the cycle at `now` (wall ns): named ones, or the next part of all."""
         engine = open_master(self.url)
         try:
             with engine.connect() as connection:
@@ -112,7 +112,7 @@ class NewsSpider(SweepSpider):
         return found
 
     async def _search(self, market: Titled) -> Answer | None:
-        """Return the answer, archived and handed on; None where the title leaves nothing to search for."""
+        """Return the answer to the search for a market's title; None where the title has no words for it."""
         text = query_text(market.title, market.subtitle)
         if not text:
             return None
@@ -121,12 +121,15 @@ class NewsSpider(SweepSpider):
         return await self.fetch(query, self.feed, items_of, scope)
 
     def _is_over(self, started: int) -> bool:
-        """Return whether the next cycle is due: its markets are newer than what is left of this one."""
+        """Return whether the next cycle is due, so that the rest of this one is skipped.
+
+        started: start of this cycle, monotonic ns.
+        """
         interval = self.arguments.interval
         return interval is not None and self.run.clock.mono_ns() - started >= from_seconds(interval)
 
     def _leave(self, markets: Sequence[Titled], reason: GapReason, detail: str) -> None:
-        """Record that the rest of a cycle was not searched for."""
+        """Record a gap for the markets of a cycle that were not searched for."""
         if not markets:
             return
         now = self.run.clock.now_ns()

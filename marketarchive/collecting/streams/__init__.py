@@ -1,1 +1,1 @@
-"""Streams: connections that are watched, replaced and resubscribed, whatever a venue sends on them."""
+"""Streams over sockets, for any venue: connections, subscriptions, and proof that no message is missing."""

@@ -1,7 +1,7 @@
 """Live completeness by positive evidence: a gap is what is wanted and not proven.
 
-`Completeness` is the whole of it for one group of keys that share connections. Events go in, with the
-monotonic time at which they happened; effects come out. It knows no socket, no task and no clock.
+`Completeness` decides for one pool, that is, the keys that share connections. It is given events with the
+monotonic time at which they happened, and returns effects. It uses no socket, task or clock.
 """
 
 from __future__ import annotations
@@ -40,19 +40,19 @@ from marketarchive.times import SECOND, from_seconds
 from marketarchive.venues.channel import Channel, Statement, Update
 
 RESYNC_EVERY_S = 2
-"""A key's snapshot is requested at most so often: damaged answers would request again for ever."""
+"""Least seconds between two requests for a key's snapshot; damaged answers would cause endless ones."""
 STATEMENT_EVERY_S = 1
-"""A key's state is requested over REST at most so often."""
+"""Least seconds between two requests for a key's state over REST."""
 PAUSE_S = 2
-"""Nothing having happened for longer means that we were paused ourselves: ticks come more often."""
+"""Seconds without any event after which this process counts as having been paused: ticks come more often."""
 DRAIN_S = 1
-"""After a pause nothing is judged for so long: what arrived meanwhile waits in the sockets."""
+"""Seconds after a pause of this process in which no key is judged, while the sockets are drained."""
 
 SHED_LOAD = Outage("stall", "ours", "messages were skipped under load")
 
 
 class Completeness:
-    """Tracks, coverage, witness and the connections of one group of keys."""
+    """Completeness of one pool: the coverage and tracks of its keys, and the decisions on its connections."""
 
     def __init__(
         self,
@@ -66,7 +66,8 @@ class Completeness:
     ) -> None:
         """Start without subscriptions.
 
-        new_gap_id, new_connection: return a name unique in the run; random: as of ReconnectPolicy.
+        policy: of the channel's endpoint; now: start of the axis; new_gap_id, new_connection: return a name
+        unique in the run; random: returns the next random number in [0, 1).
         """
         self._channel = channel
         self._limits = StreamLimits.of(channel)
@@ -78,8 +79,8 @@ class Completeness:
         self._connections = ConnectionSet(
             channel.renew_s, self._limits, policy, new_connection=new_connection, random=random
         )
-        self._stated_at: dict[str, int] = {}  # key -> when its state was requested last, monotonic
-        self._judge_from = now.mono  # nothing is judged before
+        self._stated_at: dict[str, int] = {}  # key -> monotonic ns of the last request for its state
+        self._judge_from = now.mono  # monotonic ns before which no key is judged
         self._dirty: set[str] = set()
         self._is_stopped = False  # all is settled
         self._effects: list[Effect] = []
@@ -88,47 +89,53 @@ class Completeness:
 
     @property
     def keys(self) -> list[str]:
-        """Return the keys that are wanted."""
+        """Return the subscribed keys."""
         return list(self._coverage)
 
     @property
     def gap_ids(self) -> set[str]:
-        """Return the ids of gaps of which another line may follow."""
+        """Return the ids of all gaps about which a further gap line may be written."""
         return {gap_id for coverage in self._coverage.values() for gap_id in coverage.gap_ids}
 
     def axis(self, mono: int) -> int:
-        """Return the time of the axis at `mono`: the date of a message that has none of the venue."""
+        """Return the axis time (Unix ns) at `mono` (monotonic ns), for messages without a venue time."""
         return self._axis.at(mono)
 
     def effects(self) -> list[Effect]:
-        """Return the effects that are due since the last call, in order."""
+        """Return the effects decided since the last call, in order; the pool carries them out."""
         effects, self._effects = self._effects, []
         return effects
 
     def is_live(self, key: str) -> bool:
-        """Return whether the key is followed at the moment, on any connection."""
+        """Return whether a key is live on any connection at the moment."""
         return key in self._coverage and self._coverage[key].is_live
 
     def watermark(self, key: str) -> int:
-        """Return up to when anything is proven of the key; 0 where nothing is."""
+        """Return the time (axis ns) up to which anything is proven of a key; 0 where nothing is."""
         return self._coverage[key].until if key in self._coverage else 0
 
     def row(self, key: str, tick: int) -> KeyState | None:
-        """Return the newest state with venue time <= `tick`; None where the tick is not proven."""
+        """Return the newest state of a key with venue time <= `tick` (axis ns).
+
+        None is returned where the tick is not proven.
+        """
         if key not in self._coverage:
             return None
         rows = [found for track in self._coverage[key].tracks if (found := row(track, tick)) is not None]
         return max(rows, key=lambda each: (each.at, each.is_strong), default=None)
 
     def forget(self, before_ns: int) -> None:
-        """Let go of what was settled before `before_ns` of the axis, so that memory stays flat."""
+        """Drop coverage that was settled before `before_ns` (axis), so that memory does not grow."""
         for coverage in self._coverage.values():
             coverage.forget(before_ns)
 
     # ---- keys --------------------------------------------------------------------------------------------
 
     def subscribe(self, keys: Iterable[str], mono: int, due_from: Mapping[str, int] | None = None) -> None:
-        """Want `keys` from now on, or from when they were due (of the axis) if that is earlier."""
+        """Subscribe keys on every connection; gaps count from now on, or from a time in `due_from`.
+
+        mono: monotonic ns; due_from: key -> earlier time (axis ns) from which the key is wanted.
+        """
         now = self._advance(mono)
         new = [key for key in dict.fromkeys(keys) if key not in self._coverage]
         for key in new:
@@ -139,7 +146,10 @@ class Completeness:
         self._pool()
 
     def unsubscribe(self, keys: Iterable[str], mono: int) -> None:
-        """Want `keys` no more: what is pending is settled as if its deadline had come."""
+        """Unsubscribe keys; whatever is pending for them is settled as if its deadline had come.
+
+        mono: monotonic ns.
+        """
         self._advance(mono)
         gone = [key for key in keys if key in self._coverage]
         self._finish(gone)
@@ -154,7 +164,7 @@ class Completeness:
         self._pool()
 
     def stop(self, mono: int) -> None:
-        """Settle all that is pending and end every gap; no other event may follow."""
+        """Settle whatever is pending and end every gap; no other event may follow. mono: monotonic ns."""
         self._advance(mono)
         self._finish(list(self._coverage))
         self._is_stopped = True
@@ -179,18 +189,24 @@ class Completeness:
     # ---- connections -------------------------------------------------------------------------------------
 
     def connected(self, name: str, mono: int) -> None:
-        """Subscribe all keys on a connection that is open now."""
+        """Subscribe all keys on the connection `name`, which has opened at `mono` (monotonic ns)."""
         self._advance(mono)
         connection = self._connections.connected(name, mono)
         self._subscribe(connection, list(self._coverage))
 
     def refused(self, outage: Outage, mono: int, at_least_s: float = 0) -> None:
-        """Wait after a connection could not be opened; at_least_s: what the venue demands."""
+        """Delay the next attempt after a connection could not be opened; mono: monotonic ns.
+
+        outage: why; at_least_s: wait that the venue demands, s.
+        """
         self._advance(mono)
         self._connections.refused(outage, mono, at_least_s)
 
     def closed(self, name: str, outage: Outage, mono: int) -> None:
-        """End the tracks of a connection that was closed, by whomever."""
+        """End the tracks of the connection `name`, which was closed.
+
+        outage: why; mono: monotonic ns.
+        """
         self._advance(mono)
         connection = self._connections.closed(name, mono)
         if connection is not None:
@@ -199,7 +215,7 @@ class Completeness:
             self._pool()
 
     def _pool(self) -> None:
-        """Carry out what is decided about the connections."""
+        """Decide which connections are closed and whether one is opened, and add the effects."""
         if self._mono < self._judge_from:
             return
         has_keys = bool(self._coverage)
@@ -225,7 +241,7 @@ class Completeness:
     # ---- what arrives ------------------------------------------------------------------------------------
 
     def apply(self, name: str, mono: int, updates: Iterable[Update]) -> None:
-        """Apply what one message said, received at `mono`."""
+        """Apply the updates of one message of the connection `name`, received at `mono` (monotonic ns)."""
         now = self._advance(mono)
         connection = self._connections.get(name)
         if connection is None:
@@ -293,7 +309,7 @@ class Completeness:
             self._dirty.add(track.key)
 
     def _compare_others(self, track: Track, first: Update, now: int) -> None:
-        """Compare the first snapshot of a track with the key's other tracks."""
+        """Compare the first snapshot of a track with the other tracks of its key."""
         others = self._others(track)
         for other in others:
             if other.state is TrackState.CLOSED:
@@ -303,13 +319,19 @@ class Completeness:
     def _compare(
         self, tracks: Iterable[Track], statement: Statement, proves_until: int, now: int
     ) -> list[Track]:
-        """Compare a state of another source with `tracks`; return those whose session should load it."""
+        """Compare a state from another source with `tracks`; return those whose sessions should load it.
+
+        proves_until: time (axis ns) of which the statement is at least.
+        """
         self._dirty.add(statement.key)
         at, state, mono = statement.at, statement.state, self._mono
         return [track for track in tracks if self._witness.compare(track, at, state, proves_until, now, mono)]
 
     def _refute_closed(self, track: Track) -> None:
-        """Judge closed tracks where `track` began on a statement: it may be from before their last losses."""
+        """Refute the weak proof of the key's closed tracks, since `track` began on a statement.
+
+        The statement may be older than the last messages that those tracks missed.
+        """
         for other in self._others(track):
             if other.state is TrackState.CLOSED and not other.is_judged:
                 other.refute_weak(NO_PROOF)
@@ -318,7 +340,7 @@ class Completeness:
     def _break_sequence(
         self, connection: TrackedConnection, update: Update, numbers: Watermark, now: int
     ) -> None:
-        """Take out all keys that share the numbers of a message that is missing."""
+        """Begin an outage of all keys that share the sequence numbers of a missing message."""
         outage = Outage("sequence", "unknown", update.detail)
         broken = [key for key, track in connection.tracks.items() if track.shares(numbers)]
         for key in broken:
@@ -327,10 +349,11 @@ class Completeness:
         self._resync(connection, broken)
 
     def skipped(self, name: str, mono: int) -> None:
-        """Note that load was shed: messages are archived, so none is missing, but no book is known any more.
+        """Note that a connection's messages were archived and not applied, to shed load: no book is known.
 
-        The books are requested; the order of the connection proves the keys meanwhile, for as long as it may.
-        Numbers that were not looked at prove nothing: there the keys are out.
+        None is missing, so the order of the connection proves the keys until their books are requested anew.
+        On a channel with sequence numbers, numbers that were not read prove nothing: there an outage of all
+        keys begins.
         """
         now = self._advance(mono)
         connection = self._connections.get(name)
@@ -347,7 +370,10 @@ class Completeness:
         self._settle()
 
     def failed(self, name: str, keys: Iterable[str] | None, outage: Outage, mono: int) -> None:
-        """Cut the tracks of a connection, or `keys` of it: a message could not be read, or not be applied."""
+        """Begin an outage of keys of a connection, for a message that could not be read or applied.
+
+        name: of the connection; keys: None for all of its keys; mono: monotonic ns.
+        """
         now = self._advance(mono)
         connection = self._connections.get(name)
         if connection is None:
@@ -366,7 +392,10 @@ class Completeness:
         self._settle()
 
     def stated(self, statements: Iterable[Statement], requested_mono: int, mono: int) -> None:
-        """Compare states that REST gave, requested at `requested_mono`, with all tracks of their keys."""
+        """Compare states from REST with all tracks of their keys.
+
+        requested_mono, mono: monotonic ns of the request and of its answer.
+        """
         now = self._advance(mono)
         proves_until = self._axis.at(requested_mono) - self._limits.statement_lag
         for statement in statements:
@@ -376,7 +405,10 @@ class Completeness:
         self._settle()
 
     def loaded(self, name: str, update: Update, mono: int) -> None:
-        """Apply the state that a session reached from a statement that it was given to load."""
+        """Apply the state that a session has reached by loading a statement and replaying deltas.
+
+        mono: monotonic ns.
+        """
         now = self._advance(mono)
         connection = self._connections.get(name)
         if connection is not None and (track := connection.tracks.get(update.key)) is not None:
@@ -389,7 +421,7 @@ class Completeness:
             self._settle()
 
     def request_failed(self, keys: Iterable[str], mono: int) -> None:
-        """Schedule another request of the states of `keys`: a failed request proves nothing about them."""
+        """Plan another request for the states of `keys`: a failed request proves nothing about them."""
         self._advance(mono)
         again = mono - from_seconds(self._channel.silent_s - RESYNC_EVERY_S)
         for key in keys:
@@ -399,7 +431,10 @@ class Completeness:
     # ---- time --------------------------------------------------------------------------------------------
 
     def tick(self, mono: int) -> None:
-        """Judge what has had its time; called at least once a second."""
+        """Judge every key whose deadline has come; to be called at least once a second.
+
+        mono: monotonic ns.
+        """
         now = self._advance(mono)
         if mono < self._judge_from:
             return
@@ -415,14 +450,17 @@ class Completeness:
         self._settle()
 
     def _advance(self, mono: int) -> int:
-        """Move time forward; return the axis's. After a pause of our own the sockets are drained first."""
+        """Move the time forward to `mono` (monotonic ns) and return the time on the axis.
+
+        After a pause of this process nothing is judged for DRAIN_S, while the sockets are drained.
+        """
         if mono - self._mono > PAUSE_S * SECOND:
             self._judge_from = mono + DRAIN_S * SECOND
         self._mono = max(self._mono, mono)
         return self._axis.at(self._mono)
 
     def _judge(self, coverage: Coverage, now: int) -> None:
-        """Take out what did not keep its deadline, and want another connection where one is suspected."""
+        """Begin outages of tracks that missed a deadline, and plan to replace suspected connections."""
         for track in coverage.tracks:
             connection = self._connections.get(track.connection)
             if connection is None:
@@ -465,7 +503,7 @@ class Completeness:
     # ---- requests ----------------------------------------------------------------------------------------
 
     def _resync(self, connection: TrackedConnection, keys: Sequence[str]) -> None:
-        """Resync broken keys; where the channel has no resync, a new connection replaces theirs.
+        """Resync keys by new snapshots, or by REST; where the channel has neither, plan a new connection.
 
         On a channel of periodic observations the next one suffices.
         """
@@ -491,7 +529,7 @@ class Completeness:
     def _one_per_sequence(
         self, connection: TrackedConnection, keys: Sequence[str], now: int
     ) -> tuple[list[str], list[str]]:
-        """Return all keys that are out on a connection, and one of each sequence that is silent on it."""
+        """Return all keys with an outage on a connection, and one key of each sequence silent on it."""
         found: dict[int, str] = {}
         out: list[str] = []
         for key in keys:
@@ -526,7 +564,7 @@ class Completeness:
     # ---- lines -------------------------------------------------------------------------------------------
 
     def _settle(self) -> None:
-        """Write how the gaps of the keys differ from what was written of them."""
+        """Add the gap lines that are due for the changed keys since the last call."""
         if self._mono < self._judge_from or self._is_stopped:
             return
         now, dirty = self._axis.at(self._mono), self._dirty
@@ -540,7 +578,7 @@ class Completeness:
         self._write([change for changes in found for change in changes])
 
     def _write(self, changes: Sequence[CoverageChange]) -> None:
-        """Merge the lines of keys that share everything into one."""
+        """Add gap lines as effects, merging those of keys whose gaps are alike."""
         merged: dict[tuple[object, ...], list[CoverageChange]] = {}
         for change in changes:
             record = change.record

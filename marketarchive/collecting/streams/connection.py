@@ -1,4 +1,4 @@
-"""One connection of a pool: a socket, the session that decodes its messages, its connection lines."""
+"""One connection of a pool: its socket, the session that decodes its messages, its `connection` lines."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from marketarchive.items import ConnectionEvent, Frames
 from marketarchive.venues.channel import Channel, Session
 
 MISSED_PONGS = 3
-"""Heartbeats without any message after which a peer that answers them is taken for dead."""
+"""Heartbeats in a row without any message from the peer after which a connection counts as dead."""
 
 
 class ConnectionHost(Protocol):
-    """Interface of the spider that a connection needs."""
+    """Protocol of the spider of a connection: the members that StreamConnection uses."""
 
     @property
     def venue(self) -> str: ...
@@ -35,20 +35,20 @@ class ConnectionHost(Protocol):
 
 
 class ConnectionPoolEvents(Protocol):
-    """Receiver of a connection's events."""
+    """Protocol of the pool of a connection: the methods that receive its events."""
 
     def connected(self, connection: StreamConnection) -> None: ...
     def received(self, connection: StreamConnection, batch: Sequence[Message]) -> None: ...
 
 
 class StreamConnection:
-    """Connection of a stream, made before its socket stands; `name` is unique in the run."""
+    """Connection of a stream, created before its socket is open; `name` is unique in the run."""
 
     def __init__(self, host: ConnectionHost, pool: ConnectionPoolEvents, name: str, session: Session) -> None:
         self.name = name
         self.session = session
         self.socket: WebSocket | None = None
-        self.close_reason: str | None = None  # why we ended it, if we did
+        self.close_reason: str | None = None  # why we aborted it; None: we did not
         self.last_seq = 0
         self._host = host
         self._pool = pool
@@ -61,7 +61,7 @@ class StreamConnection:
     # ---- what the pool calls ---------------------------------------------------------------------------
 
     def subscribe(self, keys: Sequence[str]) -> None:
-        """Subscribe `keys`, and write that: the first time as the line `opened`."""
+        """Subscribe keys and write a `connection` line about them: first `opened`, later `subscribed`."""
         texts = self.session.subscribe(keys, is_first=not self._has_subscribed)
         self._send("subscribed" if self._has_subscribed else "opened", texts, keys)
         self._has_subscribed = True
@@ -78,7 +78,7 @@ class StreamConnection:
                 self.socket.send(text)
 
     async def keep_alive(self) -> None:
-        """Send heartbeats until the connection ends; end it when they are not answered."""
+        """Send heartbeats until the connection ends; abort it where MISSED_PONGS of them are not answered."""
         channel, socket, run = self._host.channel, self.socket, self._host.run
         if channel.heartbeat is None or socket is None:
             return
@@ -100,7 +100,11 @@ class StreamConnection:
         code: int | None = None,
         reason: str | None = None,
     ) -> None:
-        """Write a `connection` line."""
+        """Write a `connection` line into the archive.
+
+        event: what happened; texts: those sent to the venue; keys: those that the texts subscribe; code,
+        reason: of a close.
+        """
         host, run = self._host, self._host.run
         host.put(
             ConnectionLine(

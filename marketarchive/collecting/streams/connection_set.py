@@ -1,4 +1,4 @@
-"""The open connections of one group of keys: which are replaced or closed, and when another is opened."""
+"""The connections of one pool: when one is opened, replaced or closed."""
 
 from __future__ import annotations
 
@@ -12,69 +12,75 @@ from marketarchive.collecting.streams.witness import succeeds
 from marketarchive.times import from_seconds
 
 RENEW_PAUSE_S = 30
-"""A connection that lacks some of its keys is replaced at once; where that did not help, after this, ..."""
+"""Seconds until a connection that lacks some keys is replaced again, doubled after each try in vain."""
 RENEW_PAUSE_MAX_S = 600
 RENEW_JITTER = 0.1
-"""The part of a connection's age that is random, so that not all are renewed at once."""
+"""Share of a connection's age limit that is random, so that not all are renewed at once."""
 
 SILENT = Outage("stall", "unknown", "the connection brought nothing")
 REPLACED = Outage("disconnect", "ours", "replaced by a newer connection")
 
 
 class TrackedConnection:
-    """An open connection: the tracks of its keys and the watermarks that they share."""
+    """An open connection with the tracks of its keys and the watermarks that they share."""
 
     def __init__(self, name: str, opened_at: int, renew_at: int | None) -> None:
-        """Note a new connection; times are monotonic ns."""
+        """Start without tracks.
+
+        Times are monotonic ns, renew_at: None for a connection that is never renewed.
+        """
         self.name = name
         self.opened_at = opened_at
         self.renew_at = renew_at
-        self.live_since: int | None = None  # its first data
-        self.has_lived = False
+        self.live_since: int | None = None  # monotonic ns of its first data; None: none yet
+        self.has_lived = False  # it was live long enough to reset the reconnect policy
         self.is_old = False  # its renewal is due
-        self.is_replaced = False  # a newer one is wanted: it is suspected, or old
+        self.is_replaced = False  # a newer connection is wanted in its place
         self.tracks: dict[str, Track] = {}
         self.order = Watermark()
         self.numbers: dict[str, Watermark] = {}
-        self.requested: dict[str, list[int]] = {}  # key -> when its snapshots were requested, of the axis
-        self.resynced_at: dict[str, int] = {}  # key -> when it was requested last, monotonic
+        self.requested: dict[str, list[int]] = {}  # key -> axis ns of requests for its snapshot
+        self.resynced_at: dict[str, int] = {}  # key -> monotonic ns of the last such request
 
     def request(self, key: str, now: int) -> None:
-        """Remember a request for a snapshot; of many that are not answered, the oldest few are enough."""
+        """Remember a request for a key's snapshot; at most the four oldest unanswered ones are kept.
+
+        now: axis ns.
+        """
         times = self.requested.setdefault(key, [])
         if len(times) < 4:
             times.append(now)
 
     def answered(self, key: str) -> int:
-        """Return the time of request of the snapshot that arrived (axis ns); 0 where none did."""
+        """Return the time (axis ns) of the request that a key's snapshot answers; 0 where none was sent."""
         times = self.requested.get(key)
         return times.pop(0) if times else 0
 
     def expect_none(self, keys: Iterable[str]) -> None:
-        """Forget the requests of `keys`: a later snapshot answers none of them."""
+        """Forget the requests for snapshots of `keys`: one that arrives later answers none of them."""
         for key in keys:
             self.requested.pop(key, None)
 
     def has_begun(self, mono: int) -> None:
-        """Note that a key of it is live."""
+        """Note that a key of the connection is live; mono: monotonic ns."""
         if self.live_since is None:
             self.live_since = mono
 
     @property
     def has_live_key(self) -> bool:
-        """Return whether any key is live on it."""
+        """Return whether any key is live on this connection."""
         return any(track.state is TrackState.LIVE for track in self.tracks.values())
 
 
 class Decision(NamedTuple):
-    """Action to take on the connections of a pool."""
+    """Decision about the connections of a pool: those to close, and the name of one to open."""
 
     closed: Sequence[tuple[TrackedConnection, Outage]]
-    opened: str | None  # the name of the new one
+    opened: str | None  # name of the connection to open; None: open none
 
 
 class ConnectionSet:
-    """The open connections, oldest first. Times are monotonic ns, but for `now`, of the axis."""
+    """The open connections of a pool, oldest first; `mono` is monotonic ns, `now` axis ns."""
 
     def __init__(
         self,
@@ -87,9 +93,10 @@ class ConnectionSet:
     ) -> None:
         """Start without connections.
 
-        renew_s: as of `Channel`; new_connection, random: as of `Completeness`.
+        renew_s: age at which a connection is renewed, None: never; new_connection: returns a name unique in
+        the run; random: returns the next random number in [0, 1).
         """
-        self.refusal: Outage | None = None  # why none could be opened last
+        self.refusal: Outage | None = None  # why the last attempt to open one failed
         self._renew_s = renew_s
         self._limits = limits
         self._policy = policy
@@ -97,20 +104,20 @@ class ConnectionSet:
         self._random = random
         self._open: dict[str, TrackedConnection] = {}
         self._connecting: str | None = None
-        self._renew_from = 0  # where some keys go on, no replacement is opened before
+        self._renew_from = 0  # no replacement is opened before while some keys are live
         self._renew_pause_s = float(RENEW_PAUSE_S)
 
     def __iter__(self) -> Iterator[TrackedConnection]:
         return iter(self._open.values())
 
     def get(self, name: str) -> TrackedConnection | None:
-        """Return the open connection of that name."""
+        """Return the open connection of a name; None where there is none."""
         return self._open.get(name)
 
     # ---- what happens to them ----------------------------------------------------------------------------
 
     def connected(self, name: str, mono: int) -> TrackedConnection:
-        """Register the connection `name`, which has opened at `mono` (monotonic ns), and return it."""
+        """Add the connection `name`, which has opened at `mono`, and return it."""
         if name == self._connecting:
             self._connecting = None
         self.refusal = None
@@ -121,7 +128,10 @@ class ConnectionSet:
         return connection
 
     def refused(self, outage: Outage, mono: int, at_least_s: float) -> None:
-        """Wait after one could not be opened; at_least_s: what the venue demands."""
+        """Delay the next attempt after a connection could not be opened.
+
+        at_least_s: wait that the venue demands, s.
+        """
         self._connecting, self.refusal = None, outage
         if outage.reason == "blocked":
             self._policy.blocked(mono, at_least_s)
@@ -129,7 +139,10 @@ class ConnectionSet:
             self._policy.failed(mono, at_least_s)
 
     def closed(self, name: str, mono: int) -> TrackedConnection | None:
-        """Return the connection that was closed, by whomever; None where it was let go before."""
+        """Remove the connection `name`, which was closed by either side, and return it.
+
+        None is returned where it is unknown.
+        """
         connection = self._open.pop(name, None)
         if connection is not None and not connection.has_lived:
             self._policy.failed(mono)
@@ -138,9 +151,10 @@ class ConnectionSet:
     # ---- what is decided ---------------------------------------------------------------------------------
 
     def decide(self, mono: int, now: int, *, has_keys: bool) -> Decision:
-        """Close and open: an old connection goes only when a newer one has taken over from it.
+        """Return which connections to close, and whether to open one.
 
-        has_keys: whether any key is wanted.
+        An old connection is closed only when a newer one has taken over its keys. has_keys: whether any key
+        is subscribed.
         """
         connections = list(self)
         if any(each.has_lived and not each.is_replaced for each in connections):
@@ -159,7 +173,10 @@ class ConnectionSet:
     def _look_at(
         self, connection: TrackedConnection, newer: Sequence[TrackedConnection], mono: int, now: int
     ) -> Outage | None:
-        """Return why it is to be closed; None where it stays."""
+        """Return why a connection is to be closed; None where it stays.
+
+        newer: connections opened after it.
+        """
         if connection.renew_at is not None and mono >= connection.renew_at:
             connection.is_old = connection.is_replaced = True
         if self._is_taken_over(connection, newer, now):
@@ -186,7 +203,7 @@ class ConnectionSet:
         )
 
     def _has_stopped(self, track: Track, now: int) -> bool:
-        """Return whether a key of a cadence channel is silent for too long to be waited for."""
+        """Return whether a key of a cadence channel is silent for longer than the channel's patience."""
         return self._limits.cadence is not None and now - track.strong > self._limits.patience
 
     def _wants_another(self, mono: int) -> bool:

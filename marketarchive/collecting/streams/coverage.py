@@ -1,4 +1,4 @@
-"""Coverage of one key, and its gaps: wanted minus the union of its tracks. The only source of gap lines."""
+"""Coverage of one key and its gaps: wanted time minus what its tracks prove. The only source of gap lines."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ NEVER_SUBSCRIBED = Outage("disconnect", "unknown", "no connection yet")
 
 @dataclass(slots=True)
 class GapRecord:
-    """A gap of one key as its newest line has it."""
+    """A gap of one key as its newest gap line states it; times are axis ns."""
 
     from_ns: int
     to_ns: int | None  # None: open
     outage: Outage
     connection: str | None
-    id: str = ""  # of its first line
+    id: str = ""  # given by its first line; "": not written yet
 
 
 @dataclass(frozen=True, slots=True)
 class CoverageChange:
-    """A line that is due: the record of a key as it is now."""
+    """A gap line that is due for a key; `to_ns` None is an open gap, `to_ns` = `from_ns` a void one."""
 
     key: str
     record: GapRecord
@@ -45,57 +45,61 @@ class _Found:
 
 
 class Coverage:
-    """The tracks of one key and the gaps that were written of it."""
+    """Coverage of one key: its tracks, and the gaps written so far; times are axis ns."""
 
     def __init__(
         self, limits: StreamLimits, key: str, subscribed_at: int, due_from: int | None = None
     ) -> None:
-        """Start the coverage of a key.
+        """Start the coverage of a key without tracks.
 
-        due_from: since when it is wanted, where that is before it is subscribed.
+        subscribed_at: axis ns; due_from: time from which the key is wanted, where earlier than
+        `subscribed_at`.
         """
         self.key = key
         self.tracks: list[Track] = []
         self._limits = limits
         self._subscribed_at = subscribed_at
-        # known with the first data, or when that is late
+        # None until the first data arrive, or are late
         self._wanted_from = due_from if due_from is not None and due_from < subscribed_at else None
         self._records: list[GapRecord] = []
-        self._replaced: list[tuple[int, Outage]] = []  # (from, outage): why it stayed missing
+        self._replaced: list[tuple[int, Outage]] = []  # (time, outage): where a gap got another reason
         self._waits = False  # a gap is not written yet because a live track may close it
-        self._forgotten = 0  # what was before is settled for good
+        self._forgotten = 0  # gaps before this time are final
 
     @property
     def gap_ids(self) -> Iterator[str]:
-        """Yield the ids of gaps of which another line may follow."""
+        """Yield the ids of the key's gaps about which a further gap line may be written."""
         return (record.id for record in self._records)
 
     @property
     def has_open_gap(self) -> bool:
-        """Return whether a gap of it has no end yet."""
+        """Return whether the key's newest gap has no end yet."""
         return bool(self._records) and self._records[-1].to_ns is None
 
     @property
     def is_live(self) -> bool:
-        """Return whether any track of it is live."""
+        """Return whether any track of the key is live."""
         return any(track.state is TrackState.LIVE for track in self.tracks)
 
     @property
     def until(self) -> int:
-        """Return up to when anything is proven, 0 where nothing is."""
+        """Return the time (axis ns) up to which any track proves the key; 0 where none does."""
         return max((track.until for track in self.tracks if track.since), default=0)
 
     def is_late(self, now: int) -> bool:
-        """Return whether the key is overdue: nothing extended its coverage for the channel's patience."""
+        """Return whether the key's coverage was not extended for the channel's patience; now: axis ns."""
         return self._waits or now - max(self.until, self._subscribed_at) > self._limits.patience
 
     def replace_outage(self, at: int, outage: Outage) -> None:
-        """End an open gap of another reason than `outage` at `at`, and begin one of `outage` there."""
+        """End an open gap at `at` (axis ns) and begin one for the reason `outage`, if the reasons differ."""
         if self.has_open_gap and self._records[-1].outage.reason != outage.reason:
             self._replaced.append((at, outage))
 
     def finish(self, now: int, refusal: Outage | None) -> list[CoverageChange]:
-        """Settle what is pending as if its deadline had come; return the last lines of the key."""
+        """Settle whatever is pending as if its deadline had come; return the last gap lines of the key.
+
+        refusal: why no connection could be opened, for a gap without another cause.
+        """
         for track in self.tracks:
             if track.state is TrackState.LIVE:
                 if track.pending:
@@ -107,9 +111,10 @@ class Coverage:
         return self.settle(now, refusal, is_final=True)
 
     def settle(self, now: int, refusal: Outage | None, *, is_final: bool = False) -> list[CoverageChange]:
-        """Compute the gaps anew and return how they differ from those written.
+        """Compute the gaps anew and return the lines by which they differ from those written.
 
-        refusal: why no connection could be opened last, for a gap without another cause.
+        refusal: why no connection could be opened, for a gap without another cause; is_final: an open gap
+        ends at `now`.
         """
         for track in self.tracks:
             track.is_changed = False
@@ -138,9 +143,9 @@ class Coverage:
         return [CoverageChange(self.key, record, gap.from_ns, gap.to_ns)]
 
     def _gaps(self, now: int, refusal: Outage | None, *, is_final: bool) -> list[_Found]:
-        """Return the gaps, wanted minus covered, in order.
+        """Return the gaps in order: the wanted time minus the proven time.
 
-        The last one is open where nothing proves its end.
+        The last gap is open where nothing proves its end.
         """
         start = self._start(now, is_final=is_final)
         if start is None:
@@ -163,9 +168,9 @@ class Coverage:
         yield gap
 
     def _start(self, now: int, *, is_final: bool) -> int | None:
-        """Return the time from which the key is wanted.
+        """Return the time (axis ns) from which the key is wanted.
 
-        None while its first data may still arrive in time.
+        None is returned while the first data may still arrive in time.
         """
         if self._wanted_from is None:
             first = min((track.since for track in self.tracks if track.since), default=None)
@@ -176,13 +181,16 @@ class Coverage:
         return self._wanted_from if self._wanted_from is None else max(self._wanted_from, self._forgotten)
 
     def _is_open(self, start: int, now: int) -> bool:
-        """Return whether nothing being proven from `start` to `now` is a gap: by evidence, or by patience."""
+        """Return whether the time from `start` to `now`, in which nothing is proven, is a gap already.
+
+        It is one where no track is live, where a track has a gap there, and after the channel's patience.
+        """
         if not self.is_live or now - start > self._limits.patience:
             return True
         return any(gap.from_ns <= start < gap.to_ns for track in self.tracks for gap in track.inner_gaps)
 
     def _may_close(self, start: int, now: int) -> bool:
-        """Return whether a live track that has proven up to `start` may still reach a newer one's begin."""
+        """Return whether a live track, proven up to `start`, may still reach the begin of a newer one."""
         if now - start > self._limits.patience:
             return False
         live = any(t.state is TrackState.LIVE and t.since and t.until == start for t in self.tracks)
@@ -190,7 +198,7 @@ class Coverage:
         return live
 
     def _evidence(self, start: int, refusal: Outage | None) -> tuple[Outage, str | None]:
-        """Return the outage that began at `start`, and the connection of the key then."""
+        """Return why the proof ended at `start`, and the name of the connection that the key had then."""
         for track in self.tracks:
             for gap in track.inner_gaps:
                 if gap.from_ns <= start < gap.to_ns:
@@ -214,7 +222,7 @@ class Coverage:
         return refusal or NEVER_SUBSCRIBED, None
 
     def forget(self, before_ns: int) -> None:
-        """Drop what was settled before `before_ns`, but never what can still be refuted."""
+        """Drop gaps and tracks settled before `before_ns` (axis), except those that can still be refuted."""
         cut = min([before_ns, *(t.strong for t in self.tracks if t.since and not t.is_judged)])
         for record in reversed(self._records):
             if record.from_ns < cut and (record.to_ns is None or record.to_ns >= cut):

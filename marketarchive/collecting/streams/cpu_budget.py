@@ -1,4 +1,4 @@
-"""Limit of the processor time for checks that can also be made later."""
+"""Limit of the processor time that checks of messages may take, since they can be made later too."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ WINDOW_S = 1.0
 
 
 class CpuBudget:
-    """Share of one processor, spent within windows of a second of `clock`.
+    """Share of one processor's time, counted in windows of one second of `clock`.
 
-    A simulator's time waits for who works, so what its second costs at any speed is held against that second.
+    A simulator's clock waits for working processes, so the processor time of one of its seconds is counted
+    against that second, at any speed.
     """
 
     def __init__(self, share: float, clock: Clock) -> None:
@@ -26,12 +27,12 @@ class CpuBudget:
 
     @property
     def is_left(self) -> bool:
-        """Return whether checks may still be made in this window."""
+        """Return whether processor time is left in this window, so that messages may be checked."""
         return self._spent() < self._allowed_ns
 
     @property
     def is_overdrawn(self) -> bool:
-        """Return whether twice the share is spent: then even cheap checks have to wait."""
+        """Return whether twice the share is spent in this window, so that even cheap checks have to wait."""
         return self._spent() > 2 * self._allowed_ns
 
     @contextmanager

@@ -1,6 +1,7 @@
-"""Detection of each thing that can go wrong in a stream, by what its channel declares.
+"""Detection of each fault of a stream: how it is noticed and how soon, by what its channel declares.
 
-Tables of docs/METHODOLOGY.md are made of it; the stream conformance suite has a scenario for each line.
+Tables of docs/METHODOLOGY.md are generated from this module; the stream conformance suite has a scenario for
+each of their lines.
 """
 
 from __future__ import annotations
@@ -14,28 +15,28 @@ from marketarchive.venues.channel import Channel
 
 
 class Detection(NamedTuple):
-    """Handling of one kind of fault."""
+    """One kind of fault of a stream: how and how soon it is noticed."""
 
     fault: str
     noticed_by: str
-    within_s: float | None  # None: with the next message, and nothing tells where none follows
-    unnoticed: str = ""
+    within_s: float | None  # None: with the next message; never, where none follows
+    unnoticed: str = ""  # cases that are not noticed
 
     @property
     def within(self) -> str:
-        """Return `within_s` in words."""
+        """Return `within_s` as text."""
         if self.within_s is None:
             return "the next message"
         return "at once" if self.within_s == 0 else f"{self.within_s:g} s"
 
 
 def detections(channel: Channel) -> list[Detection]:
-    """Return the failures that are detected on `channel`, in the order of the document."""
+    """Return all faults of a stream on `channel` with their detection, in the order of the document."""
     return [*_of_messages(channel), *_of_connections(channel), *_of_ours(channel)]
 
 
 def silence_s(channel: Channel) -> float:
-    """Return the seconds in which a key that stands still, unseen by us, is a recorded gap."""
+    """Return the seconds after which a key whose messages stop arriving is in a gap."""
     if channel.proof in ("hash", "none"):  # messages of other keys prove it weakly for so long
         return channel.weak_max_s  # with an answer of REST it is sooner
     return channel.patience_s
@@ -158,7 +159,7 @@ def _of_ours(channel: Channel) -> Iterator[Detection]:
 
 
 def table(channel: Channel) -> list[str]:
-    """Return the lines of the table of `channel`."""
+    """Return the detections of a channel as the lines of a Markdown table."""
     head = ["| what happens | noticed by | within | not noticed |", "|---|---|---|---|"]
     return [
         *head,

@@ -1,4 +1,4 @@
-"""Actions that completeness decides and the stream carries out."""
+"""Effects: the actions that `Completeness` decides on and a pool carries out."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from marketarchive.venues.channel import Statement
 
 @dataclass(frozen=True, slots=True)
 class OpenConnection:
-    """Request to open a connection, answered with `connected`, or with `refused`."""
+    """Effect: open a connection; the pool answers with `connected` or `refused`."""
 
     connection: str
 
 
 @dataclass(frozen=True, slots=True)
 class CloseConnection:
-    """Request to close a connection, which needs no answer and is not looked at any more."""
+    """Effect: close a connection, whose messages are no longer applied; the pool gives no answer."""
 
     connection: str
 
 
 @dataclass(frozen=True, slots=True)
 class Subscribe:
-    """Request to subscribe keys on an open connection."""
+    """Effect: subscribe keys on an open connection."""
 
     connection: str
     keys: tuple[str, ...]
@@ -32,7 +32,7 @@ class Subscribe:
 
 @dataclass(frozen=True, slots=True)
 class Unsubscribe:
-    """Request to end the subscription of keys."""
+    """Effect: end the subscription of keys on a connection."""
 
     connection: str
     keys: tuple[str, ...]
@@ -40,7 +40,7 @@ class Unsubscribe:
 
 @dataclass(frozen=True, slots=True)
 class RequestResync:
-    """Request for new snapshots of keys on their connection."""
+    """Effect: request new snapshots of keys on their own connection."""
 
     connection: str
     keys: tuple[str, ...]
@@ -48,7 +48,7 @@ class RequestResync:
 
 @dataclass(frozen=True, slots=True)
 class RequestStatements:
-    """Request for states of keys over REST, answered with `stated`, or with `request_failed`."""
+    """Effect: request states of keys over REST; the pool answers with `stated` or `request_failed`."""
 
     keys: tuple[str, ...]
 
@@ -66,7 +66,7 @@ class LoadStatement:
 
 @dataclass(frozen=True, slots=True)
 class DropBooks:
-    """Request to drop the books of keys from a connection's session: their snapshot is not believed."""
+    """Effect: drop the books of keys from a connection's session, since they are no longer believed."""
 
     connection: str
     keys: tuple[str, ...]
@@ -74,7 +74,10 @@ class DropBooks:
 
 @dataclass(frozen=True, slots=True)
 class WriteGap:
-    """A gap as it is known now. The newest line of an id and key holds; `to_ns` = `from_ns` is a void gap."""
+    """Effect: write a line of a gap as it is known now; times are axis ns.
+
+    The newest line of an id and key counts; `to_ns` = `from_ns` is a void gap.
+    """
 
     id: str
     keys: tuple[str, ...]
@@ -84,7 +87,7 @@ class WriteGap:
     cause: Cause
     detail: str
     connection: str | None
-    is_first: bool  # the first line of its id
+    is_first: bool  # whether this is the first line with this id
 
 
 Effect = (

@@ -1,6 +1,6 @@
-"""A group of keys over the connections that carry them.
+"""Pool: keys of a stream and the connections that carry them.
 
-`Completeness` decides, the pool carries out: it opens and closes sockets, hands their messages through the
+`Completeness` decides, the pool carries out: it opens and closes sockets, applies their messages to the
 session, and reports the updates.
 """
 
@@ -41,16 +41,16 @@ from marketarchive.venues.answers import REFUSED_STATUSES, retry_after
 from marketarchive.venues.channel import Session, Statement, Update
 
 TICK_S = 0.5
-"""Seconds between two looks at what has become due."""
+"""Seconds between two checks of deadlines."""
 FORGET_S = 10
-"""Seconds between two times at which settled coverage is let go."""
+"""Seconds between two removals of settled coverage."""
 KEPT_S = 120
-"""Seconds of settled coverage that are kept: rows wait for less."""
+"""Seconds for which settled coverage is kept: longer than any row waits."""
 FAULT = Outage("checksum", "ours", "looking at a message failed")
 
 
 class PoolHost(ConnectionHost, Protocol):
-    """Interface of the spider that a pool needs."""
+    """Protocol of the spider of a pool: the members that ConnectionPool uses."""
 
     @property
     def settings(self) -> BaseSettings: ...
@@ -73,7 +73,7 @@ class PoolHost(ConnectionHost, Protocol):
 
 
 class ConnectionPool:
-    """Keys that share connections."""
+    """Pool of keys that share connections; at most the channel's `keys_per_connection` keys."""
 
     def __init__(self, host: PoolHost) -> None:
         self._host = host
@@ -82,9 +82,9 @@ class ConnectionPool:
         self._connections: dict[str, StreamConnection] = {}
         self._ahead = from_seconds(host.channel.ahead_s)
         self._forget_at = 0  # monotonic ns
-        self._gap_ids: dict[str, str] = {}  # completeness's -> the archive's, of gaps that may change still
-        self._effects: deque[Effect] = deque()  # decided and not done yet
-        self._is_at_work = False  # doing them
+        self._gap_ids: dict[str, str] = {}  # gap id of Completeness -> of the archive
+        self._effects: deque[Effect] = deque()  # decided and not carried out yet
+        self._is_at_work = False  # carrying out effects
         self._is_closing = False
         self._is_stopped = False
         mono = self._clock.mono_ns()
@@ -105,17 +105,17 @@ class ConnectionPool:
     # ---- keys ------------------------------------------------------------------------------------------
 
     def subscribe(self, keys: Iterable[str], due_from: Mapping[str, int] | None = None) -> None:
-        """Want `keys` too; due_from: as of `Completeness`."""
+        """Add keys to the pool; due_from: key -> earlier time (axis ns) from which its gaps count."""
         self.completeness.subscribe(keys, self._clock.mono_ns(), due_from)
         self._carry_out()
 
     def unsubscribe(self, keys: Iterable[str]) -> None:
-        """Want `keys` no more."""
+        """Remove keys from the pool."""
         self.completeness.unsubscribe(keys, self._clock.mono_ns())
         self._carry_out()
 
     async def keep(self) -> None:
-        """Judge what becomes due, until the run stops."""
+        """Check deadlines every TICK_S until the run stops."""
         while await sleep(self._clock, TICK_S, self._run.stop):
             if not self._host.is_paused:  # what is silent then waits in the sockets
                 try:
@@ -133,7 +133,7 @@ class ConnectionPool:
             self._gap_ids = {each: name for each, name in self._gap_ids.items() if each in kept}
 
     async def close(self) -> None:
-        """Close all connections, then settle: what was not proven by then is a gap."""
+        """Close all connections, then settle: time that is not proven by then is a gap."""
         self._is_closing = True  # how they end then is no outage
         try:
             await asyncio.gather(*(self._close(each) for each in list(self._connections.values())))
@@ -141,14 +141,14 @@ class ConnectionPool:
             self.stop()
 
     def stop(self) -> None:
-        """Settle all gaps and connections for good."""
+        """Settle all keys for good, once; later events change nothing."""
         if not self._is_stopped:
             self._is_closing = self._is_stopped = True
             self.completeness.stop(self._clock.mono_ns())
             self._carry_out()
 
     def abandon(self) -> None:
-        """End all connections at once, and settle."""
+        """Abort all connections without waiting, and settle all keys."""
         for connection in self._connections.values():
             if connection.socket is not None:
                 connection.socket.flush()
@@ -160,13 +160,16 @@ class ConnectionPool:
     # ---- statements from elsewhere ---------------------------------------------------------------------
 
     def stated(self, statements: Sequence[Statement], requested_mono: int) -> None:
-        """Compare states that REST gave, requested at `requested_mono`."""
+        """Compare states that REST has answered with the tracks of their keys.
+
+        requested_mono: monotonic ns of the request.
+        """
         if not self._is_stopped:  # else all is settled: an answer that comes later changes nothing
             self.completeness.stated(statements, requested_mono, self._clock.mono_ns())
             self._carry_out()
 
     def request_failed(self, keys: Iterable[str]) -> None:
-        """Note that a request brought no states."""
+        """Note that a REST request for the states of `keys` failed."""
         if not self._is_stopped:
             self.completeness.request_failed(keys, self._clock.mono_ns())
 
@@ -178,7 +181,7 @@ class ConnectionPool:
         self._carry_out()
 
     def received(self, connection: StreamConnection, batch: Sequence[Message]) -> None:
-        """Apply messages that are archived already."""
+        """Apply a batch of messages, which are archived already, or skip it under load."""
         if self._is_stopped:
             return
         budget = self._host.budget
@@ -200,7 +203,10 @@ class ConnectionPool:
     def _apply(
         self, connection: StreamConnection, at: int, seq: int, payload: bytes, good: list[Sequence[Update]]
     ) -> None:
-        """Apply one message; what was applied is appended to `good`."""
+        """Apply one message; if it was usable, append its updates to `good`.
+
+        at: receipt, wall ns.
+        """
         mono, verify = self._clock.mono_ns(), self._host.budget.is_left
         latest = self._host.axis.at(mono) + self._ahead
         try:
@@ -219,7 +225,7 @@ class ConnectionPool:
     def _damaged(
         self, connection: StreamConnection, at: int, seq: int, payload: bytes, error: ParseError
     ) -> None:
-        """Cut the tracks of all keys that a damaged message may have been about."""
+        """Record an unreadable message, and begin an outage of all keys that it may have been about."""
         host = self._host
         host.put(Invalid(host.venue, host.feed, at, seq, error.item, str(error), error.fields))
         outage = Outage("checksum", "venue", f"seq {seq}: {error}"[:200])
@@ -231,14 +237,17 @@ class ConnectionPool:
         self._run.log_now_and_then("pool", "Following a stream failed: %r", error)
 
     def _cut(self, connection: StreamConnection) -> None:
-        """Believe nothing that the session holds, after a fault of our own."""
+        """Drop the books of a connection and begin an outage of its keys, after an exception in our code."""
         connection.session.drop(self.completeness.keys)
         self.completeness.failed(connection.name, None, FAULT, self._clock.mono_ns())
 
     # ---- what is decided -------------------------------------------------------------------------------
 
     def _carry_out(self) -> None:
-        """Do what was decided, in order: what follows from it comes after what was decided before."""
+        """Carry out the effects that `Completeness` has decided on, in order.
+
+        Effects that follow from carrying out one come after those decided before.
+        """
         self._effects.extend(self.completeness.effects())
         if self._is_at_work:
             return
@@ -296,7 +305,7 @@ class ConnectionPool:
     # ---- sockets ---------------------------------------------------------------------------------------
 
     async def _open(self, name: str) -> None:
-        """Open a connection and follow it to its end."""
+        """Open the connection `name` and follow it until it ends."""
         try:
             await self._follow(StreamConnection(self._host, self, name, self._host.new_session()))
         except Exception as error:  # a fault of ours: without an answer no other would be opened
@@ -343,7 +352,7 @@ class ConnectionPool:
         self._ended(connection)
 
     def _ended(self, connection: StreamConnection) -> None:
-        """Write how a connection ended, once, and let completeness know."""
+        """Write the line `closed` of a connection, once, and report its end to `Completeness`."""
         if self._connections.pop(connection.name, None) is None:
             return
         assert connection.socket is not None
@@ -359,7 +368,7 @@ class ConnectionPool:
         self._carry_out()
 
     def _archive_refusal(self, refusal: HandshakeFailure, latency_ms: float) -> None:
-        """Record what came instead of a connection, and how long to leave the venue alone."""
+        """Archive the response that came instead of a connection, and delay the next attempt accordingly."""
         host, run, status = self._host, self._run, refusal.status
         run.stats.inc_value("stream/refusals")
         if status is not None or refusal.body:
@@ -399,7 +408,11 @@ _CAUSES: dict[int, Cause] = {1013: "ours", 1006: "unknown"}
 
 
 def _outage(connection: StreamConnection, ending: CloseInfo) -> Outage:
-    """Return the outage of a close; its cause by close code: 1013 we read too slowly, 1006 unknown."""
+    """Return the outage that the close of a connection begins.
+
+    Its cause follows from the close code: 1013 is ours (we read too slowly), 1006 unknown, others the
+    venue's.
+    """
     if connection.close_reason is not None:
         return Outage("stall", "unknown", connection.close_reason)
     detail = f"close code {ending.code} {ending.reason}".strip()

@@ -1,4 +1,4 @@
-"""A row for each second of each market, of the newest state that its stream proves at it."""
+"""Rows at a fixed pace: for each market and tick, the newest state that its stream proves."""
 
 from __future__ import annotations
 
@@ -13,44 +13,45 @@ from marketarchive.times import SECOND, to_seconds
 R = TypeVar("R", bound=Row)
 
 ROW_GRACE_S = 5
-"""Seconds that a row waits for messages of its tick."""
+"""Seconds from a tick to its row, for messages that are still in flight."""
 ROWS_AT_ONCE = 5_000
-"""Ticks; after a sleep of the machine the rest follows later."""
+"""Most ticks of one call of `due`, as after a sleep of the machine; the next call yields the rest."""
 
 
 class SecondBooks(Generic[R]):
-    """Writer of a row per market and tick: a subclass chooses the markets and makes the rows."""
+    """Maker of one row per market and tick; a subclass chooses the markets and makes the rows."""
 
     def __init__(self, spider: StreamSpider, step: int = SECOND) -> None:
-        """Start at the next tick.
-
-        step: ns between two ticks.
-        """
+        """Start at the next multiple of `step`, the ns between two ticks."""
         self._stream = spider
         self._step = step
         self._next = -(-spider.now() // step) * step
 
     @property
     def reached(self) -> int:
-        """Return the tick, ns, that the next rows are of."""
+        """Return the next tick whose rows are not made yet, axis ns."""
         return self._next
 
     def markets(self, tick: int) -> Iterable[str]:
-        """Return the keys that have a row at `tick`, ns."""
+        """Return the keys that have a row at `tick`, axis ns."""
         raise NotImplementedError
 
     def row(self, tick: int, market: str, shown: Any) -> R:
-        """Return the row; shown: the value of its state by its session, None where none is proven."""
+        """Return the row of a market at `tick`, axis ns.
+
+        market: key of the stream; shown: value of the proven state (as the stream's session makes it), None
+        where nothing is proven.
+        """
         raise NotImplementedError
 
     async def keep(self) -> None:
-        """Give rows as they become due, until the run stops."""
+        """Pass rows to the spider's output ROW_GRACE_S after their tick, until the run stops."""
         spider = self._stream
         while await sleep(spider.run.clock, to_seconds(self._step), spider.run.stop):
             spider.put(*self.due(spider.now() - ROW_GRACE_S * SECOND))
 
     def due(self, until: int) -> Iterator[R]:
-        """Yield the rows of ticks before `until`, ns."""
+        """Yield the rows of ticks before `until`, axis ns, that were not yielded yet."""
         end = min(until, self._next + ROWS_AT_ONCE * self._step)
         for tick in range(self._next, end, self._step):
             self._stream.run.stats.inc_value("ticks/due")

@@ -1,4 +1,4 @@
-"""The base of spiders that listen to a channel: every second of every key is proven or in a recorded gap."""
+"""Base class of spiders that follow a channel: every second of every key is proven or in a recorded gap."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from marketarchive.times import to_seconds
 from marketarchive.venues.channel import Channel, Session, Update
 
 QUEUE_MAX = 64
-"""Items on their way to the pipelines above which reading pauses."""
+"""Most items that may wait for the pipelines while sockets are read."""
 PAUSED_S = 0.01
 
 
 class StreamSpider(ArchiveSpider):
-    """Base class of spiders of a socket with subscriptions, by the venue's `Channel` and `Session`.
+    """Base class of spiders of a socket with subscriptions, described by the venue's `Channel` and `Session`.
 
     A subclass sets `channel`, implements `prepare` and `new_session`, and calls `subscribe` and `unsubscribe`
     with its keys.
@@ -36,8 +36,8 @@ class StreamSpider(ArchiveSpider):
 
     is_one_pass = False
     is_live = True
-    channel: Channel  # of the class; of an instance where an argument chooses another
-    check_share = 0.25  # of one processor, for looking at messages
+    channel: Channel  # set by the class, or by an instance whose arguments choose another
+    check_share = 0.25  # share of one processor's time that applying messages may take
 
     def __init__(self, name: str | None = None, **given: Any) -> None:
         super().__init__(name, **given)
@@ -55,35 +55,42 @@ class StreamSpider(ArchiveSpider):
 
     @classmethod
     def channels(cls) -> tuple[Channel, ...]:
-        """Return the channels that an instance may listen to, the usual one first."""
+        """Return the channels that a spider of this class may use, the default one first."""
         return (cls.channel,)
 
     # ---- what subclasses write -------------------------------------------------------------------------
 
     async def prepare(self) -> None:
-        """Discover the keys to collect and `subscribe` them."""
+        """Find the keys to follow and `subscribe` them."""
         raise NotImplementedError
 
     def new_session(self) -> Session:
-        """Return the session of a new connection."""
+        """Return a new session, which decodes the messages of one connection."""
         raise NotImplementedError
 
     def applied(self, at: int, seq: int, updates: Sequence[Update]) -> None:
-        """Use the updates of a message received at `at` (wall ns), after it was archived and applied."""
+        """Use the updates of a message, which was archived and applied before; by default nothing is done.
+
+        at: receipt, wall ns; seq: of the message.
+        """
 
     def named_in_lines(self, keys: Sequence[str]) -> Sequence[str]:
-        """Return those of `keys` that connection lines name: the ones that a sent text subscribes."""
+        """Return those of `keys` that `connection` lines name: the keys that a sent text subscribes."""
         return keys
 
     def scopes(self, keys: Iterable[str], connection: str | None) -> list[Scope]:
-        """Return the scopes of a gap of `keys`."""
+        """Return the scopes of a gap of `keys`, a gap line for each.
+
+        connection: name of the keys' connection, None where they had none.
+        """
         kind = self.channel.key_kind
         return [Scope(self.venue, self.feed, tuple(keys), connection, kind=kind)]
 
     def count_good(self, messages: Sequence[Sequence[Update]]) -> None:
-        """Count messages that were applied, and what the venue's own proofs say of the books in them.
+        """Count the messages that were applied, and the verdicts of the venue's own proofs on their books.
 
-        Many at once: a stat costs as much as looking at a message.
+        messages: the updates of each message. Many are counted in one call, as a stat costs as much as
+        parsing a message.
         """
         stats = self.run.stats
         if messages:
@@ -99,43 +106,54 @@ class StreamSpider(ArchiveSpider):
                 stats.inc_value(f"books/{verdict}", count)
 
     def refusal_detail(self, refusal: HandshakeFailure) -> str:
-        """Return the gap's detail for a refused handshake."""
+        """Return the text about a refused handshake that its gap states as detail."""
         return refusal.detail
 
     def skipped(self, batch: Sequence[Message]) -> None:
-        """Note that messages were archived and not looked at, for want of time."""
+        """Count messages that were archived and not applied, for lack of processor time."""
         self.run.stats.inc_value("stream/frames_passed_over", len(batch))
 
     def request_statements(self, pool: ConnectionPool, keys: Sequence[str]) -> None:
-        """Request the states of `keys` from another source, and answer `pool.stated` or `request_failed`."""
+        """Request the states of `keys` from another source, such as REST; by default nothing is requested.
+
+        The answer goes to `pool.stated`, a failure to `pool.request_failed`.
+        """
 
     def closed_by_venue(self, keys: Sequence[str], ending: CloseInfo) -> None:
-        """Unsubscribe those of a connection's `keys` of which nothing more will come, if `ending` says so."""
+        """Unsubscribe keys that are over, as far as the venue's close of their connection shows it.
+
+        By default none.
+
+        keys: of the connection; ending: close code and reason.
+        """
 
     @property
     def expects_more(self) -> bool:
-        """Return whether to wait on when nothing is subscribed any more."""
+        """Return whether the run goes on when no key is subscribed, since others may follow."""
         return False
 
     def upkeep(self) -> list[asyncio.Task[None]]:
-        """Start tasks beside the connections; they are cancelled at the end."""
+        """Start tasks that run beside the connections, and return them.
+
+        They are cancelled at the end of the run.
+        """
         return []
 
     # ---- what subclasses use ---------------------------------------------------------------------------
 
     @property
     def endpoint(self) -> Any:
-        """Return the channel's endpoint, for messages about the venue."""
+        """Return the channel's endpoint."""
         return self.channel.endpoint
 
     @property
     def socket_url(self) -> str:
-        """Return the URL as really requested."""
+        """Return the URL to which sockets are opened: the venue's, a stand-in, or the simulator's."""
         return self.run.process.route(self.channel.endpoint.url)
 
     @cached_property
     def budget(self) -> CpuBudget:
-        """Return the processor time that checks of messages may cost."""
+        """Return the limit of processor time that applying messages may take."""
         return CpuBudget(self.check_share, self.run.clock)
 
     def good_stat(self, feed: str) -> str:
@@ -155,13 +173,15 @@ class StreamSpider(ArchiveSpider):
         return self._pool_of.keys()
 
     def pool_of(self, key: str) -> ConnectionPool | None:
-        """Return the pool that carries `key`."""
+        """Return the pool that carries a key; None where the key is not subscribed."""
         return self._pool_of.get(key)
 
     def subscribe(self, keys: Iterable[str], due_from: Mapping[str, int] | None = None) -> None:
-        """Listen to `keys` too; those that belong together should follow one another.
+        """Subscribe keys that are not subscribed yet.
 
-        due_from: the time of the axis, ns, since when a key should have been listened to: a gap begins there.
+        Keys that belong together, such as a market's tokens, should follow one another, so that they share a
+        connection. due_from: key -> earlier time (axis ns) from which the key should have been followed; a
+        gap begins there.
         """
         new = [key for key in keys if key not in self._pool_of]
         while new:
@@ -172,7 +192,7 @@ class StreamSpider(ArchiveSpider):
             new = new[room:]
 
     def unsubscribe(self, keys: Iterable[str]) -> None:
-        """Listen to `keys` no more; what is pending of them is settled now."""
+        """Unsubscribe keys and settle their gaps now."""
         by_pool: dict[ConnectionPool, list[str]] = {}
         for key in list(keys):
             if (pool := self._pool_of.pop(key, None)) is not None:
@@ -188,9 +208,9 @@ class StreamSpider(ArchiveSpider):
         return next(self._names)
 
     def write_gap(self, line: WriteGap, begun: str) -> str:
-        """Write a line of a gap and return the archive's id of it, which its first line gives.
+        """Write a gap line, one for each scope, and return the archive's id of the gap.
 
-        begun: that id; "" where this is the first line.
+        begun: the id, where an earlier line of this gap was written; "" for its first line.
         """
         run = self.run
         for scope in self.scopes(sorted(line.keys), line.connection):
@@ -207,7 +227,10 @@ class StreamSpider(ArchiveSpider):
         return begun
 
     def pause_if_full(self) -> None:
-        """Stop reading while the archive has no room; what has arrived is kept."""
+        """Stop reading sockets until the archive's buffer and the output queue have space.
+
+        Received messages are kept.
+        """
         if not self.is_paused and not self._has_room():
             self.run.stats.inc_value("stream/holds")
             self._pause(True)
@@ -239,7 +262,7 @@ class StreamSpider(ArchiveSpider):
         self.run.archive.on_rotation(self.venue, self.feed, rotated)
 
     def _write_books(self) -> None:
-        """Write what is needed to read a new segment alone."""
+        """Write the present book of each live key, so that a new segment can be read on its own."""
         now = self.run.clock.now_ns()
         for pool in self.pools:
             for connection in pool.connections:

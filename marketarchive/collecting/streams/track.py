@@ -1,7 +1,7 @@
-"""Track of one key on one connection: its watermark, up to which its messages prove it, and its outages.
+"""Track of one key on one connection: the time that its messages prove, and its outages.
 
-Times are ns of the axis (see `axis.py`). Proven are the open interval (since, strong) by the venue's own
-proof and (strong, weak) by the order of the connection, less the closed gaps inside.
+Times are axis ns (see `axis.py`). The venue's own proof (strong) covers the open interval (since, strong),
+the order of the connection's messages (weak) covers (strong, weak), both without the closed gaps inside.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class TrackState(enum.Enum):
 
 
 class Watermark:
-    """A watermark that keys share: until when the order, or the numbers, of messages prove all of them."""
+    """Watermark that several keys share: the time up to which order or sequence numbers prove them all."""
 
     __slots__ = ("until",)
 
@@ -35,21 +35,21 @@ class Watermark:
         self.until = 0
 
     def extend(self, until: int) -> None:
-        """Move it forward to `until`, never back."""
+        """Move the watermark forward to `until` (axis ns); an earlier time changes nothing."""
         if until > self.until:
             self.until = until
 
 
 class FollowUp(enum.Enum):
-    """Work that a message leaves to be done for its key."""
+    """Action that is due for a key after one of its messages was applied."""
 
     NOTHING = "nothing"
     RESYNC = "resync"
-    NEW_BASE = "new base"  # resync, and its book must not be held on to
+    NEW_BASE = "new base"  # resync, and drop the book that is held
 
 
 class InnerGap(NamedTuple):
-    """A closed interval within a track in which something is missing, or may be."""
+    """Closed interval within a track's proven time in which something is missing, or may be."""
 
     from_ns: int
     to_ns: int
@@ -57,10 +57,10 @@ class InnerGap(NamedTuple):
 
 
 class Pending(NamedTuple):
-    """State stated elsewhere and not reported here yet."""
+    """State from another source that the connection has not reported yet, and must."""
 
-    deadline: int  # monotonic: reported by then, or the track is out
-    proves_until: int  # up to when nothing is missing once it is reported
+    deadline: int  # monotonic ns; not reported by then, the track goes out
+    proves_until: int  # time up to which it proves the track once it is reported
 
 
 NO_PROOF = Outage("stall", "unknown", "no proof for too long")
@@ -72,75 +72,79 @@ CADENCE_BROKEN = Outage("sequence", "upstream", "observations are missing betwee
 
 
 class Track:
-    """The state machine of one key on one connection."""
+    """State machine of one key (market, token or symbol) on one connection; times are axis ns."""
 
     def __init__(
         self, limits: StreamLimits, key: str, connection: str, subscribed_at: int, order: Watermark
     ) -> None:
-        """Start a track.
+        """Start in SUBSCRIBED.
 
-        subscribed_at: when its subscription was sent; order: the watermark of its connection.
+        subscribed_at: time at which the subscription was sent; order: watermark of the connection's message
+        order.
         """
         self.key = key
         self.connection = connection
         self.subscribed_at = subscribed_at
         self.state = TrackState.SUBSCRIBED
-        self.live_since = 0  # receipt of its first data
-        self.since = 0  # 0: nothing was proven yet
-        self.at = 0  # venue's date of the state held
-        self.chain_from = 0  # venue's date where the chain of states that is held begins
-        self.received = subscribed_at  # receipt of its newest message
+        self.live_since = 0  # receipt of the key's first data
+        self.since = 0  # start of the proven time; 0: nothing was proven yet
+        self.at = 0  # venue time of the state held
+        self.chain_from = 0  # venue time at which the held chain of states begins
+        self.received = subscribed_at  # receipt of the key's newest message
         self.history = ReportHistory()
         self.inner_gaps: list[InnerGap] = []
         self.pending: dict[tuple[int, str], Pending] = {}
-        self.stated_at = 0  # newest date that any statement gave
-        self.broken_at = 0  # when it was broken last
-        self.outage: Outage | None = None  # what took it out
-        self.is_unverified = False  # while messages were skipped: its book is not known
-        self.skipped_at = 0  # receipt of what was skipped last
-        self.is_suspect = False  # out on suspicion: its chain is unbroken
-        self.is_judged = False  # closed: succeeded without a break, or compared with what came after
+        self.stated_at = 0  # newest venue time of a statement
+        self.broken_at = 0  # time at which the outage began or went on
+        self.outage: Outage | None = None  # why the key is out, or weak proof was withdrawn
+        self.is_unverified = False  # messages were skipped, so the book is unknown
+        self.skipped_at = 0  # receipt of the newest skipped message
+        self.is_suspect = False  # out on suspicion only: the chain is unbroken
+        self.is_judged = False  # once closed: succeeded without a break, or compared with a later snapshot
         self.is_changed = True  # gaps may have changed since this was reset
         self._limits = limits
         self._order = order
-        self._observed = 0  # of a cadence channel: what its newest message observed
-        self._has_book = False  # trades alone do not start it, nor bring it back
-        self._is_base_ahead = False  # the snapshot that is held was dated after its receipt
+        self._observed = 0  # on a cadence channel, time of the newest observation
+        self._has_book = False  # a snapshot came, so trades alone prove nothing
+        self._is_base_ahead = False  # the held snapshot was dated after its receipt
         self._numbers: Watermark | None = None
         self._strong = 0
         self._weak = 0
         self._is_weak_valid = True
-        self._held_at = 0  # date of the state held when it went out
-        self._floor = 0  # receipt of a damaged message: no state makes up for it before
-        self._failed_at = 0  # date of the newest message that did not match since it went out
-        self._settled_until = 0  # what the statement that was settled last proves
+        self._held_at = 0  # venue time of the state held when it went out
+        self._floor = 0  # receipt of a damaged message: the outage lasts at least until then
+        self._failed_at = 0  # venue time of the newest message that failed since it went out
+        self._settled_until = 0  # time that the statement settled last proves
 
     # ---- what is proven ----------------------------------------------------------------------------------
 
     @property
     def strong(self) -> int:
-        """Return up to when the venue's own proof reaches."""
+        """Return the time (axis ns) up to which the venue's own proof reaches."""
         if self._numbers is not None and self.state is TrackState.LIVE:
             return max(self._strong, self._numbers.until)
         return self._strong
 
     @property
     def weak(self) -> int:
-        """Return up to when the order of the connection reaches, whether it counts or not."""
+        """Return the time (axis ns) up to which message order is a proof, even where it does not count."""
         return max(self._weak, self._order.until) if self.state is TrackState.LIVE else self._weak
 
     @property
     def numbers(self) -> Watermark | None:
-        """Return the watermark of its sequence; None where it has none, or nothing came yet."""
+        """Return the watermark of the key's sequence.
+
+        None is returned without sequence numbers, or before the first message.
+        """
         return self._numbers
 
     def shares(self, numbers: Watermark) -> bool:
-        """Return whether the track's key belongs to the sequence `numbers`, as far as is known."""
+        """Return whether the key belongs to the sequence with the watermark `numbers`; True while unknown."""
         return self._numbers is None or self._numbers is numbers
 
     @property
     def until(self) -> int:
-        """Return up to when anything is proven; 0 where nothing is."""
+        """Return the time (axis ns) up to which anything is proven; 0 where nothing is."""
         strong = self.strong
         counts = self._limits.counts_order and self._is_weak_valid
         if counts and self.state in (TrackState.LIVE, TrackState.CLOSED):
@@ -148,7 +152,10 @@ class Track:
         return strong
 
     def covered(self) -> list[tuple[int, int]]:
-        """Return the open intervals that are proven, in order."""
+        """Return the open intervals that are proven, in order.
+
+        The last is empty where a live track has just begun.
+        """
         if not self.since:
             return []
         found, start, end = [], self.since, self.until
@@ -161,7 +168,10 @@ class Track:
         return found
 
     def prove(self, until: int, *, is_chain: bool = True) -> None:
-        """Extend the strong proof to `until`, where the state held is proven unbroken."""
+        """Extend the strong proof to `until` (axis ns), up to which the state held is proven unbroken.
+
+        is_chain: the proof covers all messages before it too, where the channel's proof is a chain.
+        """
         until = max(until, self._settled_until)
         self._settled_until = 0
         if until <= self.strong:
@@ -174,18 +184,18 @@ class Track:
         self._strong = until
 
     def refute_weak(self, outage: Outage) -> None:
-        """Take back what was proven by order alone, until the next strong proof."""
+        """Withdraw what only the order of messages proved, until the next strong proof; outage: why."""
         if self._is_weak_valid:
             self._is_weak_valid, self.is_changed = False, True
             self.outage = self.outage or outage
 
     def add_gap(self, from_ns: int, to_ns: int, outage: Outage) -> None:
-        """Remove [from_ns, to_ns] from the proven time, for the reason in `outage`."""
+        """Remove [from_ns, to_ns] from the proven time; outage: why."""
         self.inner_gaps.append(InnerGap(from_ns, to_ns, outage))
         self.is_changed = True
 
     def forget(self, before_ns: int) -> None:
-        """Drop gaps inside that ended before `before_ns`."""
+        """Drop inner gaps that ended before `before_ns` (axis)."""
         self.inner_gaps = [gap for gap in self.inner_gaps if gap.to_ns >= before_ns]
 
     # ---- out and closed ----------------------------------------------------------------------------------
@@ -193,10 +203,10 @@ class Track:
     def begin_outage(
         self, outage: Outage, now: int, *, is_suspect: bool = False, is_damaged: bool = False
     ) -> None:
-        """Leave SUBSCRIBED or LIVE; broken while out is broken anew.
+        """Enter OUT, from SUBSCRIBED or LIVE; in OUT, note that the outage goes on at `now`.
 
-        is_suspect: only doubted, by another source: the chain is unbroken. is_damaged: a message of unknown
-        content was lost, received at `now`.
+        outage: why; is_suspect: another source alone raises suspicion, and the chain of messages is unbroken;
+        is_damaged: a message of unknown content, received at `now`, could not be used.
         """
         if self.state is TrackState.CLOSED:
             return
@@ -212,7 +222,7 @@ class Track:
             self.pending.clear()
 
     def skip(self, now: int) -> None:
-        """Note that messages were archived and not looked at: none is missing, but no book is known."""
+        """Note that messages were archived and not applied: none is missing, but the book is unknown."""
         self.pending.clear()  # what it waited for may have been among them
         if self.state is TrackState.OUT:
             self.broken_at, self.is_suspect = now, False
@@ -222,22 +232,22 @@ class Track:
 
     @property
     def awaits_book(self) -> bool:
-        """Return whether the book of a statement stands for what was skipped."""
+        """Return whether the book is unknown since messages were skipped, and a statement may replace it."""
         return self.is_unverified and self.state in (TrackState.SUBSCRIBED, TrackState.LIVE)
 
     def close(self, outage: Outage) -> None:
-        """End it: what is pending is settled as if its deadline had come."""
+        """Enter CLOSED; whatever is pending is settled as if its deadline had come. outage: why."""
         self._freeze()
         if self.state is TrackState.OUT or self.pending:
             self.refute_weak(NOT_ARRIVED)
         self.state, self.outage, self.is_changed = TrackState.CLOSED, self.outage or outage, True
 
     def _freeze(self) -> None:
-        """Freeze the proof that shared watermarks gave to the track; they move on without it."""
+        """Keep the proof that shared watermarks have given to the track, since they move on without it."""
         self._strong, self._weak = self.strong, self.weak
 
     def _begin(self, base: int, now: int) -> None:
-        """Enter LIVE for the first time, on a chain that begins at `base`."""
+        """Enter LIVE for the first time, with a chain of states that begins at venue time `base`."""
         self.since = self.chain_from = max(self.subscribed_at, base)
         self._strong = self._weak = self.since
         self.live_since = now
@@ -245,7 +255,7 @@ class Track:
         self.state, self.outage, self.is_changed = TrackState.LIVE, None, True
 
     def _come_back(self, base: int, now: int) -> None:
-        """Enter LIVE again on a chain that begins at `base`."""
+        """Enter LIVE again, with a chain of states that begins at venue time `base`."""
         if not self.since:
             self._begin(max(base, self._floor, self._failed_at), now)
             self.prove(self._limits.proven_until(self.at, now))
@@ -268,9 +278,9 @@ class Track:
     # ---- what arrives ------------------------------------------------------------------------------------
 
     def follow(self, update: Update, now: int) -> bool:
-        """Apply the next delta of an unbroken, proven chain; return False where more has to be looked at.
+        """Apply the next delta of an unbroken, proven chain; return False where `apply` is needed instead.
 
-        The usual case of a channel with hashes, without what it does not need.
+        A shortcut of `apply` for the usual case of a channel with hashes.
         """
         at = update.at
         if (
@@ -295,10 +305,10 @@ class Track:
         return True
 
     def apply(self, update: Update, now: int, requested: int, numbers: Watermark | None) -> FollowUp:
-        """Apply one message received at `now`; return what has to be done for the key.
+        """Apply one message received at `now`; return the action that is due for the key.
 
-        requested: when the snapshot was requested that this may be the answer to, 0 where none was;
-        numbers: the watermark of its sequence.
+        requested: time of the request that this snapshot may answer, 0 where none was sent; numbers:
+        watermark of the message's sequence, None without sequence numbers.
         """
         if not self._limits.is_believed(max(update.at, update.base), now):
             self.begin_outage(DATED_AHEAD, now)
@@ -355,7 +365,10 @@ class Track:
     def _check_answer(self, update: Update) -> None:
         """Compare a snapshot that was requested on the connection with the state held.
 
-        The connection is in order: what led to another state has not come, or came too late for the snapshot.
+        Add a gap where they differ.
+
+        The connection is in order: a message that led to the other state is missing, or came too late for the
+        snapshot.
         """
         self.history.show(self.at + 1, None)
         is_other = update.state != self.history.newest
@@ -396,7 +409,10 @@ class Track:
             self.add_gap(self.at, update.at, CADENCE_BROKEN)
 
     def load(self, update: Update, now: int) -> None:
-        """Come back on a state of another source where this connection's own word matches it."""
+        """Leave OUT with a state of another source, where a message of this connection matches it.
+
+        update: the state that the session reached from it.
+        """
         if not self._limits.is_believed(max(update.at, update.base), now):
             return
         if self.awaits_book:
@@ -410,7 +426,7 @@ class Track:
             self._come_back(update.base, now)
 
     def _verify(self, update: Update, now: int) -> None:
-        """Know the book again, in which the deltas received since the statement are replayed."""
+        """Leave the state of an unknown book, with a REST snapshot on which later deltas were replayed."""
         if update.integrity != "failed" and update.at >= self.at:
             self.is_unverified = False
             self._hold(update)
@@ -419,7 +435,7 @@ class Track:
             self.prove(self._limits.proven_until(update.at, now))
 
     def confirm(self, now: int) -> None:
-        """Come back, out by a damaged message: another source has the very state that is held."""
+        """Leave OUT after a damaged message, since another source has the very state that is held."""
         self._come_back(self._held_at, now)
 
     def _hold(self, update: Update) -> None:
@@ -428,7 +444,7 @@ class Track:
         self.history.show(update.at, update.value)
 
     def _report(self, update: Update) -> None:
-        """Remember what the connection named, and settle what statements are waiting for."""
+        """Remember the state that a message reported, and settle the pending states that it decides."""
         if self.pending:
             self._settle(update)
         self.history.report(update.at, update.state)
@@ -446,22 +462,25 @@ class Track:
 
 
 def failure(update: Update, limits: StreamLimits) -> Outage:
-    """Return the outage that a failed `update` begins."""
+    """Return the outage that an update which failed its verification begins."""
     if limits.is_numbered:
         return Outage("sequence", "unknown", update.detail)
     return Outage("hash", "unknown", update.detail)
 
 
 class KeyState(NamedTuple):
-    """State of a key at a tick."""
+    """Proven state of a stream's key (market, token or symbol) at a tick, from which a row is made."""
 
     value: Any
-    at: int  # venue's date of the state
+    at: int  # venue time of the state
     is_strong: bool  # proven by the venue's own proof; else by the order of the connection
 
 
 def row(track: Track, tick: int) -> KeyState | None:
-    """Return the newest state of `track` at `tick`; None where that is not strictly inside its proof."""
+    """Return the newest state of `track` at `tick`.
+
+    None is returned where the tick is not strictly within its proven time.
+    """
     if not any(start < tick < end for start, end in track.covered()):
         return None
     shown = track.history.shown(tick)

@@ -1,9 +1,9 @@
-"""One WebSocket connection: every message stamped in the read loop, handed over in batches.
+"""One WebSocket connection: each message gets its receipt in the read loop, and is handed over in a batch.
 
 picows, because it was the fastest of the libraries measured (benchmarks/sockets.py), reads without a task
-switch per message, and lets the reader pause. What it leaves to its user is done here: answering a close,
-putting fragments together, aborting an attempt that was given up, and an end that the peer does not take
-part in.
+switch per message, and lets the reader pause. This module adds what picows leaves to its user: answering a
+close, joining fragments, aborting an attempt that was given up, and ending a connection whose peer does not
+answer.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ from picows import (
 from marketarchive.clock import Clock
 
 BATCH = 2048
-"""Messages handed over at once at most."""
+"""Most messages that are handed over at once."""
 BATCH_S = 0.05
-"""Seconds (wall) that a message waits for others at most."""
+"""Longest time (wall s) that a message waits for others before it is handed over."""
 CONNECT_S = 10.0
-"""Seconds (wall) until a connection has to stand."""
+"""Seconds (wall) within which a connection must be open."""
 CLOSE_S = 1.0
-"""Seconds (wall) that a close is waited for."""
+"""Seconds (wall) to wait for the peer's part in a close."""
 MESSAGE_MAX = 64 * 2**20
-"""Bytes; a first dump of many books can be megabytes."""
+"""Most bytes of a message; a first snapshot of many books can have megabytes."""
 RECEIVE_BUFFER = 256 * 2**10
-"""Bytes that the kernel holds; so much is read at once, or still arrives after a pause, at most."""
+"""Bytes of the kernel's receive buffer: at most so much is read at once, or still arrives after a pause."""
 
 Message = tuple[int, int, bytes]
-"""(received_at ns, seq, payload)."""
+"""(receipt in wall ns, `seq`, payload)."""
 
 _TEXT, _BINARY, _CONTINUATION, _CLOSE = (
     WSMsgType.TEXT,
@@ -62,43 +62,43 @@ _picows_logger.setLevel(logging.WARNING)  # it would tell of every connection; w
 
 @dataclass(frozen=True, slots=True)
 class HandshakeFailure:
-    """Reason why a handshake failed; status, headers (lower case) and body where HTTP was spoken."""
+    """Failed attempt to connect: why, and status, headers (lower case) and body where HTTP was spoken."""
 
     reason: Literal["dns", "tls", "stall", "disconnect"]
     detail: str
     status: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
-    flags: tuple[str, ...] = ()  # dataloss: only the body's beginning had come; undecoded: as it came
+    flags: tuple[str, ...] = ()  # dataloss: the body is cut; undecoded: it is still encoded
 
 
 @dataclass(frozen=True, slots=True)
 class CloseInfo:
-    """Close of a connection; code 1006 = without a close message."""
+    """Close of a connection: code, reason, and side; code 1006 means that there was no close message."""
 
     code: int
     reason: str
-    is_ours: bool  # we asked for it
+    is_ours: bool  # whether this side closed it
 
 
 class Owner(Protocol):
-    """Receiver of a connection's events, in the event loop."""
+    """Protocol of the object that receives a connection's events, in the event loop."""
 
     def opened(self, socket: WebSocket) -> None:
-        """Subscribe: the connection stands, and nothing has been read yet."""
+        """Handle that the connection is open, and nothing has been read yet: the time to subscribe."""
 
     def received(self, batch: list[Message]) -> None:
-        """Handle messages, at least one."""
+        """Handle a batch of messages, at least one."""
 
 
 class WebSocket(WSListener):
-    """Client of one connection; open it with `connect`; it stays open until `ended` is set."""
+    """Client side of one connection, made by `connect`; it is open until `ended` is set."""
 
     def __init__(self, owner: Owner, clock: Clock, seqs: Iterator[int]) -> None:
-        """Start unconnected; `seqs` counts the messages of a feed."""
+        """Start unconnected; seqs: yields the `seq` of each message."""
         self.ended = asyncio.Event()
         self.ending: CloseInfo | None = None
-        self.last_at: int | None = None  # wall ns at which the newest message arrived, whatever it said
+        self.last_at: int | None = None  # receipt of the newest message, wall ns
         self._now = clock.now_ns
         self._next_seq = seqs.__next__
         self._owner = owner
@@ -122,9 +122,9 @@ class WebSocket(WSListener):
         seqs: Iterator[int],
         headers: Mapping[str, str] = MappingProxyType({}),
     ) -> WebSocket | HandshakeFailure:
-        """Return an open connection, or why there is none.
+        """Open a connection and return it; where that fails, return why.
 
-        headers: further ones of the handshake. Certificates are verified, redirects not followed.
+        headers: additional ones for the handshake. Certificates are verified, redirects are not followed.
         """
         attempts: list[WebSocket] = []
         is_over = False
@@ -170,12 +170,12 @@ class WebSocket(WSListener):
     # ---- what owners use -------------------------------------------------------------------------------
 
     def send(self, text: str) -> None:
-        """Send a text message; nothing happens when the connection has ended."""
+        """Send a text message; do nothing when the connection has ended."""
         if self._transport is not None and not self._transport.is_disconnected:
             self._transport.send(_TEXT, text.encode())
 
     def flush(self) -> None:
-        """Hand over what has arrived."""
+        """Hand over the messages that have arrived, without waiting for more."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -184,7 +184,7 @@ class WebSocket(WSListener):
             self._owner.received(batch)
 
     def pause(self, is_paused: bool) -> None:
-        """Pause or resume reading; while paused, messages queue at the venue's side."""
+        """Pause or resume reading; while reading is paused, messages queue at the venue."""
         if is_paused != self.is_paused and self._transport is not None and not self.ended.is_set():
             self.is_paused = is_paused
             transport = self._transport.underlying_transport
@@ -194,7 +194,10 @@ class WebSocket(WSListener):
                 transport.resume_reading()
 
     async def close(self) -> None:
-        """End it: politely, and after CLOSE_S anyway. All that arrived is handed over."""
+        """Close the connection with a close message, or abort it after CLOSE_S.
+
+        All that arrived is handed over.
+        """
         self._is_ours = True
         if self._transport is None or self.ended.is_set():
             return
@@ -208,7 +211,7 @@ class WebSocket(WSListener):
             await self.ended.wait()
 
     def abort(self) -> None:
-        """End it at once, for a peer that does not answer any more."""
+        """Close the connection at once, without a close message: its peer does not answer any more."""
         self._is_ours = True
         if self._transport is not None:
             self._transport.disconnect(graceful=False)
@@ -278,7 +281,7 @@ class WebSocket(WSListener):
         self._plan()
 
     def _plan(self) -> None:
-        """Hand over what has arrived, now or soon."""
+        """Hand over the waiting messages now where they are BATCH, else after BATCH_S."""
         if len(self._batch) >= BATCH:
             self.flush()
         elif self._timer is None:
@@ -286,7 +289,7 @@ class WebSocket(WSListener):
 
 
 class _Unwanted(WSListener):
-    """Listener of a handshake that was answered after the attempt had been given up."""
+    """Listener of a connection that opened after the attempt was given up: it is closed at once."""
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         transport.disconnect(graceful=False)
@@ -296,7 +299,10 @@ class _Unwanted(WSListener):
 
 
 def _refused(error: WSHandshakeError) -> HandshakeFailure:
-    """Read from the bytes: picows gives up on statuses that it does not know, such as Cloudflare's 52x."""
+    """Return the failure that a refused handshake is, parsed from its bytes.
+
+    picows itself fails on statuses that it does not know, such as Cloudflare's 52x.
+    """
     head, body = error.raw_header or b"", error.raw_body or b""
     first, *lines = head.decode("latin-1").split("\r\n")
     found = _STATUS_LINE.match(first)
@@ -314,7 +320,7 @@ def _refused(error: WSHandshakeError) -> HandshakeFailure:
 
 
 def _flags(headers: Mapping[str, str], body: bytes) -> tuple[str, ...]:
-    """Return the flags of a body that arrived with its head: picows reads no further."""
+    """Return the flags of a refusal's body, of which picows reads only what came with the headers."""
     length = headers.get("content-length", "")
     chunked = "transfer-encoding" in headers
     is_cut = not body.endswith(b"0\r\n\r\n") if chunked else length.isdigit() and int(length) > len(body)

@@ -1,6 +1,6 @@
-"""A state of a key that another source has, against a track: the one place where they are compared.
+"""Comparison of a key's track with a state of that key from another source.
 
-Sources are REST snapshots and the first snapshot of another connection.
+Sources are REST snapshots, and the first snapshot of another connection.
 """
 
 from __future__ import annotations
@@ -12,15 +12,19 @@ from marketarchive.collecting.streams.track import SKIPPED_STATE, Pending, Track
 
 
 class Witness:
-    """Comparison of statements with tracks."""
+    """Judge of tracks by states from other sources."""
 
     def __init__(self, limits: StreamLimits) -> None:
         self._limits = limits
 
     def compare(self, track: Track, at: int, state: str, proves_until: int, now: int, mono: int) -> bool:
-        """Judge `track` by a state stated elsewhere; return whether the track's session should load it.
+        """Compare `track` with a state from another source.
 
-        proves_until: the statement is of this moment at least, so it shows what was missing before.
+        Return whether the track's session should load the state.
+
+        at: venue time of the state; state: its name, such as a hash; proves_until: time (axis ns) of which
+        the source's answer is at least, so that it shows what was missing before; now: axis ns; mono:
+        monotonic ns.
         """
         if not state or not self._limits.is_believed(at, now) or at < track.stated_at:
             return False
@@ -57,19 +61,23 @@ class Witness:
         return True
 
     def judge_closed(self, track: Track, at: int, state: str) -> None:
-        """Judge a closed track once, by the first snapshot after it: newer, never reported: refuted."""
+        """Judge a closed track, once, by the first snapshot after it.
+
+        The track's weak proof is refuted where the snapshot is newer and was never reported on the track's
+        connection.
+        """
         if not track.is_judged and state and at > track.at and not track.history.has(at, state):
             track.refute_weak(SKIPPED_STATE)
         track.is_judged = True
 
 
 def succeeds(old: Track, new: Track | None) -> bool:
-    """Return whether `new` is live and proven from a point that `old` has reached, with nothing pending."""
+    """Return whether `new` is live and proven from a time that `old` has reached with nothing pending."""
     if new is None or new.state is not TrackState.LIVE or old.pending:
         return False
     return old.until >= new.since
 
 
 def is_succeeded(old: Track, others: Iterable[Track]) -> bool:
-    """Return whether any of `others` continues what the closed track `old` proved."""
+    """Return whether any of `others` is live, or began after all that the closed track `old` proved."""
     return any(each.since > old.weak or each.state is TrackState.LIVE for each in others if each is not old)

@@ -1,1 +1,1 @@
-"""Together: all feeds of some assets in one process, and how they do."""
+"""Collections: the spiders of several plans in one process, with a live display and a summary."""

@@ -1,4 +1,4 @@
-"""The claim on a folder: one collector works in each, the one that holds a file there locked."""
+"""Claim on a folder: only one collector works in it, the one that holds the folder's PID file locked."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ LOG_FILE = "collector.log"
 
 
 def claim(folder: Path, name: str = PID_FILE) -> int:
-    """Return the handle of the folder's PID file of that name, locked for as long as this process lives.
+    """Claim a folder: lock its PID file and write this process's id; return the file's descriptor.
 
-    What a dead collector left there is replaced. Raises ArgumentError where one is running.
+    name: of the PID file. The lock lasts as long as this process; a PID that a dead collector left is
+    replaced. Raises ArgumentError where another collector runs.
     """
     handle = os.open(folder / name, os.O_RDWR | os.O_CREAT, 0o644)
     if not try_lock(handle):
@@ -29,7 +30,10 @@ def claim(folder: Path, name: str = PID_FILE) -> int:
 
 
 def running(folder: Path) -> int | None:
-    """Return the PID of the collector of `folder`, 0 while it begins or ends, None where none runs."""
+    """Return the PID of the collector that runs in `folder`; None where none runs.
+
+    0 is returned while the collector starts or ends.
+    """
     try:
         handle = os.open(folder / PID_FILE, os.O_RDWR)
     except FileNotFoundError:
@@ -41,7 +45,7 @@ def running(folder: Path) -> int | None:
 
 
 def stale(folder: Path) -> int | None:
-    """Return the PID that a collector left which is not running any more, None where there is none."""
+    """Return the PID that a collector left in `folder` without running any more; None where there is none."""
     return _pid(folder) if (folder / PID_FILE).exists() and running(folder) is None else None
 
 

@@ -1,4 +1,4 @@
-"""The feeds of some plans in one process: each a run of its own, started again when it ends by itself."""
+"""Collection: the feeds of several plans in one process, each a run of its own, restarted when it ends."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 START_AGAIN_S = 60
-"""A feed that ended by itself is started again after this, then after twice it, ... up to the longest."""
+"""Seconds until a feed that ended by itself is started again, doubled each time up to START_AGAIN_MAX_S."""
 START_AGAIN_MAX_S = 3600
 CHECK_S = 1.0
-"""Between two looks at the writer."""
+"""Seconds between two checks of the archive's writer."""
 OPENING_S = 0.02
-"""Between two looks (wall) whether a run has been opened."""
+"""Seconds (wall) between two checks whether a run has been opened."""
 LASTED_S = 600
-"""A run that lasted this long begins the waits anew."""
+"""Seconds that a run must last so that the next restart waits START_AGAIN_S only."""
 
 
 @dataclass
 class RunRecord:
-    """One finished run of a feed: the facts of its manifest."""
+    """One finished run of a feed, as the collection's manifest lists it."""
 
     spider: str
     run: str | None  # None: it could not be opened
@@ -55,10 +55,11 @@ class RunRecord:
 
 
 def weigh(code_of: Mapping[str, int], optional: Iterable[str] = ()) -> dict[str, int]:
-    """Return the exit code by which each feed counts in the collection's, by its last run's.
+    """Return for each feed the exit code that counts for the collection, from the code of its last run.
 
-    4 means that all venues refused us. One feed alone that was refused counts as one that collected nothing;
-    an optional feed may be refused, as it may be left out.
+    Code 4 means that all venues refused us. A single feed that was refused counts as one that collected
+    nothing, an optional one as finished. code_of: spider -> exit code; optional: spiders that may be left
+    out.
     """
     if all(code == BLOCKED for code in code_of.values()):
         return dict(code_of)
@@ -67,7 +68,7 @@ def weigh(code_of: Mapping[str, int], optional: Iterable[str] = ()) -> dict[str,
 
 
 class Collection:
-    """A run too, without data of its own: it lives as long as its feeds do, and its manifest lists theirs."""
+    """Run without data of its own, which lasts as long as its feeds; its manifest lists their runs."""
 
     def __init__(
         self,
@@ -77,9 +78,10 @@ class Collection:
         create: Callable[[str], Crawler],
         crawl: Callable[[Crawler, Mapping[str, str]], Awaitable[None]],
     ) -> None:
-        """Open its run. Raises ArgumentError, DiskError.
+        """Open the collection's run. Raises ArgumentError, DiskError.
 
-        duration: seconds. create: makes the crawler of a spider, `crawl` runs it.
+        chosen: the plans with their arguments; duration: seconds, None for ever; create: makes the crawler of
+        a spider; crawl: runs a crawler with a spider's arguments to its end.
         """
         self.process = process
         self._meter = SpeedMeter(process.clock)
@@ -89,20 +91,20 @@ class Collection:
         self.listeners = [each.listener(self.started) for each in chosen]  # of each plan
         for own in self.listeners:
             own.open(process.root)
-        self.crawlers: list[Crawler] = []  # that run now
+        self.crawlers: list[Crawler] = []  # of the feeds that run now
         self.waiting: dict[str, int] = {}  # spider that ended by itself -> monotonic ns of its next start
         self.ran: list[RunRecord] = []
         self.exit_code = 0
         self.stop_reason: str | None = None
-        self._weight_of: dict[str, int] = {}  # spider -> what its last exit code counts
-        self._fault = ""  # of its own manifest
+        self._weight_of: dict[str, int] = {}  # spider -> exit code that counts for the collection
+        self._fault = ""  # cause of a failure of the collection itself
         self._chosen = chosen
         self._duration = duration
         self._create = create
         self._crawl = crawl
         self._restarts: Counter[str] = Counter()
         self._past: Counter[str] = Counter()  # stats of crawlers that have ended
-        self._down_since: dict[str, int] = {}  # by spider: wall ns, until a gap says so
+        self._down_since: dict[str, int] = {}  # spider -> wall ns since which its feed is down
         self._stop = asyncio.Event()
         given: dict[str, Any] = {} if duration is None else {"duration": duration}
         for each in chosen:
@@ -126,17 +128,17 @@ class Collection:
         process.shutdown.join(self)
 
     def request_stop(self, reason: str) -> None:
-        """Request that all feeds end; the first reason stays."""
+        """Request that all feeds end; of several reasons the first is kept."""
         self.stop_reason = self.stop_reason or reason
         self._stop.set()
         self._stop_keeping()
         stop_runs(self.crawlers, reason)
 
     def cut_off(self) -> None:
-        """Do nothing: its feeds are cut off themselves."""
+        """Do nothing: the runs of the feeds are cut off themselves."""
 
     async def seal(self) -> None:
-        """Write its manifest; the first call counts, later ones wait for it."""
+        """Write the collection's manifest: the first call does so, later calls wait until it is written."""
         if self._sealing is None:
             self._sealing = asyncio.ensure_future(self._seal())
         await self._sealing
@@ -153,7 +155,7 @@ class Collection:
         self.process.shutdown.leave(self, self.exit_code)
 
     def _stop_keeping(self) -> None:
-        """Stop what keeps the collection going; what is in flight still comes before listeners `finish`."""
+        """Cancel the listeners' tasks; items that are in flight still reach the listeners before `finish`."""
         for task in self._keeping:
             task.cancel()
 
@@ -168,22 +170,22 @@ class Collection:
             self._note_fault(error)
 
     def _note_fault(self, error: BaseException) -> None:
-        """Note a listener that failed: its feeds go on, the exit code says it."""
+        """Note an exception of a listener: the feeds go on, the exit code becomes 1."""
         logger.error("The listener of the collection failed; its feeds go on", exc_info=error)
         self.exit_code, self._fault = FAILED, f"{type(error).__name__}: {error}"
 
     @property
     def name(self) -> str:
-        """Return the name of its run: `collect-<run>`."""
+        """Return the name of the collection's run: `collect-<run>`."""
         return self._archive.name
 
     def stat(self, name: str) -> int:
-        """Return the sum of a stat over all runs so far."""
+        """Return the sum of the stat `name` over all runs so far, finished and running."""
         now = sum(run.stats.get_value(name, 0) for each in self.crawlers if (run := run_of(each)))
         return int(now) + self._past[name]
 
     async def collect(self) -> None:
-        """Collect until all feeds have ended and are sealed."""
+        """Run all feeds until they have ended and are sealed."""
         self._keeping = [asyncio.ensure_future(listener.keep()) for listener in self.listeners]
         for task in self._keeping:
             task.add_done_callback(self._kept)
@@ -212,7 +214,7 @@ class Collection:
         await self.seal()
 
     def last_lines(self) -> Iterator[str]:
-        """Return a line for each feed that caused the exit code, the worst last."""
+        """Yield a line for each feed that caused the exit code, the worst last."""
         root = self.process.root
         last = {ran.spider: ran for ran in self.ran}
         for spider, weight in sorted(self._weight_of.items(), key=lambda item: item[1]):
@@ -229,14 +231,17 @@ class Collection:
             self.request_stop("duration")
 
     async def _watch_disk(self) -> None:
-        """Watch the disk also while all feeds wait for their next start."""
+        """Request the end of the process when the disk fails or is short, also while no feed runs."""
         writer, clock = self.process.writer, self.process.clock
         while writer.failure is None and writer.shortage is None:  # noqa: ASYNC110  (set by a thread)
             await asyncio.sleep(clock.wait_s(from_seconds(CHECK_S)))
         self.process.shutdown.request("disk")
 
     async def _keep(self, feed: PlannedFeed) -> int:
-        """Run it until the end; the exit code of its last run."""
+        """Run a feed, restarting it when it ends by itself, until the collection stops.
+
+        Return the exit code of its last run.
+        """
         failures = 0
         if not await sleep(self.process.clock, feed.after_s, self._stop):
             return FINISHED
@@ -263,9 +268,9 @@ class Collection:
         return FINISHED
 
     async def _run(self, feed: PlannedFeed, *, is_bounded: bool = False) -> RunRecord:
-        """Run a feed from start to end.
+        """Run a feed from start to end and return the record of its run.
 
-        is_bounded: until our stop, also one that comes before its run exists.
+        is_bounded: end it with the collection, also where that stops before the feed's run is open.
         """
         started = self.process.clock.now_ns()
         with working_for(feed.spider):
@@ -310,14 +315,15 @@ class Collection:
     def _note_end(self, feed: PlannedFeed, run: Run | None, started: int) -> None:
         """Record the time since which a feed receives nothing.
 
-        Runs that ended before they received anything do not change it.
+        A run that ended before it received anything does not change that time. started: wall ns; run: None
+        where it could not be opened.
         """
         was_down = run is None or run.down_since is not None
         ended = run.ended_at if run is not None and run.ended_at is not None else started
         self._down_since[feed.spider] = self._down_since.get(feed.spider, ended) if was_down else ended
 
     async def _pass_on_stop(self, crawler: Crawler) -> None:
-        """Pass a stop on, also one that comes before the crawler has opened its run."""
+        """Wait for the collection's stop, then for the crawler's run to be open, and stop that run."""
         await self._stop.wait()
         while run_of(crawler) is None:  # noqa: ASYNC110  (nothing tells that it is there)
             await asyncio.sleep(OPENING_S)

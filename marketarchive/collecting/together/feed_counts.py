@@ -1,4 +1,4 @@
-"""Live figures of a plan without a listener of its own: a line for each feed."""
+"""Live display of a plan without a listener of its own: one line of counts per feed."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from marketarchive.times import to_seconds
 
 COLUMNS = ("feed", "messages", "rows", "gaps", "last data")
 LEAST_FIRST = ("rows", "gaps", "messages")
-"""Columns that a narrow terminal does without, in this order."""
+"""Columns that are left out on a narrow terminal, in this order."""
 
 
 @dataclass(slots=True)
 class FeedFigures:
-    """Counts of one feed's messages, rows and gaps."""
+    """Counts of one feed's messages, rows and gaps since the start."""
 
     messages: int = 0
     rows: int = 0
     gaps: int = 0
-    newest: int | None = None  # wall ns of the receipt
+    newest: int | None = None  # receipt of the newest message, wall ns
 
 
 @dataclass(frozen=True)
 class FeedLines:
-    """Figures of every feed at a moment."""
+    """Counts of every feed at a moment, as a display."""
 
-    feeds: Mapping[str, tuple[int, int, int, float | None]]  # messages, rows, gaps, seconds since the newest
+    feeds: Mapping[str, tuple[int, int, int, float | None]]  # messages, rows, gaps, age of the newest (s)
 
     def table(self, width: int) -> Table:
-        """Return the table for a terminal of `width` columns."""
+        """Return the counts as a table for a terminal of `width` characters."""
         return fitting(width, COLUMNS, LEAST_FIRST, self._table)
 
     def _table(self, columns: list[str]) -> Table:
@@ -52,7 +52,7 @@ class FeedLines:
         return []
 
     def lines(self) -> list[str]:
-        """Return the table's content as lines for a log."""
+        """Return the counts as lines of text for a log."""
         return [
             f"{name} messages {messages:,} rows {rows:,} gaps {gaps:,} last data {age_text(age)}"
             for name, (messages, rows, gaps, age) in self.feeds.items()
@@ -60,15 +60,15 @@ class FeedLines:
 
 
 class FeedCounts(Listener):
-    """Counter of messages, rows and gaps of each feed."""
+    """Listener that counts messages, rows and gaps of each feed."""
 
     def __init__(self, feeds: Feeds) -> None:
         self.counts = {feed: FeedFigures() for feed in sorted(feeds)}
         self._due = DueRows()
-        self._ended: set[str] = set()  # ids of gaps that have ended in part at least: they count once
+        self._ended: set[str] = set()  # ids of gaps that were counted at their first end
 
     def apply(self, item: Any) -> None:
-        """Count an item that a spider yielded."""
+        """Count an item that a spider yielded under its venue and feed."""
         counts = self.counts.setdefault((item.venue, item.feed), FeedFigures())
         if isinstance(item, Frames):
             counts.messages += len(item.frames)
@@ -88,7 +88,7 @@ class FeedCounts(Listener):
             counts.gaps += 1
 
     def look(self, now: int) -> FeedLines:
-        """Return the figures of now."""
+        """Return the counts of every feed at `now`, wall ns."""
         return FeedLines(
             {
                 f"{venue}/{feed}": (
@@ -102,5 +102,5 @@ class FeedCounts(Listener):
         )
 
     def seconds(self, now: int) -> Mapping[str, Share]:  # noqa: ARG002  (a listener's interface)
-        """Return the share of due seconds that was observed, by feed."""
+        """Return for each feed how many seconds were due, and how many of them were observed."""
         return self._due.by_feed()

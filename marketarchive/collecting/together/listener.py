@@ -1,4 +1,4 @@
-"""Listeners: given the items of a collection as they pass, they know what is shown of them."""
+"""Listeners: receive the items of a collection as they pass, to display them or to make rows of them."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ if TYPE_CHECKING:
     from marketarchive.collecting.together.look import ViewPart
 
 Feeds = frozenset[tuple[str, str]]
-"""(venue, feed)."""
+"""Set of (venue, feed)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """State seen at a moment; its row follows once the second is over."""
+    """Present state of a subject that a stream reports to listeners, before the row of its second exists."""
 
     venue: str
     feed: str
     subject: str
-    at: int  # wall ns, the venue's
-    value: Any = None  # what was seen, where a listener may want it: the top of a book, a ticker
+    at: int  # venue time, Unix ns
+    value: Any = None  # the state for listeners: the top of a book, a ticker
 
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """Share of the seconds due that were observed."""
+    """Seconds that were due for something, and how many of them were observed."""
 
     observed: int = 0
     due: int = 0
     joined_ns: int | None = (
-        None  # counted from here on only: what it is of had begun before; None = all of it
+        None  # wall ns from which on seconds count, where a round had begun before; None: all count
     )
 
     def __add__(self, other: Share) -> Share:
@@ -44,26 +44,26 @@ class Share:
 
     @property
     def value(self) -> float | None:
-        """Return the share as a number from 0 to 1; None while nothing is due."""
+        """Return the share of the due seconds that was observed, 0 to 1; None while none is due."""
         return self.observed / self.due if self.due else None
 
 
 @dataclass(frozen=True, slots=True)
 class Total:
-    """A line at the end: of how many what were observed, and how much of their seconds."""
+    """Line of the summary at the end: how many markets were observed, and how much of their seconds."""
 
     name: str
     count: int
     seconds: Share
-    what: str = "round"
+    what: str = "round"  # what is counted, singular
 
 
 @dataclass(slots=True)
 class Seconds:
-    """The rows of one series and subject, a row a second; times in wall ns."""
+    """Seconds covered by the rows of one series and subject, one row a second; times in wall ns."""
 
-    first_ns: int
-    rows_to_ns: int
+    first_ns: int  # tick of the first row
+    rows_to_ns: int  # end of the newest row's second
     observed: int = 0
 
     @property
@@ -73,13 +73,13 @@ class Seconds:
 
 
 class DueRows:
-    """Rows of which there is one a second, observed or not."""
+    """Counter of the rows of series that have one row per second, observed or not."""
 
     def __init__(self) -> None:
         self.seconds: dict[tuple[str, str, str], Seconds] = {}  # by feed, series and subject
 
     def apply(self, row: Row) -> None:
-        """Count a row of a series that has one a second; other rows are ignored."""
+        """Count a row of a series that has one per second; other rows are ignored."""
         if row.is_due:
             key = (row.feed, row.series, row.subject)
             seconds = self.seconds.setdefault(key, Seconds(row.tick, row.tick))
@@ -87,7 +87,7 @@ class DueRows:
             seconds.rows_to_ns = max(seconds.rows_to_ns, row.tick + SECOND)
 
     def by_feed(self) -> dict[str, Share]:
-        """Return the share observed of each feed's seconds."""
+        """Return for each feed the share of its seconds that was observed."""
         found: dict[str, Share] = {}
         for (feed, _, _), seconds in self.seconds.items():
             found[feed] = found.get(feed, Share()) + seconds.share
@@ -95,7 +95,7 @@ class DueRows:
 
 
 class RowWriter(Protocol):
-    """Destination of a listener's own rows: the run of the collection that it listens to."""
+    """Protocol of the collection's run, as a listener writes its own rows through it."""
 
     run: str
 
@@ -105,43 +105,46 @@ class RowWriter(Protocol):
 class Listener:
     """Receiver of the items of a plan's feeds on their way to the disk.
 
-    A plan brings a subclass, or does with `FeedCounts`. One that joins what it is given into rows of its own
+    A plan has a listener of its own or uses `FeedCounts`. One that joins the items into rows of its own
     writes them in `keep` and `finish`.
     """
 
     def open(self, root: Path) -> None:
-        """Check or lock what the listener needs, before a run is opened in OUTPUT_DIR `root`.
+        """Check or lock what the listener needs, before a run is opened; by default nothing.
 
-        Raises ArgumentError.
+        root: OUTPUT_DIR. Raises ArgumentError.
         """
 
     def begin(self, clock: Clock, rows: RowWriter) -> None:
-        """Begin, before anything is collected."""
+        """Prepare, before anything is collected; by default nothing. rows: writes the listener's own rows."""
 
     async def keep(self) -> None:
-        """Do what is due by the clock; it is cancelled when the feeds have ended."""
+        """Do what is due by the clock; the task is cancelled when the feeds have ended."""
 
     def finish(self) -> None:
-        """Write what is left, the last call of all."""
+        """Write what remains to be written, after the last item; by default nothing."""
 
     def apply(self, item: Any) -> None:
-        """Count an item that a spider yielded, or an Observation."""
+        """Use an item that a spider yielded, or an Observation."""
         raise NotImplementedError
 
     def look(self, now: int) -> ViewPart:
-        """Return the content of the display at `now` (wall ns)."""
+        """Return what the live display shows of this listener at `now` (wall ns)."""
         raise NotImplementedError
 
     def other_gaps(self) -> int:
-        """Return the number of gaps that `look` does not show."""
+        """Return the number of gaps that the display from `look` does not show."""
         return 0
 
     def seconds(self, now: int) -> Mapping[str, Share]:  # noqa: ARG002  (a hook)
-        """Return by feed what was observed of the seconds that were due."""
+        """Return by feed how many seconds were due, and how many of them were observed.
+
+        By default nothing.
+        """
         return {}
 
     def totals(self, now: int) -> Sequence[Total]:  # noqa: ARG002  (a hook)
-        """Return the lines that the summary at the end adds."""
+        """Return the lines that this listener adds to the summary at the end; now: wall ns."""
         return ()
 
     def advice(self, now: int) -> Iterable[tuple[str, str]]:  # noqa: ARG002  (a hook)
@@ -150,7 +153,7 @@ class Listener:
 
 
 class Selected(Listener):
-    """Listener that passes on the items of some feeds."""
+    """Listener that passes items of some feeds on to another listener."""
 
     def __init__(self, listener: Listener, feeds: Feeds) -> None:
         self._listener = listener
@@ -162,7 +165,7 @@ class Selected(Listener):
 
 
 class Traffic(Listener):
-    """Counter of rows and frames of all feeds."""
+    """Listener that counts the rows and frames of all feeds."""
 
     def __init__(self) -> None:
         self.rows = 0

@@ -1,4 +1,4 @@
-"""Live view of `scrapy collect`: a table on a terminal, a line a minute elsewhere."""
+"""Live view of `scrapy collect`: a table on a terminal, a log line per minute elsewhere."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ logger = logging.getLogger(__name__)
 
 REFRESH_S = 1.0
 LINE_S = 60
-"""Seconds (project clock) between two lines."""
+"""Seconds (project clock) between two log lines."""
 
 
 class Observer:
-    """Source of a collection's figures at intervals."""
+    """Source of a collection's present figures, with rates since the figures before."""
 
     def __init__(self, collection: Collection) -> None:
         self._collection = collection
@@ -31,7 +31,10 @@ class Observer:
         self._before = (self._clock.mono_ns(), 0, 0)  # monotonic ns, rows, frames
 
     def look(self) -> StatusSnapshot:
-        """Return the present figures. Raises OSError when the disk does not say how full it is."""
+        """Return the collection's figures at the moment.
+
+        Raises OSError where the free disk space cannot be read.
+        """
         process, traffic = self._collection.process, self._collection.traffic
         listeners = self._collection.listeners
         now, mono = self._clock.now_ns(), self._clock.mono_ns()
@@ -61,7 +64,7 @@ class Observer:
 
 
 class LiveView:
-    """Live figures on `console` if it is a terminal, else as lines on stderr, whatever LOG_LEVEL is."""
+    """Live view of a collection, on a terminal or as lines on stderr, whatever LOG_LEVEL is."""
 
     def __init__(self, collection: Collection, console: Console) -> None:
         self._observer = Observer(collection)
@@ -69,7 +72,7 @@ class LiveView:
         self._console = console
 
     async def keep(self) -> None:
-        """Show figures until cancelled."""
+        """Show the collection's figures until cancelled."""
         await (self._keep_table() if self._console.is_terminal else self._keep_lines())
 
     async def _keep_table(self) -> None:

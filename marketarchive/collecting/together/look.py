@@ -1,4 +1,4 @@
-"""Figures of a collection at a moment, shown as a table that fits, or as a line."""
+"""Figures of a collection at a moment, rendered as a table that fits the terminal, or as a log line."""
 
 from __future__ import annotations
 
@@ -15,35 +15,35 @@ from rich.text import Text
 
 
 class ViewPart(Protocol):
-    """Contents that a listener shows at a moment."""
+    """Protocol of what one listener shows at a moment."""
 
     def table(self, width: int) -> Table:
-        """Return the table for a terminal of `width` columns."""
+        """Return the table for a terminal of `width` characters."""
 
     def legend(self) -> Sequence[str]:
-        """Return the legend of the display's signs."""
+        """Return explanations of the table's signs, one text each."""
 
     def lines(self) -> Sequence[str]:
-        """Return the content as lines for a log, which joins them by semicolons."""
+        """Return the content as texts for a log line, which joins them by semicolons."""
 
 
 @dataclass(frozen=True)
 class StatusSnapshot:
-    """Figures at a moment; rates since the look before."""
+    """Figures of a collection at a moment; rates are since the snapshot before."""
 
     at: str
     parts: tuple[ViewPart, ...]
-    rows_s: float
-    frames_s: float
-    written: int
-    free: int
+    rows_s: float  # rows a second
+    frames_s: float  # frames a second
+    written: int  # bytes
+    free: int  # bytes
     master: str
-    gaps: int  # that no part shows
-    waiting: tuple[str, ...]  # feeds that ended by themselves
-    stopping: str = ""  # why, while it ends
+    gaps: int  # number of gaps that no part shows
+    waiting: tuple[str, ...]  # spiders that ended by themselves and are to be restarted
+    stopping: str = ""  # why the collection is ending; "": it is not
 
     def sum_up(self) -> list[str]:
-        """Return the figures that are of no part."""
+        """Return the figures of the whole collection as texts: rates, bytes, gaps, feeds that wait."""
         found = [
             f"{self.rows_s:.1f} rows/s",
             f"{self.frames_s:,.0f} frames/s",
@@ -60,11 +60,11 @@ class StatusSnapshot:
 
 
 ANY_WIDTH = Console(width=1000)
-"""Measures what a table needs."""
+"""Console on which the width that a table needs is measured."""
 
 
 def table(look: StatusSnapshot, width: int) -> Group:
-    """Render for a terminal of `width` columns."""
+    """Return the snapshot rendered for a terminal of `width` characters."""
     shown: list[Text | Table] = [Text(look.at, "bold")]
     for part in look.parts:
         shown += [Text(), part.table(width)]
@@ -77,7 +77,11 @@ def table(look: StatusSnapshot, width: int) -> Group:
 def fitting(
     width: int, columns: Sequence[str], least_first: Sequence[str], build: Callable[[list[str]], Table]
 ) -> Table:
-    """Return a table of so many columns that it fits. least_first: what it does without, in this order."""
+    """Return a table with as many columns as fit into `width` characters.
+
+    columns: all names; least_first: those that are left out first, in order; build: makes a table of some
+    columns.
+    """
     shown = list(columns)
     for name in ("", *least_first):
         shown = [each for each in shown if each != name]
@@ -88,7 +92,11 @@ def fitting(
 
 
 def new_table(columns: Sequence[str], left: Sequence[str], widths: Mapping[str, int] | None = None) -> Table:
-    """Return one without rows. widths: what columns have at least, so that none comes and goes."""
+    """Return a table without rows.
+
+    left: columns that are aligned to the left; widths: least width of a column, so that tables with other
+    content have the same columns.
+    """
     made = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for name in columns:
         justify: Literal["left", "right"] = "left" if name in left else "right"
@@ -97,7 +105,10 @@ def new_table(columns: Sequence[str], left: Sequence[str], widths: Mapping[str, 
 
 
 def fold(parts: Sequence[str], width: int) -> str:
-    """Return them one after the other, on as few lines of `width` as do not cut one in two."""
+    """Return texts joined by commas on as few lines as possible, without breaking a text.
+
+    width: characters.
+    """
     lines: list[str] = []
     for part in parts:
         if lines and len(lines[-1]) + len(part) + 3 <= width:
@@ -108,16 +119,16 @@ def fold(parts: Sequence[str], width: int) -> str:
 
 
 def line(look: StatusSnapshot) -> str:
-    """Render as one line for a log."""
+    """Return the snapshot as one line for a log."""
     parts = [text for part in look.parts for text in part.lines()]
     return f"{look.at}: {', '.join(look.sum_up())}" + (f"; {'; '.join(parts)}" if parts else "")
 
 
 def share_text(share: float | None) -> str:
-    """Return a share in percent, cut, never rounded up: 100 % means all."""
+    """Return a share (0 to 1) in percent, rounded down so that 100 % means all; "-" for None."""
     return "-" if share is None else f"{int(share * 1000) / 10:.1f} %"
 
 
 def age_text(seconds: float | None) -> str:
-    """Return the seconds since something, "-" where it never was."""
+    """Return an age in seconds as text; "-" for None."""
     return "-" if seconds is None else f"{seconds:.1f} s"

@@ -1,4 +1,4 @@
-"""Plans: feeds that are collected together, each a run of its own."""
+"""Plans: spiders that are collected together in one process, each as a run of its own."""
 
 from __future__ import annotations
 
@@ -14,45 +14,51 @@ from marketarchive.exceptions import ArgumentError
 
 @dataclass(frozen=True)
 class PlannedFeed:
-    """A spider and its arguments."""
+    """A spider that a plan runs, with its arguments."""
 
     spider: str
     arguments: Mapping[str, str]
     after_s: float = 0.0
-    """Seconds after the others: what can be fetched later too makes way for what cannot."""
+    """Seconds that it starts after the others: data that can be fetched later give way to live data."""
     option: str = ""
-    """`--<option>` leaves it out. So does a machine that lacks what it needs, and it may be refused."""
+    """The option `--<option>` leaves this feed out; "": the feed is always collected.
+
+    A feed with an option is left out too where the machine lacks what it needs, and the venue may refuse it.
+    """
     title: str = ""
-    """Name, in words, of what `option` leaves out."""
+    """What `option` leaves out, in words."""
     is_once: bool = False
-    """One run is all there is to do: it is not started again when it has ended by itself."""
+    """Whether one run completes the work, so that it is not restarted when it has ended by itself."""
 
 
 def no_last_pass(feeds: Sequence[PlannedFeed]) -> PlannedFeed | None:  # noqa: ARG001  (a plan's interface)
-    """Return None: nothing is left to do."""
+    """Return None: this plan runs no spider after its duration."""
     return None
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Feeds that `scrapy collect NAME` runs in one process."""
+    """Plan: the spiders that `scrapy collect NAME` runs in one process."""
 
     name: str
-    what: str  # for the help, begins with a small letter
-    feeds: Callable[[Arguments], Sequence[PlannedFeed]]
+    what: str  # a phrase for the help, beginning with a small letter
+    feeds: Callable[[Arguments], Sequence[PlannedFeed]]  # from the plan's arguments
     takes: tuple[Argument, ...] = ()  # options beside --duration
-    defaults: Mapping[str, str] = field(default_factory=dict)  # of them
+    defaults: Mapping[str, str] = field(default_factory=dict)  # of `takes`, by name
     last_pass: Callable[[Sequence[PlannedFeed]], PlannedFeed | None] = no_last_pass
-    """Run once when the duration is over."""
+    """Returns the feed to run once more when the duration is over, from the collected ones.
+
+    None: run none.
+    """
     listener: Callable[[Arguments, int], Listener] | None = None
-    """Makes what is shown of it; given the wall ns of the start. None: a line for each feed."""
+    """Makes the plan's listener, from its arguments and the start (wall ns); None: a line for each feed."""
     settings: Mapping[str, Any] = field(default_factory=dict)
-    """Settings that it needs to be otherwise; those of the command line hold all the same."""
+    """Scrapy settings whose defaults the plan changes; the command line takes precedence."""
 
     def arguments(self, given: Mapping[str, str]) -> Arguments:
-        """Return the spider's arguments: those of `given` that it accepts, the rest by default.
+        """Return the plan's arguments: those of `given` that the plan takes, defaults for the others.
 
-        Raises ArgumentError.
+        given: name -> text. Raises ArgumentError.
         """
         own = {each.name: given[each.name] for each in self.takes if each.name in given}
         return parse_arguments({**self.defaults, **own}, self.takes, self.name)
@@ -60,22 +66,25 @@ class Plan:
 
 @dataclass(frozen=True)
 class Chosen:
-    """A plan that is to run, with the arguments of the user."""
+    """A plan that the user has chosen to run, with its arguments."""
 
     plan: Plan
     arguments: Arguments
-    feeds: Sequence[PlannedFeed]  # that can be collected here
-    sources: Feeds  # to which they write
+    feeds: Sequence[PlannedFeed]  # those that this machine can collect
+    sources: Feeds  # (venue, feed) that `feeds` write to
 
     def listener(self, now: int) -> Listener:
-        """Return a new listener; `now` is the wall ns of the start."""
+        """Return a new listener for this plan; now: start of the collection, wall ns."""
         if self.plan.listener is None:
             return FeedCounts(self.sources)
         return self.plan.listener(self.arguments, now)
 
 
 def all_feeds(chosen: Sequence[Chosen]) -> list[PlannedFeed]:
-    """Return the feeds of several plans, each once. Raises ArgumentError where two want one otherwise."""
+    """Return the feeds of several plans, a feed that several have only once.
+
+    Raises ArgumentError where two plans run a spider with different arguments.
+    """
     found: dict[str, PlannedFeed] = {}
     for each in chosen:
         for feed in each.feeds:

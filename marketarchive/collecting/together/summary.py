@@ -1,4 +1,4 @@
-"""Summary at the end of a collection: tables on a terminal, lines elsewhere."""
+"""Summary at the end of a collection: tables on a terminal, log lines elsewhere."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from marketarchive.times import SECOND
 
 @dataclass
 class FeedSummary:
-    """Result of one spider over all its runs, by their manifests."""
+    """Counts of one spider over all its runs, from their manifests."""
 
     spider: str
     runs: int = 0
-    unsealed: int = 0  # of them: they have no manifest
+    unsealed: int = 0  # runs without a manifest
     messages: int = 0
     bytes: int = 0  # of sealed segments
     gaps: Counter[str] = field(default_factory=Counter)
     feeds: set[str] = field(default_factory=set)
-    seconds: Share = field(default_factory=Share)  # of its rows, a row a second
+    seconds: Share = field(default_factory=Share)  # observed of the seconds that its rows cover
 
     def add(self, manifest: dict[str, Any]) -> None:
-        """Count a run."""
+        """Add the counts of a run, given its manifest."""
         self.feeds.update(manifest["feeds"])
         for feed in manifest["raw"]:
             self.messages += sum(feed["counts"].get(kind, 0) for kind in ("response", "frame"))
@@ -48,17 +48,17 @@ class FeedSummary:
 class Summary:
     """Result of a whole collection, as its last lines show it."""
 
-    ended: str
+    ended: str  # duration, reason and exit code, in words
     feeds: Sequence[FeedSummary]
     totals: Sequence[Total]
-    written: int  # bytes, of all files
+    written: int  # bytes of all files
     folder: Path
     log: Path | None
     advice: Sequence[tuple[str, str]]  # what a command is for, and the command
 
 
 def summarize(collection: Collection, log: Path | None) -> Summary:
-    """Return the summary of a finished collection: runs, gaps, files; log: path of its log file."""
+    """Return the summary of a finished collection; log: path of its log file, None without one."""
     process, listeners = collection.process, collection.listeners
     now = process.clock.now_ns()
     feeds = {feed.spider: FeedSummary(feed.spider) for feed in collection.feeds}
@@ -103,13 +103,13 @@ def _advice() -> list[tuple[str, str]]:
 
 
 def summary_lines(summary: Summary) -> Iterator[str]:
-    """Yield the lines for a log."""
+    """Yield the summary as lines for a log."""
     yield from _figure_lines(summary)
     yield from _copyable_lines(summary)
 
 
 def print_summary(summary: Summary, console: Console) -> None:
-    """Print it on a terminal. Commands and paths are never wrapped, so that they can be copied."""
+    """Print the summary on a terminal; commands and paths are never wrapped, so that they can be copied."""
     tables = _feeds(summary), *_totals(summary)
     if any(Measurement.get(ANY_WIDTH, ANY_WIDTH.options, table).maximum > console.width for table in tables):
         for text in _figure_lines(summary):

@@ -1,6 +1,7 @@
-"""Log lines of a collection on a terminal: warnings on the screen, everything in a file.
+"""Log lines of a collection on a terminal: warnings above the live table, all lines in a file.
 
-The file is named like the run, so it can be opened only when that is; lines before it are kept meanwhile.
+The file has the name of the run, so it is opened only after the run; earlier lines are kept in memory until
+then.
 """
 
 from __future__ import annotations
@@ -19,19 +20,19 @@ from marketarchive.collecting import shutdown
 SCREEN_FORMAT = "%(asctime)s %(levelname)s: %(message)s"
 FORMATS = ("LOG_FORMAT", "LOG_DATEFORMAT")
 CHOICES = ("LOG_FILE", "LOG_ENABLED", "LOG_LEVEL")
-"""Scrapy's settings of where log lines go."""
+"""Scrapy's settings by which a user chooses where log lines go."""
 NEVER = logging.CRITICAL + 1
 
 
 def is_free(settings: BaseSettings) -> bool:
-    """Return whether the user leaves it to us where log lines go."""
+    """Return whether the user has left it to the program where log lines go."""
     file, enabled, level = CHOICES
     is_level_given = (settings.getpriority(level) or 0) >= SETTINGS_PRIORITIES["cmdline"]
     return settings.getbool(enabled) and not settings[file] and not is_level_given
 
 
 class TerminalLog:
-    """Log lines above the live table, without a handler of its own.
+    """Logging of a collection with a live table: warnings on the terminal above it, all lines in a file.
 
     It is installed once Scrapy has configured logging.
     """
@@ -47,7 +48,7 @@ class TerminalLog:
         logging.root.addHandler(self._early)
 
     def open(self, path: Path) -> None:
-        """Write all lines to the file `path`, those that have been before too. Raises OSError."""
+        """Write all lines to the file `path` from now on, earlier ones too. Raises OSError."""
         path.parent.mkdir(exist_ok=True)
         file = _LogFile(path, encoding="utf-8")
         file.setFormatter(self._formatter)
@@ -60,9 +61,9 @@ class TerminalLog:
 
 
 class _Screen(logging.Handler):
-    """Output above the table.
+    """Logging handler that prints above the live table.
 
-    Of a traceback it shows only the last line: the rest stands in the file.
+    Of a traceback only the last line, the file has all.
     """
 
     def __init__(self, console: Console, time_format: str) -> None:
@@ -71,7 +72,7 @@ class _Screen(logging.Handler):
         self.setFormatter(_OneLine(SCREEN_FORMAT, time_format))
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Let pass what the user has to know: the end of a process without a run is no warning."""
+        """Return whether to print a line: warnings and worse, and the lines of the shutdown."""
         return record.levelno >= logging.WARNING or record.name == shutdown.__name__
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -91,4 +92,4 @@ class _OneLine(logging.Formatter):
 
 class _LogFile(logging.FileHandler):
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  (logging's name)
-        """Ignore the failure: the disk is full, which the archive on it reports."""
+        """Ignore a failure to write: the disk is full, which the archive on it reports."""

@@ -1,1 +1,1 @@
-"""The catalogue: every market of some platforms, its prices and its outcome, cycle after cycle."""
+"""Plan `catalog`: every market of some platforms, its prices and its outcome, cycle after cycle."""

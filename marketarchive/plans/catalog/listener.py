@@ -1,4 +1,4 @@
-"""View of the catalogue while it is collected: the last cycle of each platform and phase."""
+"""Live display of the catalogue while it is collected: the last cycle of each platform and phase."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from marketarchive.items import Cycle, Gap, Phase
 from marketarchive.times import to_seconds
 
 CLAIM_FILE = ".catalog.pid"
-"""In OUTPUT_DIR, held locked by the one process that keeps the catalogue there."""
+"""File in OUTPUT_DIR that the one process that collects the catalogue holds locked."""
 COLUMNS = ("platform", "phase", "state", "pages", "markets", "failures", "begun")
 LEAST_FIRST = ("failures", "pages")
-"""Columns that a narrow terminal does without, in this order."""
+"""Columns that are left out on a narrow terminal, in this order."""
 
 Key = tuple[str, Phase]
 
 
 @dataclass(frozen=True)
 class CycleLines:
-    """The last cycle of each platform and phase at a moment."""
+    """The last cycle of each platform and phase at a moment, as a display."""
 
     cycles: Mapping[Key, Cycle | None]
     at: int  # wall ns
 
     def table(self, width: int) -> Table:
-        """Return the table for a terminal of `width` columns."""
+        """Return the cycles as a table for a terminal of `width` characters."""
         return fitting(width, COLUMNS, LEAST_FIRST, self._table)
 
     def _table(self, columns: list[str]) -> Table:
@@ -53,7 +53,7 @@ class CycleLines:
         return []
 
     def lines(self) -> list[str]:
-        """Return the table's content as lines for a log."""
+        """Return the cycles as texts for a log line, one per platform and phase."""
         found = []
         for (platform, phase), cycle in self.cycles.items():
             state, pages, markets, failures, age = self._cells(cycle)
@@ -65,7 +65,10 @@ class CycleLines:
 
 
 class CycleListener(Listener):
-    """Listener to the cycles of some platforms; one process on an OUTPUT_DIR has it."""
+    """Listener that displays the last cycle of each platform and phase.
+
+    At most one process per OUTPUT_DIR.
+    """
 
     def __init__(self, platforms: Sequence[str]) -> None:
         self._cycles: dict[Key, Cycle | None] = {
@@ -74,7 +77,10 @@ class CycleListener(Listener):
         self._gaps = 0
 
     def open(self, root: Path) -> None:
-        """Make sure that no other process keeps the catalogue. Raises ArgumentError where one does."""
+        """Claim the catalogue of OUTPUT_DIR `root`.
+
+        Raises ArgumentError where another process collects it.
+        """
         self._claim = claim(root, CLAIM_FILE)  # held until the process ends
 
     def apply(self, item: Any) -> None:

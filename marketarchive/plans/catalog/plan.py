@@ -1,4 +1,4 @@
-"""The plan: of each platform with a catalogue the spiders of its three phases, and headlines beside."""
+"""Plan `catalog`: all markets of each platform, by spiders of its three phases, and headlines about them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from marketarchive.venues.searxng.queries import ADDRESS
 
 
 def platforms() -> tuple[str, ...]:
-    """Return the platforms that have a catalogue."""
+    """Return the names of the venues that have a catalogue, sorted."""
     return tuple(sorted(name for name, venue in venues().items() if venue.catalogue is not None))
 
 
@@ -52,11 +52,14 @@ ONCE = Argument("once", _switch, "1", "one cycle of each phase, then the end")
 NEWS = "searxng_news"
 NEWS_OPTION = "no-news"
 SNAPSHOT_FIRST_S = 5.0
-"""At a start the snapshot has the first turn: what it has listed need not be discovered."""
+"""Seconds between the starts of a platform's phases.
+
+The phase snapshot is first, so that the markets that it lists need not be discovered.
+"""
 
 
 def feeds(arguments: Arguments) -> list[PlannedFeed]:
-    """Return the phases of each platform, and a cycle of headlines with each snapshot."""
+    """Return the spiders of the three phases for each platform, and one that searches headlines."""
     given = arguments.others
 
     def every(name: str) -> dict[str, str]:
@@ -89,12 +92,12 @@ def feeds(arguments: Arguments) -> list[PlannedFeed]:
 
 
 def left_out(settings: BaseSettings) -> frozenset[str]:
-    """Return the options of what is off: headlines, where no server for them is set."""
+    """Return the options whose feeds are left out: that of headlines, where no search server is set."""
     return frozenset() if user_setting(settings, ADDRESS.setting) else frozenset({NEWS_OPTION})
 
 
 def listener(arguments: Arguments, now: int) -> CycleListener:  # noqa: ARG001  (a plan's interface)
-    """Return a listener that shows the last cycle of each phase, and keeps other collectors out."""
+    """Return a listener that displays the last cycle of each phase, and keeps other collectors out."""
     return CycleListener(arguments.others["platforms"])
 
 

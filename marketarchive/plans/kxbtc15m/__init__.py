@@ -1,1 +1,1 @@
-"""The record of 15-minute markets, a line a second: Kalshi and exchanges joined while they are collected."""
+"""Plan `kxbtc15m`: a record of 15-minute rounds, a line per second, from Kalshi and spot exchanges."""

@@ -1,4 +1,4 @@
-"""The collector of a record in the background: started, stopped, looked at."""
+"""Collector of a record that runs in the background: start it, stop it, read its state."""
 
 from __future__ import annotations
 
@@ -18,33 +18,33 @@ from marketarchive.plans.kxbtc15m import history
 from marketarchive.times import from_iso, utc
 
 START_S = 60.0
-"""Seconds (wall) that a collector has to begin: it recovers first what earlier runs left open."""
+"""Seconds (wall) that a collector has to start; first it recovers what earlier runs left open."""
 STOP_S = 60.0
-"""Seconds (wall) that it has to seal its files: its own last resort comes after 30."""
+"""Seconds (wall) that a collector has to seal its files and end; it ends itself after 30 s at the latest."""
 LOOK_S = 0.1
 TAIL = 2_000
-"""Bytes of its log that are shown where it did not begin."""
+"""Bytes at the end of the log that are shown where the collector did not start."""
 
 
 class CollectorError(MarketArchiveError):
-    """Raised when a collector does not begin, or does not end, in time: see its log."""
+    """Raised when a collector does not start, or does not end, in time; its log has the cause."""
 
 
 @dataclass(frozen=True)
 class RecordStatus:
-    """One series of a record."""
+    """State of the record of one series."""
 
     series: str
     open_markets: tuple[str, ...]
-    unsettled: int  # that closed and have no result
-    ticks_today: int
-    last_tick: int | None  # wall ns
+    unsettled: int  # number of today's markets that have closed and have no result
+    ticks_today: int  # number of tick lines in today's file (UTC)
+    last_tick: int | None  # wall ns; None: none today
 
 
 def start(folder: Path, command: Sequence[str]) -> int:
-    """Start `command` in the background and return its PID once it has claimed the folder.
+    """Start `command` as a background process and return its PID once it has claimed `folder`.
 
-    Raises ArgumentError where a collector runs already, CollectorError.
+    Raises ArgumentError where a collector runs there already, CollectorError where it does not start in time.
     """
     if (pid := running(folder)) is not None:
         raise ArgumentError(f"a collector is running already, PID {pid}")
@@ -65,7 +65,7 @@ def start(folder: Path, command: Sequence[str]) -> int:
 def stop(folder: Path) -> int | None:
     """Request that the folder's collector ends, wait until it has, and return its PID; None where none runs.
 
-    Raises CollectorError.
+    Raises CollectorError where it does not end in time.
     """
     pid = running(folder)
     if pid is None:
@@ -77,7 +77,7 @@ def stop(folder: Path) -> int | None:
 
 
 def state(folder: Path) -> str:
-    """Return in words whether a collector runs."""
+    """Return whether a collector runs in `folder`, in words, with its PID."""
     if (pid := running(folder)) is not None:
         return f"running, PID {pid}"
     left = stale(folder)
@@ -85,7 +85,7 @@ def state(folder: Path) -> str:
 
 
 def record_status(folder: Path, series: str, now: int) -> RecordStatus:
-    """Return the state of a series' record at `now` (wall ns), by its files."""
+    """Return the state of a series' record at `now` (wall ns), read from the files in `folder`."""
     today = f"{utc(now):%Y-%m-%d}"
     ticks, newest = 0, b""
     seen: dict[str, str] = {}  # ticker -> close_time

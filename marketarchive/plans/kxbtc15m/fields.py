@@ -1,4 +1,4 @@
-"""The fields of a record's lines, as docs/KXBTC15M.md lists them."""
+"""Descriptions of the fields of a record's lines, from which docs/KXBTC15M.md lists them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ COMMON: Mapping[str, FieldDoc] = {
     "ticker": FieldDoc("the market", type="text"),
     "run": FieldDoc("id of the collection's run", type="text"),
 }
-"""Fields of every line: the first three begin it, `run` ends it."""
+"""Fields of every line, by name: the first three begin it, `run` ends it."""
 
 LINES: Mapping[str, Mapping[str, FieldDoc]] = {
     "market_open": {
@@ -138,4 +138,4 @@ LINES: Mapping[str, Mapping[str, FieldDoc]] = {
         "settled_at": FieldDoc("the venue's time of it", "UTC, milliseconds", "not stated", type="text"),
     },
 }
-"""Kind of line -> its own fields, in their order."""
+"""Fields of each kind of line, beside the common ones: kind -> name -> description, in their order."""

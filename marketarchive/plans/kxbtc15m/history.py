@@ -1,4 +1,4 @@
-"""The record as earlier runs left it: read back at a start, so that markets are continued."""
+"""Reading the record that earlier runs wrote, at a start, so that its markets are continued."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from marketarchive.plans.kxbtc15m.market import FollowedMarket
 from marketarchive.times import SECOND, from_iso
 
 DAYS = 2
-"""Newest files that are read: a market lies in two at most."""
+"""Number of newest days whose files are read: a market's lines are in two at most."""
 
 _FILE = re.compile(r"-(\d{4}-\d\d-\d\d)(?:-.+)?\.jsonl(?:\.gz)?$")
 
@@ -35,17 +35,21 @@ class _Line(msgspec.Struct):
 
 @dataclass
 class History:
-    """Lines of one series that earlier runs wrote."""
+    """State of one series' record, as the lines that earlier runs wrote tell it."""
 
     markets: dict[str, FollowedMarket] = field(default_factory=dict)  # by ticker
-    index: dict[int, Decimal | None] = field(default_factory=dict)  # by Unix second
-    published: dict[int, Decimal] = field(default_factory=dict)  # of the index itself, by Unix second
-    ticks: int = 0  # of the newest day
-    last_tick: int | None = None  # wall ns
+    index: dict[int, Decimal | None] = field(default_factory=dict)  # calculated index by Unix second
+    published: dict[int, Decimal] = field(default_factory=dict)  # published index by Unix second
+    ticks: int = 0  # number of tick lines of the newest day
+    last_tick: int | None = None  # time of the newest tick line, wall ns
 
 
 def files(folder: Path, series: str) -> list[tuple[str, Path]]:
-    """Return (day, file) of a series, the oldest day first; of a day that has both, the plain file alone."""
+    """Return (day, file) for the files of a series in `folder`, the oldest day first.
+
+    A day is text like `2026-11-21`. Where a day has a plain and a gzip file of the same name, only the plain
+    one is returned.
+    """
     found: list[tuple[str, Path]] = []
     for path in sorted(folder.glob(f"{series}-*.jsonl*")):
         match = _FILE.search(path.name)
@@ -56,7 +60,10 @@ def files(folder: Path, series: str) -> list[tuple[str, Path]]:
 
 
 def read(folder: Path, series: str, asset: str) -> History:
-    """Read the state of a series from its newest files; a line that cannot be parsed is skipped."""
+    """Return the state of a series from its newest files; a line that cannot be parsed is skipped.
+
+    folder: of the record; asset: that the series is about.
+    """
     history = History()
     of_series = files(folder, series)
     for day in sorted({day for day, _ in of_series})[-DAYS:]:
@@ -68,7 +75,7 @@ def read(folder: Path, series: str, asset: str) -> History:
 
 
 def lines_of(path: Path) -> Iterator[bytes]:
-    """Yield the whole lines of a file, plain or gzip."""
+    """Yield the complete lines of a file, plain or gzip, each with its line end."""
     with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
         for line in file:
             if line.endswith(b"\n"):

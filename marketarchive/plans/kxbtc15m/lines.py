@@ -1,4 +1,7 @@
-"""The lines of a record, as docs/KXBTC15M.md has them: one JSON object each, type, time and ticker first."""
+"""Lines of a record, as docs/KXBTC15M.md describes them: one JSON object each.
+
+Type, time and ticker come first.
+"""
 
 from __future__ import annotations
 
@@ -19,39 +22,49 @@ _encode = msgspec.json.Encoder().encode
 
 
 def line(kind: str, at: int, ticker: str, fields: Mapping[str, Any], run: str) -> bytes:
-    """Return a line. at: ns, written in whole milliseconds."""
+    """Return a line of a record as JSON.
+
+    kind: the line's `type`; at: wall ns, written in whole milliseconds; fields: those between `ticker` and
+    `run`; run: id of the collection's run.
+    """
     return _encode({"type": kind, "time": millis(at), "ticker": ticker, **fields, "run": run})
 
 
 def millis(at: int) -> str:
-    """Return `2026-11-21T20:25:15.000Z`."""
+    """Return a time (Unix ns) as ISO 8601 text with milliseconds, like `2026-11-21T20:25:15.000Z`."""
     return f"{iso(at)[:23]}Z"
 
 
 def whole(at: int) -> str:
-    """Return a time that is a whole second: `2026-11-21T20:30:00Z`."""
+    """Return a time (Unix ns, a whole second) as ISO 8601 text, like `2026-11-21T20:30:00Z`."""
     return f"{iso(at)[:19]}Z"
 
 
 def number(value: Decimal | float | None) -> float | None:
-    """Return a JSON number with the digits of a decimal of up to 15; a whole one without a point."""
+    """Return a decimal as a JSON number with its digits (up to 15), a whole one as an integer.
+
+    None for None.
+    """
     if value is None:
         return None
     return int(value) if value == int(value) else float(value)
 
 
 def cents(dollars: Decimal | None) -> float | None:
-    """Return a price in cents: 47, 9.3."""
+    """Return a price in dollars as a number of cents, like 47 or 9.3; None for None."""
     return None if dollars is None else number(dollars * CENTS)
 
 
 def seconds(ns: int) -> float | None:
-    """Return seconds, to the millisecond."""
+    """Return a duration in ns as a number of seconds, rounded to the millisecond."""
     return number(round(to_seconds(ns), 3))
 
 
 def prices(bid: Decimal | None, ask: Decimal | None) -> dict[str, Any]:
-    """Return four prices and their spread: a bid for one side is 1 - an offer of the other."""
+    """Return the four prices of a tick and the spread, in cents, from the best YES bid and ask in dollars.
+
+    A bid for NO is 1 - the YES ask, an ask for NO is 1 - the YES bid; None where the side is empty.
+    """
     spread = None if bid is None or ask is None else ask - bid
     return {
         "yes_bid": cents(bid),
@@ -63,7 +76,7 @@ def prices(bid: Decimal | None, ask: Decimal | None) -> dict[str, Any]:
 
 
 def opening(market: FollowedMarket) -> dict[str, Any]:
-    """Return the fields of a `market_open` line."""
+    """Return the fields of a market's `market_open` line, name -> value."""
     return {
         "open_time": whole(market.open_ns),
         "close_time": whole(market.close_ns),
@@ -72,7 +85,7 @@ def opening(market: FollowedMarket) -> dict[str, Any]:
 
 
 def strike_set(market: FollowedMarket) -> dict[str, Any]:
-    """Return the fields of a `strike_set` line."""
+    """Return the fields of a market's `strike_set` line, name -> value."""
     return {
         "strike": number(market.strike),
         "elapsed_since_open_secs": seconds(max(market.strike_ns - market.open_ns, 0)),
@@ -85,7 +98,11 @@ def _mean(values: Sequence[Decimal], places: int) -> Decimal | None:
 
 
 def settlement(market: FollowedMarket, final: Market, places: int) -> dict[str, Any]:
-    """Return the fields of a `settlement` line. places: decimals of the average."""
+    """Return the fields of a `settlement` line.
+
+    market: as the record followed it; final: the venue's statement of the result; places: decimals of the
+    averages.
+    """
     values = market.closing or []
     there = [value for value in values if value is not None]
     average = _mean(there, places)

@@ -1,4 +1,4 @@
-"""The plan: one spider of the venue, those of the exchanges, and the record that joins them."""
+"""Plan `kxbtc15m`: Kalshi's prices and stream, spot exchanges, and the record that joins them."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from marketarchive.venues.kalshi.tickers import rounds_series
 from marketarchive.venues.symbols import symbols
 
 DATA_OUTPUT_DIR = "DATA_OUTPUT_DIR"
-"""In the environment or in `.env`: what `output` says else."""
+"""Variable in the environment or `.env` with the record's folder, used without the argument `output`."""
 EXCHANGES = tuple(sorted(frozenset().union(*CONSTITUENTS.values())))
-"""Constituents of the index; the feeds that a tick shows are among them."""
+"""Venues of the index's constituents; those whose mid prices a tick has are among them."""
 
 
 def _series(name: str, text: str) -> tuple[str, ...]:
@@ -66,13 +66,13 @@ def listener(arguments: Arguments, now: int) -> Record:  # noqa: ARG001  (a plan
 
 
 def chosen_series(arguments: Arguments) -> tuple[str, ...]:
-    """Return the series that a record is made of."""
+    """Return the series of which a record is made."""
     series: tuple[str, ...] = arguments.others["series"]
     return series
 
 
 def output(arguments: Arguments) -> Path | None:
-    """Return the folder of the record, None where that is records/ in OUTPUT_DIR."""
+    """Return the folder of the record; None: records/ in OUTPUT_DIR."""
     given: Path | None = arguments.others.get("output")
     text = user_setting(BaseSettings(), DATA_OUTPUT_DIR)
     return _output(DATA_OUTPUT_DIR, text) if given is None and text else given

@@ -1,4 +1,4 @@
-"""A market's quote at a moment, from the source that knows it best."""
+"""Quotes of a market at a tick, from the stream or from REST."""
 
 from __future__ import annotations
 
@@ -16,21 +16,24 @@ from marketarchive.venues.market_messages import QuoteMessage
 
 KEPT_TICKERS = 256
 KEPT = 16
-"""Answers that are remembered of each market: a tick waits for its answer for less than so many seconds."""
+"""Most answers that are kept per market: a tick waits for its answer for fewer seconds than that."""
 
 
 @dataclass(frozen=True, slots=True)
 class YesQuote:
-    """Best bid and ask of YES in dollars with their sizes in contracts; None of an empty side."""
+    """Best bid and ask of YES in dollars, volume and open interest in contracts.
 
-    source: str  # rest, stream
+    None: unknown or an empty side.
+    """
+
+    source: str  # "rest" or "stream"
     yes_bid: Decimal | None
     yes_ask: Decimal | None
     volume: Decimal | None
     open_interest: Decimal | None
-    is_trading: bool | None  # None: its source does not say
-    age_s: float  # that the state may have at the moment asked for, at most
-    age_source: str  # what says so
+    is_trading: bool | None  # False: trading is paused; None: not stated
+    age_s: float  # greatest age that the state may have at the tick
+    age_source: str  # where `age_s` is from: sequence, header, new, unchanged
 
     @property
     def is_fresh(self) -> bool:
@@ -39,31 +42,34 @@ class YesQuote:
 
 
 class QuoteSource(Protocol):
-    """Knows what markets trade at."""
+    """Protocol of a source of quotes of Kalshi's markets: the stream, or REST."""
 
     def at(self, ticker: str, tick: int) -> YesQuote | None:
-        """Return the state at `tick`, wall ns; None where nothing is known of it."""
+        """Return a market's quote at `tick` (wall ns); None where the source has none."""
 
 
 class PolledQuotes:
-    """By REST: the newest answer to a request of the tick, or of one before."""
+    """Quotes from REST: of the newest answer whose request was sent at the tick, or before."""
 
     def __init__(self) -> None:
         self._answers: dict[str, OrderedDict[int, PolledMarket]] = {}
 
     def apply(self, polled: PolledMarket) -> None:
-        """Remember an answer."""
+        """Remember the state of a market in an answer."""
         answers = self._answers.setdefault(polled.quoted.ticker, OrderedDict())
         answers[polled.tick] = polled
         while len(answers) > KEPT:
             answers.popitem(last=False)
 
     def forget(self, ticker: str) -> None:
-        """Let go of a market that is over."""
+        """Drop the answers about a market that has ended."""
         self._answers.pop(ticker, None)
 
     def at(self, ticker: str, tick: int) -> YesQuote | None:
-        """Return the state at `tick`, of requests sent by then; a later request proves nothing about it."""
+        """Return a market's quote at `tick` (wall ns), None without one.
+
+        Only requests sent by then count: a later one proves nothing about the tick.
+        """
         before = [requested for requested in self._answers.get(ticker, ()) if requested <= tick]
         if not before:
             return None
@@ -83,29 +89,29 @@ class PolledQuotes:
 
 
 class StreamedQuotes:
-    """By the socket: the top of a book that the stream proves at the tick, volumes of the newest ticker."""
+    """Quotes from the socket: best prices of the book proven at the tick, volumes of the newest ticker."""
 
     def __init__(self) -> None:
         self._source: StateSource | None = None
         self._tickers: dict[str, OrderedDict[int, QuoteMessage]] = {}
 
     def apply_source(self, source: StateSource) -> None:
-        """Read the books of `source` from now on."""
+        """Read the proven books from `source` from now on."""
         self._source = source
 
     def apply(self, ticker: QuoteMessage) -> None:
-        """Remember what a ticker said."""
+        """Remember a ticker message."""
         held = self._tickers.setdefault(ticker.market, OrderedDict())
         held[ticker.at] = ticker
         while len(held) > KEPT_TICKERS:
             held.popitem(last=False)
 
     def forget(self, ticker: str) -> None:
-        """Let go of a market that is over."""
+        """Drop the ticker messages of a market that has ended."""
         self._tickers.pop(ticker, None)
 
     def at(self, ticker: str, tick: int) -> YesQuote | None:
-        """Return the state at `tick`, None where the stream does not prove it."""
+        """Return a market's quote at `tick` (wall ns); None where the stream does not prove the book then."""
         top = None if self._source is None else self._source.state(ticker, tick)
         if top is None:
             return None
@@ -124,7 +130,7 @@ class StreamedQuotes:
 
 
 def completed(quote: YesQuote, other: YesQuote | None) -> YesQuote:
-    """Return `quote` with what its source does not say taken from a fresh other one."""
+    """Return `quote` with missing volume, open interest and trading state from `other`, if that is fresh."""
     if other is None or not other.is_fresh:
         return quote
     return replace(
@@ -136,7 +142,10 @@ def completed(quote: YesQuote, other: YesQuote | None) -> YesQuote:
 
 
 def best_quote(sources: Sequence[QuoteSource], ticker: str, tick: int) -> YesQuote | None:
-    """Return the first fresh quote of `sources`, the best first; where none is fresh, the newest."""
+    """Return the first fresh quote of a market at `tick` (wall ns), or the newest where none is fresh.
+
+    sources: in order of preference. None is returned where no source has a quote.
+    """
     found = [quote for source in sources if (quote := source.at(ticker, tick)) is not None]
     fresh = [quote for quote in found if quote.is_fresh]
     if not fresh:

@@ -1,7 +1,7 @@
-"""The listener that joins what is collected into one record, a second after the other.
+"""Listener that joins the collected feeds into one record, second by second.
 
-At each second the exchanges' books are looked at as they stand. `WAIT_S` later, when the answer to the
-request of that second has come or is too late to count, its lines are written: in the order of their times,
+At each second the exchanges' present books are read. `WAIT_S` later, when the answer to the request of that
+second has come or is too late to count, the lines of that second are written: in the order of their times,
 whatever the network does.
 """
 
@@ -37,24 +37,28 @@ from marketarchive.venues.kalshi.tickers import ROUND_S, round_at, rounds_series
 from marketarchive.venues.market_messages import IndexMessage, QuoteMessage
 
 WAIT_S = 2
-"""A second is written so long after it: an answer that takes longer is too old to count."""
+"""Seconds from a tick to its line: an answer that takes longer is too old to count."""
 MISSED_MAX = 5_000
-"""Seconds written at once of those that passed without us (a machine asleep); gaps tell of all of them."""
+"""Most missed seconds whose lines are written at once (the machine was asleep); gaps cover all of them."""
 IMPLAUSIBLE = Decimal("0.05")
-"""A strike further than this share from the proxy cannot be meant: one of 7 was seen at 72,000."""
+"""A strike that differs by more than this share from the calculated index, or mid price, is implausible.
+
+A strike of 7 dollars was seen while the index was at 72,000.
+"""
 REMEMBERED_S = 2 * 86_400
-"""A market without a result is let go so long after its close."""
+"""Seconds after its close for which a market without a result is followed."""
 PLACES = {"BTC": 2, "ETH": 2}
-"""Decimals of a settlement average; of other assets 4, as their strikes have."""
+"""Decimals of the settlement average by asset; other assets have 4, like their strikes."""
 
 
 class Record(Listener):
-    """The record of some series."""
+    """Listener that writes the record of some series."""
 
     def __init__(self, chosen: Sequence[str], output: Path | None, with_spot: Collection[str]) -> None:
-        """Prepare a record. chosen: series; output: folder of its files, None: records/ of OUTPUT_DIR.
+        """Prepare a record.
 
-        with_spot: assets whose exchanges are collected beside.
+        chosen: series; output: folder of the files, None: records/ in OUTPUT_DIR; with_spot: assets whose
+        spot exchanges are collected too.
         """
         self._assets = {series: rounds_series()[series] for series in chosen}
         self._output = output
@@ -73,7 +77,7 @@ class Record(Listener):
     # ---- a listener --------------------------------------------------------------------------------------
 
     def open(self, root: Path) -> None:
-        """Make sure that no other collector writes this record. Raises ArgumentError where one does."""
+        """Claim the record's folder. Raises ArgumentError where another collector writes to it."""
         if self._output is not None:
             self._output.mkdir(parents=True, exist_ok=True)
         self._folder = self._output or root / "records"
@@ -114,7 +118,7 @@ class Record(Listener):
             self.beat()
 
     def finish(self) -> None:
-        """Write the seconds whose answers are still awaited, and what was received since."""
+        """Write the seconds whose answers are still awaited, and the results received since."""
         for second in sorted(self._waiting):
             self._write(second)
         self._settle(self._clock.now_ns())
@@ -136,7 +140,7 @@ class Record(Listener):
     # ---- time --------------------------------------------------------------------------------------------
 
     def beat(self) -> None:
-        """Look at the present second, and write those that have had their time."""
+        """Read the exchanges' books for the present second, and write the seconds that are WAIT_S old."""
         now = self._clock.now_ns()
         latest = max(now // SECOND, self._next)
         for missed in range(max(self._next, latest - MISSED_MAX), latest):
@@ -147,7 +151,7 @@ class Record(Listener):
             self._write(second)
 
     def _write(self, second: int) -> None:
-        """Write all that is of one second."""
+        """Write all lines of one second; second: Unix s."""
         spot, at = self._waiting.pop(second), second * SECOND
         for asset, values in self._index.items():
             values[second] = spot.get(asset, NOTHING).index
@@ -165,7 +169,10 @@ class Record(Listener):
             self._forget(at)
 
     def _open_at(self, at: int) -> list[FollowedMarket]:
-        """Return the markets that are open, of a series without a listed one that of its grid."""
+        """Return the markets that are open at a time (wall ns), sorted by ticker.
+
+        For a series without a listed open market this is the round that the grid has at that time.
+        """
         found = [market for market in self._markets.values() if market.is_listed and market.is_open(at)]
         missing = self._assets.keys() - {market.series for market in found}
         rounds = filter(None, (round_at(series, at) for series in missing))
@@ -204,14 +211,14 @@ class Record(Listener):
             held.final = market
 
     def _note_closing(self, market: FollowedMarket) -> None:
-        """Keep the index of the seconds that a settlement is the mean of: (close - 60 s, close]."""
+        """Keep the index values of the 60 seconds whose mean decides a settlement: (close - 60 s, close]."""
         close, values = market.close_ns // SECOND, self._index[market.asset]
         seconds = range(close - MEAN_S + 1, close + 1)
         market.closing = [values.get(second) for second in seconds]
         market.closing_index = [self._published.at(market.asset, second) for second in seconds]
 
     def _is_observed(self, quote: YesQuote | None, market: FollowedMarket, spot: SpotSecond) -> bool:
-        """Return whether the venue's state is fresh and, where exchanges are collected, one of them is."""
+        """Return whether the venue's quote is fresh, and an exchange's price too where any is collected."""
         has_spot = market.asset not in self._with_spot or any(venue in spot.mids for venue in SHOWN)
         return quote is not None and quote.is_fresh and has_spot
 
@@ -222,7 +229,10 @@ class Record(Listener):
         self._rows.write_record(market.series, at, text, self._output)
 
     def _open_in(self, market: FollowedMarket, at: int) -> None:
-        """Begin a market in the file of a day, or repeat what the lines that follow there need."""
+        """Write a market's `market_open` line, once in the file of each day; at: wall ns.
+
+        In a later day's file the lines are repeated on which the following ones depend, with `repeated`.
+        """
         day = f"{utc(at):%Y-%m-%d}"
         if market.day == day:
             return
@@ -234,7 +244,7 @@ class Record(Listener):
             self._put("strike_set", at, market, strike_set(market) | repeated)
 
     def _set_strike(self, market: FollowedMarket, until: int, spot: SpotSecond) -> None:
-        """Write a strike that was received by `until`, once."""
+        """Write a market's `strike_set` line, once, if the strike was received by `until` (wall ns)."""
         if market.strike is None or market.is_strike_written or market.strike_ns > until:
             return
         proxy = spot.proxy
@@ -267,7 +277,7 @@ class Record(Listener):
         self._put("tick", at, market, fields)
 
     def _settle(self, until: int) -> None:
-        """Write the results that were received by `until`."""
+        """Write the `settlement` lines of results that were received by `until` (wall ns)."""
         for market in list(self._markets.values()):
             final = market.final
             if market.is_settled or final is None or final.received_at > until or not market.day:

@@ -1,4 +1,4 @@
-"""Display of a record while it is made."""
+"""Live display of a record while it is written."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from marketarchive.times import SECOND
 
 COLUMNS = ("series", "market", "left", "strike", "yes bid", "ask", "ticks", "observed")
 LEAST_FIRST = ("strike", "ask", "yes bid", "left")
-"""What a narrow terminal does without, in this order."""
+"""Columns that are left out on a narrow terminal, in this order."""
 
 
 @dataclass(frozen=True)
 class ShownMarket:
-    """Row of the display: an open market at a moment."""
+    """Row of the display: an open market of a series at a moment."""
 
     series: str
     ticker: str
@@ -31,7 +31,7 @@ class ShownMarket:
     ticks: Share
 
     def cells(self) -> dict[str, str]:
-        """Return the text of each column."""
+        """Return the text of each column of the row, by column name."""
         minutes, rest = divmod(self.left_s, 60)
         bid, ask = (None, None) if self.quote is None else (self.quote.yes_bid, self.quote.yes_ask)
         return {
@@ -48,31 +48,31 @@ class ShownMarket:
 
 @dataclass
 class Counts:
-    """Counts of what was recorded of a series."""
+    """Counts of the markets and ticks recorded of a series since the start, and the newest quote."""
 
     markets: int = 0
     ticks: Share = field(default_factory=Share)
     newest: YesQuote | None = None
 
     def count(self, quote: YesQuote | None, *, is_observed: bool) -> None:
-        """Count a tick."""
+        """Count a tick with its quote; is_observed: as its line states."""
         self.ticks += Share(int(is_observed), 1)
         self.newest = quote
 
     def shown(self, market: FollowedMarket, now: int) -> ShownMarket:
-        """Return an open market of the series as it is shown."""
+        """Return the display's row for an open market of the series; now: wall ns."""
         left_s = (market.close_ns - now) // SECOND
         return ShownMarket(market.series, market.ticker, left_s, market.strike, self.newest, self.ticks)
 
 
 @dataclass(frozen=True)
 class Shown:
-    """Display of all open markets: their quotes, strikes and time left."""
+    """Display of all open markets at a moment: quotes, strikes, time left, counts."""
 
     rows: tuple[ShownMarket, ...]
 
     def table(self, width: int) -> Table:
-        """Return the table for a terminal of `width` columns."""
+        """Return the display as a table for a terminal of `width` characters."""
         return fitting(width, COLUMNS, LEAST_FIRST, self._table)
 
     def _table(self, columns: list[str]) -> Table:
@@ -83,11 +83,11 @@ class Shown:
         return made
 
     def legend(self) -> list[str]:
-        """Return the legend of the columns' counts."""
+        """Return the explanation of the columns `ticks` and `observed`."""
         return ["ticks and observed: of the series since the start"]
 
     def lines(self) -> list[str]:
-        """Return the table's content as lines for a log."""
+        """Return the display as texts for a log line, one per open market."""
         return [
             f"{cells['market']} left {cells['left']} strike {cells['strike']} yes bid {cells['yes bid']} "
             f"ask {cells['ask']} ticks {cells['ticks']} observed {cells['observed']}"

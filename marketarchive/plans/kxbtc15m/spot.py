@@ -1,4 +1,4 @@
-"""Prices of exchanges at a second: mid prices, and the index calculated from their books."""
+"""Spot prices at a second: the exchanges' mid prices, and the index calculated from their books."""
 
 from __future__ import annotations
 
@@ -12,22 +12,25 @@ from marketarchive.times import SECOND
 from marketarchive.venues.brti import CONSTITUENTS, PARAMETERS, ConstituentBook, RealTimeIndex
 
 SHOWN = ("coinbase", "kraken", "bitstamp")
-"""Exchanges whose mids stand in a tick."""
+"""Exchanges whose mid prices each tick line of the record states."""
 STALE_NS = 10 * SECOND
-"""A price of an exchange that said nothing for so long is null."""
+"""Age (ns) of an exchange's newest message beyond which its price is null."""
 
 
 @dataclass(frozen=True, slots=True)
 class SpotSecond:
-    """One asset at one second."""
+    """Spot prices of one asset at one second, in dollars."""
 
-    mids: Mapping[str, Decimal] = field(default_factory=dict)  # by venue; of those that are not stale
-    index: Decimal | None = None
-    venues: tuple[str, ...] = ()  # whose books count for the index
+    mids: Mapping[str, Decimal] = field(default_factory=dict)  # mid price by venue, without stale ones
+    index: Decimal | None = None  # calculated; None: too few books
+    venues: tuple[str, ...] = ()  # venues whose books count for the index
 
     @property
     def proxy(self) -> Decimal | None:
-        """Return the price to compare a strike with: the index, else the median of the mid prices."""
+        """Return the price to compare a strike with: the calculated index, else the median mid price.
+
+        None is returned where there is neither.
+        """
         if self.index is not None or not self.mids:
             return self.index
         return sorted(self.mids.values())[len(self.mids) // 2]
@@ -37,7 +40,7 @@ NOTHING = SpotSecond()
 
 
 class SpotMarkets:
-    """The live books of the exchanges, by asset."""
+    """Live books of the exchanges, from which mid prices and indices of some assets are calculated."""
 
     def __init__(self, assets: Iterable[str]) -> None:
         self._assets = set(assets)
@@ -47,11 +50,14 @@ class SpotMarkets:
         }
 
     def apply(self, source: BookSource) -> None:
-        """Read the books of the venue of `source` from it from now on."""
+        """Read the books of a venue from `source` from now on."""
         self._sources[source.venue] = source
 
     def at(self, now: int) -> dict[str, SpotSecond]:
-        """Return each asset as it stands; `now` is the present, wall ns, and goes forward."""
+        """Return the spot prices of each asset from the present books.
+
+        now: the present, wall ns, never going back.
+        """
         mids: dict[str, dict[str, Decimal]] = {asset: {} for asset in self._assets}
         books: dict[str, dict[str, ConstituentBook]] = {asset: {} for asset in self._indices}
         for venue, source in self._sources.items():

@@ -1,1 +1,1 @@
-"""Rounds on whether a price goes up or down: their plan, and what is shown of them."""
+"""Plan `updown`: rounds on whether a price goes up or down, and their live display."""

@@ -1,4 +1,4 @@
-"""The listener of up/down rounds: what is going on with each asset and duration at the moment."""
+"""Listener of up/down rounds: the open round of each asset and duration, and how much of it was observed."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from marketarchive.scope import Scope
 from marketarchive.times import SECOND, from_datetime, to_seconds, utc
 
 REMEMBERED_S = 7200
-"""Seconds after its end for which a round is remembered; longer only while it has no outcome."""
+"""Seconds after its end for which a round is remembered, and longer while it has no outcome."""
 
 
 NOTHING = Share()
 LATE_S = 15
-"""A second without a row counts as not observed after this; rows come about 5 s after their tick."""
+"""Seconds after which a second without a row counts as not observed; rows come about 5 s after their tick."""
 
 
 @dataclass(slots=True)
 class TrackedRound:
-    """A round on the display, with the seconds observed of it; times in wall ns."""
+    """A round and how many of its seconds were observed; times in wall ns."""
 
     slug: str
     market_id: str
     start_ns: int
     end_ns: int
-    observed: int = 0  # seconds
+    observed: int = 0  # number of observed seconds
     rows_to_ns: int = 0  # the end of the newest second that has a row
 
 
 @dataclass(slots=True)
 class RoundSeries:
-    """The rounds of one asset and duration, one after the other."""
+    """Rounds of one asset and duration, one after the other."""
 
-    followed_ns: int  # since when: the first row's tick, the collector's start before there is one
+    followed_ns: int  # wall ns of the first row's tick; before it, of the start
     rounds: dict[str, TrackedRound] = field(default_factory=dict)  # by slug
     newest: Row | None = None
     has_rows: bool = False
@@ -50,19 +50,22 @@ class RoundSeries:
         return next((each for each in self.rounds.values() if each.start_ns <= now < each.end_ns), None)
 
     def share(self, of: TrackedRound, now: int) -> Share:
-        """Return the share observed of a round's seconds since it was tracked, up to `now`."""
+        """Return the share observed of a round's seconds since it was tracked, up to `now` (wall ns)."""
         since = max(of.start_ns, self.followed_ns)
         until = min(max(of.rows_to_ns, now - LATE_S * SECOND), of.end_ns)
         due = max((until - since) // SECOND, of.observed)
         return Share(of.observed, due, None if since == of.start_ns else since)
 
     def total(self, now: int) -> tuple[int, Share]:
-        """Return the number of rounds tracked so far, and the share observed of all their seconds."""
+        """Return the number of rounds tracked so far, and the share observed of all their seconds.
+
+        now: wall ns.
+        """
         shares = [share for each in self.rounds.values() if (share := self.share(each, now)).due]
         return self._forgotten_rounds + len(shares), sum(shares, self._forgotten)
 
     def apply(self, row: Row) -> None:
-        """Count a row."""
+        """Count a row of one of the rounds; a row before its round's start does not count."""
         if not self.has_rows:
             self.has_rows, self.followed_ns = True, row.tick
         of = self.rounds[row.subject]
@@ -72,7 +75,7 @@ class RoundSeries:
             self.newest = row
 
     def forget(self, of: TrackedRound, now: int) -> None:
-        """Stop tracking a round: only its sums are kept."""
+        """Stop tracking a round, keeping only its share in the sums; now: wall ns."""
         if (share := self.share(of, now)).due:
             self._forgotten += share
             self._forgotten_rounds += 1
@@ -80,7 +83,10 @@ class RoundSeries:
 
 
 class LiveRounds(Listener):
-    """Given the items of all feeds of the rounds. outcomes_command: the one that fetches missing outcomes."""
+    """Listener that displays the open round of each asset and duration, with its share of observed seconds.
+
+    outcomes_command: command that requests missing outcomes, for the summary; began_ns: start, wall ns.
+    """
 
     def __init__(
         self, assets: Iterable[str], durations: Iterable[str], began_ns: int, outcomes_command: str = ""
@@ -89,20 +95,20 @@ class LiveRounds(Listener):
         self.began_ns = began_ns
         self.series = {(asset, duration): RoundSeries(began_ns) for asset in assets for duration in durations}
         self.assets = tuple(dict.fromkeys(asset for asset, _ in self.series))
-        self.gaps: Counter[str] = Counter()  # by asset; "" = of none of them in particular
-        self.rounds_feed = ""  # whose rows tell of rounds
-        self.prices = DueRows()  # of reference prices
-        self.newest_observation: dict[str, int] = {}  # asset -> wall ns, Chainlink
+        self.gaps: Counter[str] = Counter()  # by asset; "": of no particular one
+        self.rounds_feed = ""  # feed that the rounds' rows are from
+        self.prices = DueRows()  # rows of reference prices
+        self.newest_observation: dict[str, int] = {}  # asset -> time of Chainlink's newest price, wall ns
         self._outcomes_command = outcomes_command
         self._series_of: dict[str, RoundSeries] = {}  # by slug
         self._asset_of: dict[str, str] = {}  # by slug, and by token
         self._tokens_of: dict[str, Collection[str]] = {}  # by slug
-        self._with_outcome: set[str] = set()  # market ids
-        self._ended: set[str] = set()  # ids of gaps that have ended in part at least: they count once
-        self._forgotten_to = 0  # wall ns; a round that ended before it and is not known is over and summed up
+        self._with_outcome: set[str] = set()  # ids of markets that have their outcome
+        self._ended: set[str] = set()  # ids of gaps that were counted at their first end
+        self._forgotten_to = 0  # wall ns; unknown rounds that ended before were forgotten
 
     def apply(self, item: Any) -> None:
-        """Apply an item that passes, of any kind."""
+        """Use an item of any kind: rows, markets, outcomes, gaps, observations."""
         if isinstance(item, Row):
             self._apply_row(item)
         elif isinstance(item, Market):
@@ -121,7 +127,7 @@ class LiveRounds(Listener):
             self.gaps.update(self._assets_of(item.scope) or ("",))
 
     def without_outcome(self, since: int, now: int) -> int:
-        """Count the rounds that ended between these times (wall ns) and have no outcome yet."""
+        """Return the number of rounds that ended between two times (wall ns) and have no outcome yet."""
         return sum(
             since <= each.end_ns <= now and each.market_id not in self._with_outcome
             for one in self.series.values()
@@ -129,7 +135,7 @@ class LiveRounds(Listener):
         )
 
     def forget(self, now: int) -> None:
-        """Forget rounds that ended long ago and have their outcome."""
+        """Stop tracking rounds that ended REMEMBERED_S before `now` (wall ns) and have their outcome."""
         before = self._forgotten_to = now - REMEMBERED_S * SECOND
         for one in self.series.values():
             for each in list(one.rounds.values()):
@@ -141,7 +147,7 @@ class LiveRounds(Listener):
                     self._with_outcome.discard(each.market_id)
 
     def look(self, now: int) -> MarketRows:
-        """Return the figures of now."""
+        """Return the display's rows at `now`, wall ns."""
         self.forget(now)
         return MarketRows(tuple(self._rows(now)))
 
@@ -164,24 +170,24 @@ class LiveRounds(Listener):
             )
 
     def other_gaps(self) -> int:
-        """Return the gaps of no asset in particular."""
+        """Return the number of gaps that are of no particular asset."""
         return self.gaps[""]
 
     def seconds(self, now: int) -> Mapping[str, Share]:
-        """Return by feed what was observed of the seconds of rounds and of reference prices."""
+        """Return by feed the due and observed seconds of rounds and of reference prices; now: wall ns."""
         found = self.prices.by_feed()
         if self.rounds_feed:
             found[self.rounds_feed] = sum((total.seconds for total in self.totals(now)), Share())
         return found
 
     def totals(self, now: int) -> list[Total]:
-        """Return the rounds of each asset and duration."""
+        """Return for each asset and duration the number of rounds and the share of their seconds observed."""
         return [
             Total(f"{asset} {duration}", *one.total(now)) for (asset, duration), one in self.series.items()
         ]
 
     def advice(self, now: int) -> Iterator[tuple[str, str]]:
-        """Yield how to fetch outcomes that are missing."""
+        """Yield what the summary advises: the command that requests missing outcomes, if any are missing."""
         if missing := self.without_outcome(self.began_ns, now):
             yet = f"no outcome yet of {missing:,} round{'' if missing == 1 else 's'} that ended meanwhile"
             why = "the venue states it minutes after their end"
@@ -211,7 +217,7 @@ class LiveRounds(Listener):
             self._asset_of.update(dict.fromkeys(names, market.asset or ""))
 
     def _assets_of(self, scope: Scope) -> set[str]:
-        """Return the assets of a scope: by slug, token, or the beginning of a symbol (topic:symbol)."""
+        """Return the assets that a gap's scope is about, by slug, token, or the beginning of a symbol."""
         found = {self._asset_of[name] for name in scope.subjects if name in self._asset_of}
         if scope.kind in ("symbol", "asset", "page"):
             said = [subject.rpartition(":")[2].upper() for subject in scope.subjects]

@@ -1,4 +1,4 @@
-"""Display of the open rounds, a row for each asset and duration."""
+"""Display of the open up/down rounds: one row for each asset and duration."""
 
 from __future__ import annotations
 
@@ -14,41 +14,41 @@ WIDTHS = {
     "asset": 5, "market": 15, "left": 5, "observed": 8, "up bid": 6, "ask": 5, "spread": 6, "chainlink": 9,
     "gaps": 4,
 }  # fmt: skip
-"""What each column has at least, so that none comes and goes with what stands in it."""
+"""Least width of each column in characters, so that no column comes and goes with its content."""
 COLUMNS = tuple(WIDTHS)
 LEAST_FIRST = ("spread", "chainlink", "ask", "up bid", "gaps", "left")
-"""What a narrow terminal does without, in this order; asset, market and observed stay."""
+"""Columns that are left out on a narrow terminal, in this order; asset, market and observed stay."""
 
 
 @dataclass(frozen=True)
 class MarketRow:
-    """One asset and duration at a moment."""
+    """Row of the display: the open round of one asset and duration at a moment."""
 
     asset: str
     duration: str
-    market: str  # "10:05-10:10", "" = none is under way that is known
-    left_s: int | None
-    share: float | None  # observed of the round's seconds so far
-    bid: Decimal | None  # of Up
-    ask: Decimal | None
-    chainlink_s: float | None  # age of the newest observation
-    gaps: int
-    since: str = ""  # "10:07:03": counted from then on, the round had begun before; "" = from its opening
+    market: str  # "10:05-10:10"; "": no open round is known
+    left_s: int | None  # seconds to the round's end
+    share: float | None  # share observed of the round's seconds so far
+    bid: Decimal | None  # best bid for Up
+    ask: Decimal | None  # best ask for Up
+    chainlink_s: float | None  # age of Chainlink's newest price
+    gaps: int  # of the asset, since the start
+    since: str = ""  # "10:07:03": start of counting within the round; "": its opening
 
     @property
     def spread(self) -> Decimal | None:
-        """Return ask minus bid, None where one is missing."""
+        """Return ask minus bid; None where one is missing."""
         return None if self.bid is None or self.ask is None else self.ask - self.bid
 
 
 @dataclass(frozen=True)
 class MarketRows:
-    """All of them."""
+    """Display of the open rounds of all assets and durations."""
 
     rows: tuple[MarketRow, ...]
 
     def table(self, width: int) -> Table:
-        """Return the table for a terminal of `width` columns."""
+        """Return the rows as a table for a terminal of `width` characters."""
         return fitting(width, COLUMNS, LEAST_FIRST, self._table)
 
     def _table(self, columns: list[str]) -> Table:
@@ -79,7 +79,7 @@ class MarketRows:
         return legend
 
     def lines(self) -> list[str]:
-        """Return the table's content as lines for a log."""
+        """Return the rows as texts for a log line, one per asset and duration."""
         return [
             f"{row.asset} {row.duration} {row.market or '-'} left {_left(row.left_s)} "
             f"observed {share_text(row.share)}{row.since and f' since {row.since}'} "
@@ -94,7 +94,7 @@ def _left(seconds: int | None) -> str:
 
 
 def _price(price: Decimal | None) -> str:
-    """Return whole cents with both digits, so that they stand below each other; finer ones as they are."""
+    """Return a price as text with two decimals, so that prices align; a finer one with all its digits."""
     if price is None:
         return "-"
     cents = round(price, 2)

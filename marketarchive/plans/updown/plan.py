@@ -1,4 +1,4 @@
-"""Everything of the up/down rounds of some assets: books, rows, prices, trades, outcomes."""
+"""Plan `updown`: books, rows, prices, trades and outcomes of the up/down rounds of some assets."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from marketarchive.invocation import command
 from marketarchive.plans.updown.live_rounds import LiveRounds
 
 AHEAD = "3m"
-"""Rounds are looked up every minute, so each is subscribed two minutes before it opens."""
+"""Time before its start from which a round is followed.
+
+Rounds are looked up each minute, so each one is subscribed at least 2 min before it opens.
+"""
 OUTCOMES = "polymarket_resolutions"
 OUTCOMES_SINCE = "2h"
-"""Longer than the longest wait for a new start, and than an outcome has been seen to take."""
+"""Age up to which outcomes are requested: longer than any restart waits, and than one was seen to take."""
 
 
 def feeds(arguments: Arguments) -> list[PlannedFeed]:
@@ -31,7 +34,10 @@ def feeds(arguments: Arguments) -> list[PlannedFeed]:
 
 
 def last_outcomes(planned: Sequence[PlannedFeed]) -> PlannedFeed | None:
-    """Return the feed that reads outcomes, as one pass."""
+    """Return the feed that requests outcomes, changed to one pass.
+
+    None is returned where it is not among those planned.
+    """
     for feed in planned:
         if feed.spider == OUTCOMES:
             once = {name: value for name, value in feed.arguments.items() if name != "interval"}
@@ -40,7 +46,7 @@ def last_outcomes(planned: Sequence[PlannedFeed]) -> PlannedFeed | None:
 
 
 def outcomes_command(arguments: Arguments) -> str:
-    """Return the command that requests the outcomes of the chosen rounds, once."""
+    """Return the command that requests the outcomes of the chosen rounds once."""
     given: Mapping[str, str] = {**_assets(arguments), **_durations(arguments), "since": OUTCOMES_SINCE}
     options = (word for name, value in given.items() for word in ("-a", f"{name}={value}"))
     return command("crawl", OUTCOMES, *options)
@@ -55,7 +61,7 @@ def _durations(arguments: Arguments) -> dict[str, str]:
 
 
 def listener(arguments: Arguments, now: int) -> LiveRounds:
-    """Return the listener that shows a row per asset and duration."""
+    """Return the listener that displays the open round of each asset and duration; now: start, wall ns."""
     return LiveRounds(arguments.assets or (), arguments.durations or (), now, outcomes_command(arguments))
 
 
