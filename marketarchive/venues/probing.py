@@ -299,7 +299,7 @@ class Findings:
         return list(found.values())
 
 
-# ---- expectations of an answer ------------------------------------------------------------------------------
+# ---- expectations of an answer -----------------------------------------------------------------------------
 
 
 def unexpected(text: str) -> ParseError:
