@@ -42,7 +42,7 @@ class Story(NamedTuple):
 
 
 class Searxng(SimRestVenue):
-    """Simulated search server: its answers are a pure function of seed, request and simulated time."""
+    """The simulated search server: its answers depend only on seed, request and simulated time."""
 
     hosts = frozenset({HOST})
 
@@ -143,5 +143,8 @@ def _result(story: Story, place: int) -> dict[str, Any]:
 
 
 def simulated(seed: int) -> Searxng:
-    """Return the simulated server; `seed` determines its world. The simulator finds it by this name."""
+    """Create the simulated server whose data are determined by `seed`.
+
+    The simulator discovers it by the name of this function.
+    """
     return Searxng(seed)
