@@ -4,14 +4,14 @@ A file or `POST /_faults` holds a JSON list of objects:
 
 {"kind": "status", "route": "api.example.com/book*", "status": 429, "retry_after": 3, "count": 5}
 
-`route` is a shell pattern over HOST/PATH ("*" by default). Of the requests that match, the first `after` are
-spared, then every `every`-th is hit, `count` times at most. `query` narrows them by another shell pattern,
-over the query as it was sent ("*symbol=BTC*"). `from_s` and `to_s` bound it in simulated seconds since
-the simulator's start. Every kind is named in `kinds()` with the options it takes.
+`route` is a shell pattern that HOST/PATH must match ("*" by default), `query` one that the query must match
+as sent ("*symbol=BTC*"). The first `after` matching requests are spared, then every `every`-th is hit, at
+most `count` times. `from_s` and `to_s` limit a fault to a time in simulated seconds since the simulator's
+start. `kinds()` lists every kind with its options.
 
-The kinds `ws_*` are for sockets: `route` is that of the connection, and what is counted are the frames that
-are due on all its connections together and that the kind can hit (the answers to PING never are). Their time
-is the one at which they are due:
+The kinds `ws_*` are for sockets: `route` is that of the connection, and frames are counted instead of
+requests: those due on all matching connections together that the kind can hit (answers to PING never are).
+The time of a frame is the one at which it is due:
 
 - ws_stall: nothing but answers to PING from the frame hit on, for `seconds` or until `to_s` or for ever
 - ws_half_open: nothing is sent, read or answered any more; the TCP connection stays
@@ -34,8 +34,8 @@ count upgrades, and hit the connection that comes of one:
 - ws_accept_silent: nothing but answers to PING, for `seconds` from its opening or as long as it stands
 - ws_accept_close: a close with `code` and `reason` at once
 
-A simulated venue has kinds of its own in its module `faults`, as `FAULTS`, and does them itself; those named
-`page_*` hit its pages.
+A simulated venue declares kinds of its own as `FAULTS` in its module `faults`, and carries them out itself;
+kinds named `page_*` hit its pages.
 """
 
 from __future__ import annotations

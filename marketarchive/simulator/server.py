@@ -1,8 +1,8 @@
 """The simulator's HTTP and WebSocket server: routes and sockets of venues, limits, faults, encoding, truth.
 
-Beside the venues it serves `/_clock` (the simulated time and its page), `/_seconds` (a socket that sends
-pages in a browser each simulated second), `/_status` (requests and pace),
-`/_faults` (GET lists, POST replaces) and `/_truth/markets`.
+Besides the venues it serves `/_clock` (simulated time, and the path of its page in memory), `/_seconds` (a
+socket that sends each simulated second to pages in a browser), `/_status` (numbers of requests, and pace),
+`/_faults` (GET lists the injected faults, POST replaces them) and `/_truth/markets`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Whale alerts of the simulated catalogue, in the form of the program wwatcher, with the market of each.
+"""Alerts of large trades ("whales") in the simulated catalogue, in a file of the program wwatcher.
 
-The file is that of its schema version 1 (public project polymaster, src/db.rs and src/alerts/history.rs of
-2026-02-25), with ids of markets as later versions have them in some rows. What an alert says is a pure
-function of its market; the truth names its `link`:
+The file has schema version 1 (public project polymaster, src/db.rs and src/alerts/history.rs of 2026-02-25);
+some rows have ids of markets, as later versions write them. The content of an alert is a pure function of its
+market. The truth names for each alert its market and its `link`, how the alert refers to the market:
 
 id          the market's id, whatever the title says
 title       the title as the venue states it then, and the outcome where markets share it
