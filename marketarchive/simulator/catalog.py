@@ -410,7 +410,7 @@ class Catalog:
 
 
 def _sizes(seed: int, platform: str, markets: int) -> tuple[int, ...]:
-    """Return for each slot the number of markets that its events have.
+    """Return, for each slot (a sequence of events), the number of markets that each of its events has.
 
     About OPEN_SHARE of the markets of all slots are open; the others have ended, or are not listed yet.
     """

@@ -44,7 +44,7 @@ def texts_of(slot: int, size: int, end: int, draw: int, *, has_matches: bool) ->
 
 
 def place_of(slot: int) -> str:
-    """Return the name of a town; every slot has a name of its own."""
+    """Return the name of the town that the events of a slot are about; no two slots share one."""
     digits = [slot >> shift & 15 for shift in (12, 8, 4, 0)]
     return "".join(_SYLLABLES[digit] for digit in digits).capitalize()
 

@@ -36,7 +36,7 @@ _ZEROS = b'"hash":"' + b"0" * 40 + b'"'
 
 @dataclass(frozen=True)
 class CloseReason:
-    """How a connection was closed; `by` is client or server."""
+    """The close of a connection; `by` is client or server."""
 
     code: int
     reason: str

@@ -58,7 +58,7 @@ class SpotWorld:
     def __init__(self, seed: int, venue: str, assets: Mapping[str, str], depth: int) -> None:
         """Create the markets.
 
-        venue: name of the exchange; assets: symbol -> asset; depth: levels a side of each book.
+        venue: name of the exchange; assets: symbol -> asset; depth: levels per side of each book.
         """
         self.assets = dict(assets)
         self._seed = seed
@@ -90,7 +90,7 @@ class SpotWorld:
             second -= 1
 
     def newest(self, symbol: str, ns: int) -> int:
-        """Return the number of a market's newest step at or before `ns`."""
+        """Return the number of a market's newest step (change of its book, or trade) at or before `ns`."""
         second = ns // SECOND
         while not (found := [step.number for step in self.steps(symbol, second) if step.ns <= ns]):
             second -= 1

@@ -30,7 +30,7 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why one attempt at a request brought no usable response, and whether to retry it."""
+    """The reason why one attempt at a request brought no usable response, and whether to retry it."""
 
     reason: GapReason
     cause: Cause

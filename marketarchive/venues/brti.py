@@ -33,7 +33,7 @@ UNIT = 10**8
 Levels: TypeAlias = Sequence[tuple[int, int]]
 """Levels of one side as (price, size), both in units of 1e-8, best price first."""
 Drop = Literal["delayed", "one_sided", "crossed", "deviating"]
-"""Why a constituent's book is left out of the index."""
+"""The reason why a constituent's book is left out of the index."""
 
 
 @dataclass(frozen=True, slots=True)

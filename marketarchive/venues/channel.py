@@ -16,16 +16,16 @@ from marketarchive.items import Verdict
 from marketarchive.venues.endpoint import Endpoint
 
 Proof = Literal["hash", "sequence", "cadence", "none"]
-"""What shows that no message is missing.
+"""Kind of proof that no message of a key is missing.
 
 hash: each delta carries a hash or checksum of the key's whole state after it. sequence: the messages of a
-subscription are numbered. cadence: each key has one observation a second. none: nothing does; only an
+subscription are numbered. cadence: each key has one observation per second. none: nothing does; only an
 independent statement of the same state can show a missing message.
 """
 
 
 UpdateKind = Literal["snapshot", "delta", "trade", "mark", "end", "damage", "renew"]
-"""What an update says of its key.
+"""Kind of statement that an update makes about its key.
 
 snapshot, delta: a new state of the key. trade, mark: the venue was still sending at `at`; no state is
 given. end: nothing more will be sent about the key. damage: a part of the message could not be read;
@@ -35,7 +35,7 @@ connection replaced.
 
 
 class Update(msgspec.Struct, frozen=True, gc=False):
-    """What one message says about one key."""
+    """The content of one message about one key."""
 
     key: str
     kind: UpdateKind

@@ -78,7 +78,7 @@ class MarketBook:
         return (self.bids.levels, self.asks.levels) == (other.bids.levels, other.asks.levels)
 
     def change(self, message: BookMessage, depth: int | None) -> None:
-        """Apply a delta with absolute sizes. depth: levels a side that are kept afterwards; None: all."""
+        """Apply a delta with absolute sizes. depth: levels per side that are kept afterwards; None: all."""
         for price, size in message.bids:
             self.bids.set(price, size)
         for price, size in message.asks:

@@ -124,7 +124,7 @@ class WireFormat:
     checksum: Callable[[BookSide, BookSide], int] | None = None
     """Computes the venue's checksum from bids and asks; None: the venue has no checksum."""
     recipe: str = ""  # how a book is proven, in a word: crc32, sequence
-    depth: int | None = None  # levels a side that a book is cut to after each message; None: all are kept
+    depth: int | None = None  # levels per side that a book is cut to after each message; None: all are kept
 
 
 def check_levels(levels: Iterable[Level]) -> None:

@@ -35,7 +35,7 @@ Reader: TypeAlias = Callable[[Received], Parsed]
 _EARLIEST_MS = 10**12
 """Smallest time that is read as milliseconds (that of 2001); smaller numbers are seconds."""
 LATE = 60 * SECOND
-"""How far (ns) after the end of its contract a venue may date the last settlement or open interest."""
+"""Longest time (ns) after a contract's end with which its last settlement or open interest may be dated."""
 _EXACT = Context(prec=60)
 _LAST = Decimal("1E-18")
 """The smallest step of amounts in tables."""

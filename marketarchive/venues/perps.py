@@ -19,8 +19,8 @@ from marketarchive.venues.endpoint import Query
 
 SeriesKind = Literal["funding", "trade", "mark", "index", "open_interest"]
 Direction = Literal["forward", "backward", "whole"]
-"""Which part a page holds of a range that does not fit on it: forward: the oldest rows; backward: the
-newest; whole: every range fits, or the page holds all that the venue has."""
+"""The part of a too long range that a page holds. forward: the oldest rows; backward: the newest; whole: every
+range fits, or the page holds all that the venue has."""
 Origin = Literal["source", "substitute", "null"]
 
 
@@ -122,7 +122,7 @@ class Route:
 
 @dataclass(frozen=True)
 class Column:
-    """Where a venue's values of one column of the unified data come from."""
+    """The source of a venue's values in one column of the unified data."""
 
     origin: Origin
     how: str  # how it is derived; for a column that is always null, why

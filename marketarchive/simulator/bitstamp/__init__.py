@@ -18,9 +18,9 @@ from marketarchive.venues.exchange import assets_of
 SOCKET_HOST = "ws.bitstamp.net"
 REST_HOST = "www.bitstamp.net"
 DEPTH = 120
-"""Levels a side of the simulated book."""
+"""Levels per side of the simulated book."""
 SENT = 100
-"""Levels a side that frames contain."""
+"""Levels per side that a frame contains."""
 
 _CHANNEL = re.compile(r"(order_book|live_trades)_([a-z]+)")
 _ORDER_BOOK = re.compile(r"/api/v2/order_book/([a-z]+)/")
@@ -57,7 +57,7 @@ class Bitstamp:
 
 
 class BitstampSession(SpotSession):
-    """The venue's side of one connection: it replies to texts of the client and makes the frames due."""
+    """The venue's side of one connection: it replies to the client's texts and makes frames when due."""
 
     def received(self, text: str, now_ns: int) -> SocketReply:
         message = message_of(text)

@@ -14,7 +14,7 @@ from marketarchive.venues.exchange import assets_of
 HOST = "advanced-trade-ws.coinbase.com"
 EXCHANGE_HOST = "ws-feed.exchange.coinbase.com"
 DEPTH = 100
-"""Levels a side of the simulated book; all of them are sent."""
+"""Levels per side of the simulated book; all of them are sent."""
 
 
 class Coinbase:

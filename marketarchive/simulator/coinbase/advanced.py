@@ -24,7 +24,7 @@ _NUMBER = b'"sequence_num":0'
 
 
 class AdvancedSession(SpotSession):
-    """The venue's side of one connection: it replies to texts of the client and makes the frames due."""
+    """The venue's side of one connection: it replies to the client's texts and makes frames when due."""
 
     def __init__(self, world: SpotWorld, now_ns: int) -> None:
         super().__init__(world, now_ns)

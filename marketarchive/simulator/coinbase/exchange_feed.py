@@ -22,7 +22,7 @@ _KEYED_WHY = "level2, level3, and full channels now require authentication."
 
 
 class ExchangeFeedSession(SpotSession):
-    """The venue's side of one connection: it replies to texts of the client and makes the frames due."""
+    """The venue's side of one connection: it replies to the client's texts and makes frames when due."""
 
     def received(self, text: str, now_ns: int) -> SocketReply:
         message = message_of(text)

@@ -23,7 +23,7 @@ _ENDED = {
 
 
 class _RefusedError(Exception):
-    """Raised for a request that is refused because of one of its parameters, which it names."""
+    """Raised to refuse a request, with the name of its wrong parameter."""
 
     def __init__(self, param: str, text: str) -> None:
         super().__init__(text)

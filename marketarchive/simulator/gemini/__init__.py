@@ -16,7 +16,7 @@ from marketarchive.venues.exchange import assets_of
 
 HOST = "ws.gemini.com"
 DEPTH = 120
-"""Levels a side of the simulated book."""
+"""Levels per side of the simulated book."""
 
 _STREAM = re.compile(r"([a-z]+)@(depth@100ms|trade|bookTicker)")
 _TIME = re.compile(rb'"E":(\d+)')
@@ -51,12 +51,12 @@ class Gemini:
 
 
 class GeminiSession(SpotSession):
-    """The venue's side of one connection: it replies to texts of the client and makes the frames due."""
+    """The venue's side of one connection: it replies to the client's texts and makes frames when due."""
 
     def __init__(self, world: SpotWorld, now_ns: int, snapshot: int) -> None:
         """Prepare a connection.
 
-        snapshot: levels a side of the first book, negative = all, 0 = no first book.
+        snapshot: levels per side of the first book, negative = all, 0 = no first book.
         """
         super().__init__(world, now_ns)
         self._snapshot = snapshot

@@ -156,7 +156,7 @@ class Hyperliquid(SimRestVenue):
 def _read(request: SimRequest) -> _InfoRequest | None:
     """Return the decoded body of a request; None when it is no valid request.
 
-    For candles it is the inner object, with the type of the outer one.
+    A request for candles nests its fields in an inner object, which is returned with the outer type.
     """
     try:
         document = msgspec.json.decode(request.body, type=_InfoRequest)

@@ -88,7 +88,7 @@ def paused_since(second: int) -> int:
 
 
 def cutoff(second: int) -> int:
-    """Return the cutoff as at a Unix second: rounds settled before it are in the historical tier."""
+    """Return the cutoff (Unix s) that holds at `second`: older rounds are in the historical tier."""
     return (second - LIVE_S + OVERLAP_S) // 3600 * 3600
 
 

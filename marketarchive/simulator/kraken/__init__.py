@@ -21,7 +21,7 @@ from marketarchive.venues.exchange import assets_of
 HOST = "ws.kraken.com"
 DEPTHS = (10, 25, 100, 500, 1000)
 DEPTH = 120
-"""Levels a side of the simulated book, more than collectors subscribe."""
+"""Levels per side of the simulated book, more than collectors subscribe."""
 TRADES = 50
 """Past trades that are sent after a subscription."""
 
@@ -52,7 +52,7 @@ class Kraken:
 
 
 class KrakenSession(SpotSession):
-    """The venue's side of one connection: it replies to texts of the client and makes the frames due."""
+    """The venue's side of one connection: it replies to the client's texts and makes frames when due."""
 
     def __init__(self, world: SpotWorld, now_ns: int) -> None:
         super().__init__(world, now_ns)

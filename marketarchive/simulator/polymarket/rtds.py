@@ -1,7 +1,7 @@
 """The real-time data socket: reference prices, as late as in recordings.
 
-Each topic has one point a symbol and second. What is published is a pure function of (topic, symbol, second),
-except for the connection's id.
+Each topic has one point per symbol and second. What is published is a pure function of (topic, symbol,
+second), except for the connection's id.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ class Rtds:
 
 
 class SimRtdsSession:
-    """The venue's side of one connection: it replies to texts of the client and makes the frames due."""
+    """The venue's side of one connection: it replies to the client's texts and makes frames when due."""
 
     def __init__(self, rtds: Rtds, number: int, now_ns: int) -> None:
         self._rtds = rtds

@@ -41,9 +41,9 @@ CONTRACTS = Contracts("binance")
 NEVER_MS = 4_133_404_800_000
 """Delivery date (ms) of a contract without an end: 2100-12-25."""
 RULE = "as listed, base units"
-"""How open interest is derived. The venue does not say whether it counts one side or both. It is taken for
-one, because its size agrees with two venues that count one side, and with half of that of a venue that
-counts both."""
+"""Rule by which open interest is derived from the venue's figure. The venue does not say whether it counts
+one side or both. It is taken for one, because its size agrees with two venues that count one side, and
+with half of that of a venue that counts both."""
 STATUSES: dict[str, MarketStatus] = {
     "PENDING_TRADING": "unopened", "TRADING": "active", "PRE_SETTLE": "closed", "SETTLING": "closed",
     "PRE_DELIVERING": "closed", "DELIVERING": "closed", "DELIVERED": "closed", "CLOSE": "closed",

@@ -1,7 +1,7 @@
 """Bitstamp's WebSocket API v2 and its REST order book: subscriptions, requests and messages.
 
 https://www.bitstamp.net/websocket/v2/ and https://www.bitstamp.net/api/ (November 2026). Every frame contains
-a whole book, the 100 best levels a side, identified by its time in microseconds; the REST book of the same
+a whole book, the 100 best levels per side, identified by its time in microseconds; the REST book of the same
 moment has the same time (recorded 2022-01-05). Messages have neither numbers nor hashes.
 """
 

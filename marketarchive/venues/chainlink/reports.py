@@ -234,7 +234,7 @@ def _down(text: str) -> Decimal:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What the HTML of a page says of the stream it shows."""
+    """The facts about a stream that the HTML of its page states."""
 
     feed_id: str | None = None
     is_checkpoint: bool = False

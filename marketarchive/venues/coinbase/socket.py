@@ -191,7 +191,7 @@ def subscribe(markets: Sequence[str]) -> list[str]:
 def unsubscribe(markets: Sequence[str]) -> list[str]:
     """Return the texts to send to unsubscribe `markets`, one for each channel.
 
-    None when `markets` is empty, because an empty list would end all subscriptions.
+    Empty when `markets` is empty, because a text without markets would end all subscriptions.
     """
     return [_text("unsubscribe", channel, markets) for channel in _SUBSCRIBED if markets]
 

@@ -59,7 +59,10 @@ def _fundings(sent: list[msgspec.Raw]) -> Parsed:
 
 
 def _of_file(payload: bytes, symbol: str) -> list[msgspec.Raw]:
-    """Return the lines of a bucket file as JSON records of the server's form. Raises ParseError."""
+    """Return the CSV lines of a bucket file as JSON records, as the data server sends them.
+
+    Raises ParseError.
+    """
     try:
         text = (gzip.decompress(payload) if payload[:2] == _GZIP else payload).decode()
     except (OSError, EOFError, ZlibError, UnicodeDecodeError) as error:

@@ -73,7 +73,7 @@ NO_INDEX = "0x0000000000000000000000000000000000000000"
 STATUSES: dict[str, MarketStatus] = {"listed": "active", "not listed": "closed"}
 Whole: TypeAlias = int | str
 Frame = Literal["cost", "receipt"]
-"""What a positive funding rate of a side means: cost: the side pays it; receipt: the side receives it."""
+"""Meaning of a side's positive funding rate: "cost" = the side pays it, "receipt" = it receives it."""
 _RAW = list[msgspec.Raw]
 
 
@@ -298,7 +298,7 @@ def _rates(received: Received) -> Parsed:
 
 
 def _rates_now(received: Received) -> Parsed:
-    """Parse present rates: fractions per year. The sign has the same meaning in all of one answer."""
+    """Parse present rates: fractions per year. The sign has the same meaning in all rows."""
     markets = decode(received, SentMarkets).markets
     frame = frame_of(_readable(markets, SentRatesNow))
 

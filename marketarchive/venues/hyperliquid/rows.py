@@ -32,7 +32,7 @@ from marketarchive.venues.table_rows import CandlesRow, FundingsRow, Instruments
 
 CONTRACTS = Contracts("hyperliquid")
 HOURLY_SINCE = from_iso("2023-06-08T00:01:00Z")
-"""Rates up to 2023-06-08T00:00:00.254Z are for 8 hours and 8 hours apart, later ones are for one hour."""
+"""Time (ns) from which funding is hourly; until 2023-06-08T00:00:00.254Z it was settled every 8 hours."""
 RULE = "as listed, base units of one side"
 STATUSES: dict[str, MarketStatus] = {"listed": "active", "isDelisted": "closed"}
 _RAW = list[msgspec.Raw]
@@ -154,9 +154,9 @@ def _instruments(received: Received) -> Parsed:
 
 
 def _present(received: Received) -> Parsed:
-    """Parse present values: the contexts, which have no names, are in the order of `universe`.
+    """Parse the present values of all contracts, which the venue sends without names.
 
-    Raises ParseError.
+    They are in the order of its list of contracts, `universe`. Raises ParseError.
     """
 
     def rows(sent: SentAsset) -> Iterator[FundingsRow | OpenInterestRow]:

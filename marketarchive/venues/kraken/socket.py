@@ -30,9 +30,9 @@ from marketarchive.venues.market_messages import (
 )
 
 DEPTH = 100
-"""Levels a side that are subscribed; 10, 25, 100, 500 and 1000 are offered (page "book", November 2026)."""
+"""Levels per side that are subscribed; 10, 25, 100, 500 and 1000 are offered (page "book", November 2026)."""
 CHECKED = 10
-"""Levels a side that the checksum covers at any depth (guide spot-ws-book-v2, November 2026)."""
+"""Levels per side that the checksum covers at any depth (guide spot-ws-book-v2, November 2026)."""
 SOCKET = Endpoint(
     "socket",
     "wss://ws.kraken.com/v2",

@@ -56,7 +56,7 @@ _CATEGORIES = (
 
 
 def parse_markets_page(received: Received) -> Parsed:
-    """Parse /markets/keyset: `{"markets": [...], "next_cursor"?}`."""
+    """Parse a page of /markets/keyset: `{"markets": [...], "next_cursor"?}`."""
     document = wire.decode(received.payload, "Market")
     parsed = Parsed(next_cursor=_cursor(document))
     for row in wire.rows(document, "markets", "Market"):
@@ -65,7 +65,7 @@ def parse_markets_page(received: Received) -> Parsed:
 
 
 def parse_events_page(received: Received) -> Parsed:
-    """Parse /events/keyset: `{"events": [{..., "markets": [...]}], "next_cursor"?}`."""
+    """Parse a page of /events/keyset: `{"events": [{..., "markets": [...]}], "next_cursor"?}`."""
     document = wire.decode(received.payload, "Event")
     parsed = Parsed(next_cursor=_cursor(document))
     for row in wire.rows(document, "events", "Event"):
@@ -74,7 +74,7 @@ def parse_events_page(received: Received) -> Parsed:
 
 
 def parse_markets(received: Received) -> Parsed:
-    """Parse /markets: a bare array."""
+    """Parse the answer of /markets: a JSON array of markets."""
     parsed = Parsed()
     for row in wire.rows(wire.decode(received.payload, "Market"), None, "Market"):
         _add_market(parsed, received, row, None)
@@ -82,7 +82,7 @@ def parse_markets(received: Received) -> Parsed:
 
 
 def parse_events(received: Received) -> Parsed:
-    """Parse /events: a bare array."""
+    """Parse the answer of /events: a JSON array of events, each with its markets."""
     parsed = Parsed()
     for row in wire.rows(wire.decode(received.payload, "Event"), None, "Event"):
         _add_event(parsed, received, row)
@@ -90,7 +90,7 @@ def parse_events(received: Received) -> Parsed:
 
 
 def parse_one_market(received: Received) -> Parsed:
-    """Parse /markets/{id}, /markets/slug/{slug}: one object."""
+    """Parse the answer of /markets/{id} or /markets/slug/{slug}: one market."""
     document = wire.decode(received.payload, "Market")
     if not isinstance(document, dict):
         raise ParseError("Market", f"expected an object, got {type(document).__name__}")
@@ -100,7 +100,7 @@ def parse_one_market(received: Received) -> Parsed:
 
 
 def parse_one_event(received: Received) -> Parsed:
-    """Parse /events/{id}, /events/slug/{slug}: one object."""
+    """Parse the answer of /events/{id} or /events/slug/{slug}: one event with its markets."""
     document = wire.decode(received.payload, "Event")
     if not isinstance(document, dict):
         raise ParseError("Event", f"expected an object, got {type(document).__name__}")
@@ -110,7 +110,7 @@ def parse_one_event(received: Received) -> Parsed:
 
 
 def parse_series(received: Received) -> Parsed:
-    """Parse /series: a bare array of series with slug and id."""
+    """Parse the answer of /series: a JSON array of series, each with slug and id."""
     parsed = Parsed()
     for row in wire.rows(wire.decode(received.payload, "Series"), None, "Series"):
         parsed.keys.append(_row_id(row))
