@@ -19,8 +19,8 @@ from marketarchive.venues.endpoint import Query
 
 SeriesKind = Literal["funding", "trade", "mark", "index", "open_interest"]
 Direction = Literal["forward", "backward", "whole"]
-"""The part of a too long range that a page holds. forward: the oldest rows; backward: the newest; whole: every
-range fits, or the page holds all that the venue has."""
+"""The part of a too long range that a page holds. forward: the oldest rows; backward: the newest; whole:
+every range fits, or the page holds all that the venue has."""
 Origin = Literal["source", "substitute", "null"]
 
 
