@@ -24,14 +24,14 @@ DAY_S = 86_400
 HISTORY_S = 60 * DAY_S
 """Seconds after its end for which an event still appears in lists and can be requested by id."""
 SLOTS_MAX = 1 << 15
-"""Most slots: the second at which an event is listed, modulo this number, is its slot."""
+"""Most slots (sequences of events). An event's slot is the second of its listing modulo this number."""
 MOST = 50_000
 """Most markets that may be open at a moment."""
 QUOTE_S = 60
 """Seconds between two moments at which prices change."""
 
 _SPANS_D = (14, 21, 30, 45, 60, 60, 90, 120)
-"""Days from one event of a slot to the next; each slot draws one."""
+"""Possible days from one event to the next of the same slot; each slot has one of them."""
 
 State = Literal["open", "closed", "proposed", "disputed", "final"]
 """State of a market. closed: ended without a result; disputed: its proposed or final result is contested."""
@@ -369,7 +369,11 @@ class Catalog:
         return None
 
     def market(self, slot: int, generation: int, member: int) -> Life | None:
-        """Return a market by slot, generation and number in its event; None when there is none."""
+        """Return a market; None when there is none.
+
+        slot: number of its sequence of events; generation: number of its event in the slot; member: number of
+        the market in its event; all are counted from 0.
+        """
         if not (0 <= slot < len(self._sizes) and 0 <= member < self._sizes[slot] and generation >= 0):
             return None
         return self.event(slot, generation).markets[member]

@@ -31,10 +31,11 @@ class Texts:
 
 
 def texts_of(slot: int, size: int, end: int, draw: int, *, has_matches: bool) -> Texts:
-    """Return the texts of the event in a slot.
+    """Return the texts of an event and its markets.
 
-    size: number of its markets; end: scheduled end, Unix seconds; draw: random number that selects the texts;
-    has_matches: True = events with two named sides are possible.
+    slot: number of the sequence that the event belongs to; size: number of its markets; end: scheduled end,
+    Unix seconds; draw: random number that selects the texts; has_matches: True = events with two named sides
+    are possible.
     """
     place, at = place_of(slot), utc(end * SECOND)
     day = f"{at:%B} {at.day}, {at.year}"

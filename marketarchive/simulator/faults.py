@@ -13,7 +13,7 @@ The kinds `ws_*` are for sockets: `route` is that of the connection, and frames 
 requests: those due on all matching connections together that the kind can hit (answers to PING never are).
 The time of a frame is the one at which it is due:
 
-- ws_stall: nothing but answers to PING from the frame hit on, for `seconds` or until `to_s` or for ever
+- ws_stall: nothing but answers to PING from the frame hit on, for `seconds`, until `to_s`, or for ever
 - ws_half_open: nothing is sent, read or answered any more; the TCP connection stays
 - ws_close: a close with `code` and `reason` instead of the frame; code 1006 cuts the connection
 - ws_mute: the frame is left out; counts those of one `market` (a slug, or an RTDS symbol), or of the
@@ -25,13 +25,13 @@ The time of a frame is the one at which it is due:
 - ws_late: the frame is sent `seconds` later, those that follow it are not held up
 - ws_dated_ahead: the frame's dates are moved `seconds` ahead, its hashes are right for them
 - ws_wrong_hash: the first hash of a price_change becomes zeros
-- ws_unknown_event: an event of a type that nobody knows comes before the frame
+- ws_unknown_event: an event of an unknown type is sent before the frame
 
 `event` narrows the last ones and ws_close to one type ("price_change", "book", "update", ...). To refuse the
 upgrade inject `status` (or checkpoint, html, hang, drop, latency) for the socket's route. Two more kinds
-count upgrades, and hit the connection that comes of one:
+count upgrades, and hit the connection that is opened:
 
-- ws_accept_silent: nothing but answers to PING, for `seconds` from its opening or as long as it stands
+- ws_accept_silent: nothing but answers to PING, for `seconds` from its opening or as long as it is open
 - ws_accept_close: a close with `code` and `reason` at once
 
 A simulated venue declares kinds of its own as `FAULTS` in its module `faults`, and carries them out itself;

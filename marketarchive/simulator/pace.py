@@ -42,7 +42,10 @@ class Pace:
     """Grantor of simulated time to all participating processes."""
 
     def __init__(self, page: TimePage, own: Slot) -> None:
-        """Prepare to grant time to the slots of a time page. own: slot of the simulator itself."""
+        """Prepare to grant simulated time.
+
+        page: shared memory with a slot for each participating process; own: slot of the simulator itself.
+        """
         self._page = page
         self._own = own.number
         self._period_ns = min(PERIOD_MOST_NS, max(PERIOD_LEAST_NS, int(PERIOD_NS / page.limit)))

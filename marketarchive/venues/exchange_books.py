@@ -197,7 +197,7 @@ class ExchangeBooks:
             self._ended.pop(market, None)
 
     def restart(self, markets: Iterable[str]) -> None:
-        """Drop the books of `markets` because new snapshots are being requested.
+        """Drop the books of `markets`, because new snapshots are being requested.
 
         The number of the newest update of each is kept: the new snapshot then shows whether updates never
         came.

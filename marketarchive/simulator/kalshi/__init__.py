@@ -101,9 +101,10 @@ class Kalshi:
         self._rest.catalog = Listings(Catalog(self._seed, "kalshi", markets))
 
     def catalog_market(self, slot: int, generation: int, member: int) -> Life | None:
-        """Return a market of the catalogue by slot, generation and number in its event.
+        """Return a market of the catalogue; None when there is none.
 
-        None if there is none.
+        slot: number of its sequence of events; generation: number of its event in the slot; member: number of
+        the market in its event.
         """
         long = self._rest.catalog
         return None if long is None else long.catalog.market(slot, generation, member)

@@ -1,7 +1,7 @@
 """Rows of tables from answers of Binance's perpetuals.
 
 Shapes: live answers of 2026-09-15. Prices and quantities are texts, times numbers (ms); older documents show
-times as texts, so both are taken.
+times as texts, so both are accepted.
 """
 
 from __future__ import annotations

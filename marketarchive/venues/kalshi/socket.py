@@ -2,8 +2,8 @@
 
 https://docs.kalshi.com/websockets and its AsyncAPI 2.0.0 (2026-08-22), changelog up to 2026-10-09. Every
 connection is signed, also for public channels. A subscription to a channel has an id on its connection,
-`sid`, and `seq` numbers all frames of it from 1, whatever their market, answers to commands too; tickers have
-none.
+`sid`. `seq` numbers all frames of a subscription from 1, whatever their market, answers to commands included;
+frames of tickers have no number.
 
     {"type":"orderbook_snapshot","sid":1,"seq":1,"msg":{"market_ticker","yes_dollars_fp":[["0.4700","3.00"]],
      "no_dollars_fp":[["0.5200","1.00"]]}}                                   a side without levels is left out
@@ -11,9 +11,10 @@ none.
      "delta_fp":"-3.00","side":"yes","ts":"2026-06-11T06:31:29.957081Z","ts_ms":1781159489957}}
 
 A list of subscriptions, {"id":3,"type":"ok","msg":[{"channel":"orderbook_delta","sid":1}]}, has no number.
-A delta's size is a signed change. Levels of NO stand at the price of YES that they offer at (0.52 of a bid
-for NO at 0.48), because the subscription says `use_yes_price`: without it the venue sends the NO price, and
-it has announced to turn that round. Until 2026-03-12 tickers had whole cents beside the texts of dollars.
+The size of a delta is a signed change. A bid for NO is sent with the price of YES at which it is an ask (0.52
+for a bid for NO at 0.48), because the subscription says `use_yes_price`. Without it the venue sends the price
+of NO, but has announced to reverse that. Until 2026-03-12 tickers had whole cents beside the texts of
+dollars.
 """
 
 from __future__ import annotations

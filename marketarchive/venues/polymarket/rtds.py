@@ -2,9 +2,9 @@
 
 wss://ws-live-data.polymarket.com, a text `PING` every 5 s, which is answered by an empty text or not at all.
 Without it a stream fell silent after 228 s (observed 2026-08-23) or 360 s (2026-09-25), its socket still
-open. An update brings one point, the answer to a subscription ("subscribe") the last minute or two of one
-symbol. The price topics are deprecated in favour of a socket that needs keys (SDK changelog 0.11.0,
-2026-09-23). https://docs.polymarket.com/developers/RTDS/RTDS-overview (November 2026)
+open. An update contains one point, the answer to a subscription ("subscribe") the points of one symbol in the
+last minute or two. The price topics are deprecated in favour of a socket that needs keys (SDK changelog
+0.11.0, 2026-09-23). https://docs.polymarket.com/developers/RTDS/RTDS-overview (November 2026)
 """
 
 from __future__ import annotations
