@@ -1,7 +1,7 @@
-"""Declaration of a streaming venue's socket: how messages are proven, and what each of them means.
+"""Types that declare a venue's socket: how its messages are verified, and what each of them says.
 
 A `Channel` is the declaration, a `Session` the state of one connection. Neither knows a socket, a task or a
-clock, so the live spider, the conformance suite and the normaliser use the same ones.
+clock, so live spiders, `scrapy normalize` and the tests of conformance use the same code.
 """
 
 from __future__ import annotations

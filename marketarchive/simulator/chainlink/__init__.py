@@ -62,7 +62,7 @@ class Chainlink:
         return "chainlink_pages", _LIMIT
 
     def truth(self, start_ns: int, end_ns: int) -> list[dict[str, Any]]:
-        """Return no markets; the truth about prices is what `reports` contains."""
+        """Return no markets, because the venue has none; its true prices are in its attribute `reports`."""
         del start_ns, end_ns
         return []
 

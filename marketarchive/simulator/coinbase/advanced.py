@@ -17,7 +17,7 @@ BOOK = "level2"
 CHANNELS = (BOOK, "market_trades", "ticker")
 HEARTBEATS = "heartbeats"
 TRADES = 50
-"""Past trades that are sent after a subscription."""
+"""Number of past trades that are sent after a subscription."""
 
 _UNDATED = "1970-01-01T00:00:00Z"
 _NUMBER = b'"sequence_num":0'

@@ -23,7 +23,7 @@ DEPTHS = (10, 25, 100, 500, 1000)
 DEPTH = 120
 """Levels per side of the simulated book, more than collectors subscribe."""
 TRADES = 50
-"""Past trades that are sent after a subscription."""
+"""Number of past trades that are sent after a subscription."""
 
 
 class Kraken:

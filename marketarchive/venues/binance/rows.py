@@ -1,4 +1,4 @@
-"""Rows of tables from answers of Binance's perpetuals.
+"""Table rows from answers of Binance's perpetuals.
 
 Shapes: live answers of 2026-09-15. Prices and quantities are texts, times numbers (ms); older documents show
 times as texts, so both are accepted.
