@@ -130,8 +130,8 @@ class WireFormat:
 def check_levels(levels: Iterable[Level]) -> None:
     """Check that each price and size is an `Amount`. Raises msgspec.ValidationError.
 
-    For venues that send whole books in every frame. Most texts repeat those of the frame before; checked
-    texts are remembered here, whereas decoding as `SentLevel` would match every text again.
+    Used for venues that send a whole book in every frame. Most texts repeat those of the frame before;
+    checked texts are remembered here, whereas decoding as `SentLevel` would match every text again.
     """
     for text in chain.from_iterable(levels):
         if not _is_amount(text):

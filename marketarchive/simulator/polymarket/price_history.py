@@ -36,7 +36,7 @@ class _RefusedError(Exception):
 
 
 class PriceHistory:
-    """The routes of past midpoints of tokens."""
+    """The routes that serve past midpoints of tokens."""
 
     def __init__(self, world: World, books: SimBooks) -> None:
         self._world = world

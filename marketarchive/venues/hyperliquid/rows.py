@@ -85,7 +85,7 @@ class SentPresent(msgspec.Struct, array_like=True):
 
 
 class SentAsset(msgspec.Struct, array_like=True):
-    """An entry of `universe` together with the context at the same index."""
+    """A contract of the venue's list (`universe`), with its present values from the list beside it."""
 
     coin: SentCoin
     context: SentContext

@@ -356,7 +356,7 @@ def _window(
 ) -> tuple[datetime | None, datetime | None]:
     """Return the start and the end of a market's window, each None when unknown.
 
-    A market without an end takes that of its event, unless it lies before the start.
+    A market without an end takes that of its event, unless the event's end lies before the start.
     """
     end_at = wire.time(row, "endDate")
     start_at = _start(row, event, slug, end_at, is_updown=is_updown)
