@@ -1,7 +1,7 @@
 """Events that the channel `market_lifecycle_v2` reports of markets, as items for the market master.
 
-AsyncAPI 2.0.0 (2026-08-22); two frames of production (2026-07-19). No filter is possible: it reports every
-market of the exchange but combinations.
+AsyncAPI 2.0.0 (2026-08-22); two frames of production (2026-07-19). The channel has no filter: it reports
+all markets of the exchange except combinations.
 
     {"type":"market_lifecycle_v2","sid":1,"seq":279597,"msg":{"market_ticker","event_type":"determined",
      "determination_ts":1784501722,"result":"no","settlement_value":"0.0000"}}

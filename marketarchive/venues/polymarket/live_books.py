@@ -443,10 +443,10 @@ class ProvenBook:
         return b'],"min_order_size":%b,"tick_size":%b,"neg_risk":%b,"last_trade_price":' % texts
 
     def _tails(self, *, search: bool) -> Iterator[tuple[str | None, bool | None, bytes]]:
-        """Yield possible values as (tick size, neg_risk, JSON), the present ones first.
+        """Yield possible values of tick size and neg_risk, which may not be sent, the present ones first.
 
-        The JSON is the text between the last level and the last trade price. search: True = yield all other
-        possible values too.
+        The third item is the book's JSON with them between the last level and the last trade price. search:
+        True = yield all other possible values too.
         """
         yield self._tick_size, self._neg_risk, self._tail
         if search:
