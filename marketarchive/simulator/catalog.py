@@ -51,7 +51,7 @@ FATES = (
     "overdue",
 )
 _FATE_ONE_IN = 24
-"""Each kind of fate befalls one in so many events, by chance; the others have none."""
+"""Each unusual course (`FATES`, such as an early end) is taken by one in so many events, by chance."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,10 +110,9 @@ class Kalshi:
         return None if long is None else long.catalog.market(slot, generation, member)
 
     def catalog_truth(self, start_ns: int, end_ns: int) -> Iterator[dict[str, Any]]:
-        """Yield the truth of the catalogue's markets.
+        """Yield the truth of the catalogue's markets in lists between two simulated times (ns).
 
-        start_ns, end_ns: simulated times between which a market was listed, or before which it ended
-        recently.
+        Markets that ended shortly before are still in lists.
         """
         long = self._rest.catalog
         if long is None:

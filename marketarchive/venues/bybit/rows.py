@@ -49,8 +49,8 @@ T = TypeVar("T")
 
 CONTRACTS = Contracts("bybit")
 ONE_SIDE, BOTH_SIDES = "one side as listed", "half of both sides"
-"""Names of the two rules by which open interest is derived. `openInterest` is the sum of both sides (docs, since
-2023-11-14); `singleOpenInterest`, one side, exists beside it since 2026-06-11."""
+"""Names of the two rules by which open interest is derived. `openInterest` is the sum of both sides (docs,
+since 2023-11-14); `singleOpenInterest`, one side, exists beside it since 2026-06-11."""
 REGULAR = "No VIP"
 STATUSES: dict[str, MarketStatus] = {
     "PreLaunch": "unopened", "Trading": "active", "Delivering": "closed", "Closed": "closed",

@@ -602,7 +602,10 @@ class ChannelBooks:
             early.add(at, change)
 
     def _note(self, event: Event) -> str | None:
-        """Record what later hashes will cover, and return the token that the event is about, if it is one."""
+        """Record a trade price or tick size for later hashes; return the token that the event is about.
+
+        None for an event about no single token.
+        """
         if isinstance(event, LastTrade):
             self._market(event.market).traded(event.price)
             return event.token
