@@ -155,7 +155,7 @@ def subscribe(markets: Sequence[str]) -> list[str]:
 
 
 def unsubscribe(markets: Sequence[str]) -> list[str]:
-    """Return the one text to send to unsubscribe all channels of `markets`; none when `markets` is empty."""
+    """Return the one text to send to unsubscribe all channels of `markets`; [] when `markets` is empty."""
     return [_text("unsubscribe", markets, _SUBSCRIBED)] if markets else []
 
 

@@ -11,7 +11,7 @@ from marketarchive.items import Number, Problem, TickRow, is_crossed, series_nam
 from marketarchive.times import iso
 
 AGE_MAX_S = 2.0
-"""A state that may be older (s) does not count as observed: the venue's public answers may be copies up to
+"""Greatest age (s) of a state that counts as observed: the venue's public answers may be copies up to
 15 s old (reported, August 2026)."""
 
 _VALUES = ("yes_bid", "yes_ask", "no_bid", "no_ask", "yes_bid_size", "yes_ask_size")

@@ -91,7 +91,7 @@ def newest_markets() -> Query:
 def closed_markets(conditions: Sequence[str]) -> Query:
     """Return the request for up to CONDITIONS_PER_MARKETS markets by condition id.
 
-    Only closed ones are answered.
+    The answer contains only those that are closed.
     """
     query = markets(closed=True)
     return replace(query, params={**query.params, "condition_ids": list(conditions)})
