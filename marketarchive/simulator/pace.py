@@ -19,7 +19,7 @@ from marketarchive.times import MILLISECOND, SECOND, to_seconds
 ALLOWED_NS = 150 * MILLISECOND
 """Simulated ns that may pass while an event loop is late, before time runs slower."""
 HIGHEST = 50.0
-"""Highest speed that is granted, simulated seconds per second: any event loop is late by milliseconds."""
+"""Highest speed that is granted, simulated seconds per second; event loops cannot follow a higher one."""
 PERIOD_NS, PERIOD_LEAST_NS, PERIOD_MOST_NS = ALLOWED_NS // 2, 5 * MILLISECOND // 2, 20 * MILLISECOND
 """Time between two grants: simulated ns, and its bounds in ns of the wall clock."""
 PAGE_ALLOWED_NS = SECOND // 2

@@ -27,7 +27,7 @@ _PERIOD_S = 40
 _AT_ONCE = 3
 """Levels that one message changes."""
 _TRADES = (0, 2, 3, 5, 6, 9)
-"""Seconds of each ten in which there is a trade; so trades can be numbered from the epoch on."""
+"""Seconds of every ten that have a trade; always the same, so that trades can be numbered from the epoch."""
 
 
 @dataclass(frozen=True, slots=True)

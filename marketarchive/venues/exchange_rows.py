@@ -22,7 +22,7 @@ from marketarchive.venues.table_rows import BookChangesRow, BooksRow, QuotesRow,
 from marketarchive.venues.venue import RowMaker
 
 TRADES_KEPT = 10_000
-"""Newest trades of a market whose ids are remembered: overlapping connections send a trade twice."""
+"""Newest trades of a market whose ids are kept to recognise repeats: two connections send a trade twice."""
 
 Best = tuple[Decimal | None, Decimal | None]
 

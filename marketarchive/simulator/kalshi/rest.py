@@ -63,7 +63,7 @@ class CandleWindow(NamedTuple):
 
 
 class Rest:
-    """The REST interface; it answers a request as at a Unix second."""
+    """The REST interface; it answers a request as of a Unix second."""
 
     def __init__(self, rounds: Rounds, books: Books) -> None:
         self._rounds = rounds

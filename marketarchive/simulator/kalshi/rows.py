@@ -24,7 +24,7 @@ SECONDARY = (
 
 
 class Rows:
-    """Writer of the JSON rows of rounds as at a Unix second."""
+    """Writer of the JSON rows of rounds as of a Unix second."""
 
     def __init__(self, rounds: Rounds, books: Books) -> None:
         self._rounds = rounds

@@ -31,7 +31,7 @@ _Open = tuple[SimMarket, int, str]  # market, side, token
 
 
 class Clob:
-    """The order book's REST interface; it answers a request as at a moment."""
+    """The order book's REST interface; it answers a request as of a moment."""
 
     def __init__(self, world: World, books: SimBooks) -> None:
         self._world = world

@@ -27,7 +27,7 @@ _CONDITIONS_MAX = 20
 
 
 class DataApi:
-    """The Data API; it answers a request as at a moment."""
+    """The Data API; it answers a request as of a moment."""
 
     def __init__(self, world: World, books: SimBooks) -> None:
         self._world = world

@@ -34,7 +34,7 @@ class _BadRequestError(Exception):
 
 
 class Gamma:
-    """Gamma; it answers a request as at a Unix second."""
+    """Gamma; it answers a request as of a Unix second."""
 
     def __init__(self, world: World, rows: GammaRows) -> None:
         self._world = world

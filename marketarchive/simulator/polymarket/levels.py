@@ -126,7 +126,7 @@ class Levels:
     def _draw(self, number: int, side: int, block: int, ticks: int) -> bytes:
         """Return two random bytes for each price, from which sizes are made.
 
-        number: of the market; side: 0 = bids, 1 = asks; block: number of the period; ticks: prices.
+        number: of the market; side: 0 = bids, 1 = asks; block: number of the period; ticks: number of prices.
         """
         return shake_128(f"{self._world.seed}|sizes|{number}|{side}|{block}".encode()).digest(2 * ticks)
 

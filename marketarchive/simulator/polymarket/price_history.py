@@ -43,7 +43,7 @@ class PriceHistory:
         self._books = books
 
     def one(self, request: SimRequest, second: int) -> Reply:
-        """Answer GET /prices-history as at a Unix second."""
+        """Answer GET /prices-history as of a Unix second."""
         names = ("market", "startTs", "endTs", "interval", "fidelity")
         market, start, end, interval, fidelity = (request.first(name) or None for name in names)
         try:
@@ -55,7 +55,7 @@ class PriceHistory:
             return json_reply({"error": f"invalid filters: {error}"}, 400)
 
     def batch(self, request: SimRequest, second: int) -> Reply:
-        """Answer POST /batch-prices-history as at a Unix second."""
+        """Answer POST /batch-prices-history as of a Unix second."""
         try:
             sent = msgspec.json.decode(request.body)
             tokens = list(map(str, sent["markets"]))

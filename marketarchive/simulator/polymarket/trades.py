@@ -39,7 +39,7 @@ class Trades:
     def page(
         self, markets: Iterable[SimMarket], side: str, second: int, skip: int, limit: int
     ) -> tuple[list[dict[str, Any]], bool]:
-        """Return the rows of a page as at a Unix second, and whether more follow.
+        """Return the rows of a page as of a Unix second, and whether more follow.
 
         side: BUY, SELL, or "" for both; skip: rows to leave out; limit: most rows.
         """

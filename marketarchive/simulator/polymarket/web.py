@@ -27,7 +27,7 @@ _UNPUBLISHED = {
 
 
 class Web:
-    """The web pages' route; it answers a request as at a moment."""
+    """The web pages' route; it answers a request as of a moment."""
 
     def __init__(self, seed: int, prices: Prices) -> None:
         self._seed = seed

@@ -98,7 +98,10 @@ def closed_markets(conditions: Sequence[str]) -> Query:
 
 
 def open_markets(slugs: Sequence[str]) -> Query:
-    """Return the request for up to SLUGS_PER_MARKETS markets by slug; only open ones are answered."""
+    """Return the request for up to SLUGS_PER_MARKETS markets by slug.
+
+    The answer contains only those that are open.
+    """
     query = markets(closed=False)
     return replace(query, params={**query.params, "slug": list(slugs)})
 

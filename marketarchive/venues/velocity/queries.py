@@ -18,8 +18,8 @@ FUNDING_PAGE = 750
 """Most settlements that the server returns: more than there are hours in 31 days."""
 CANDLES_PAGE = 1000
 LATE_S = 1500
-"""Greatest delay (s) of a settlement after its hour; it is omitted when nobody has triggered it within 20
-minutes."""
+"""Greatest delay (s) of a settlement after its hour; a settlement that nobody triggers within 20
+minutes is omitted."""
 INTERVALS = {60: "1", 300: "5", 900: "15", 3600: "60", 14_400: "240", DAY_S: "D"}
 """Length of a candle in seconds -> `resolution` in the path of the request."""
 STEPS = {name: seconds for seconds, name in INTERVALS.items()}
