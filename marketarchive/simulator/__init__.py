@@ -1,7 +1,7 @@
-"""Simulated venues on loopback that speak the real protocols, with a known truth and injected faults.
+"""Simulated venues on 127.0.0.1, with the real protocols, a known truth and injected faults.
 
 `https://HOST/PATH` is served at `http://127.0.0.1:PORT/HOST/PATH`. A package here with a function `simulated`
-is a simulated venue: it is found by discovery.
+is a simulated venue, and is found by discovery.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ def simulated_venues(
 ) -> list[SimulatedVenue]:
     """Return every simulated venue, in a world that depends on the arguments alone.
 
-    catalog_markets: long-running markets that are open at a moment on each venue that has such; with none
-    there is no catalogue beside a venue's other markets. assets: those whose rounds are listed; None: all.
-    Raises ConfigurationError.
+    seed: determines all data; catalog_markets: long-running markets that are open at any moment on each venue
+    that has a catalogue, 0: no catalogue; assets: those whose rounds are listed, None: all. Raises
+    ConfigurationError.
     """
     from marketarchive.simulator.messages import CatalogVenue, RoundsVenue
 

@@ -1,8 +1,9 @@
-"""Long-running markets of a simulated platform: which exist, what they say, and how they end.
+"""Long-running markets of a simulated platform: which exist, what their rows say, and how they end.
 
-A platform has slots; in each, one event follows another, so that about the same number of markets is open at
-any moment. An event, its markets, their texts, prices and outcomes are a pure function of (seed, platform,
-slot, generation) and time: any moment can be computed first.
+A platform has slots. In each slot one event follows another, so that about the same number of markets is open
+at any moment. An event, its markets, their texts, prices and outcomes are a pure function of (seed, platform,
+slot, generation) and time, where the generation counts the events of a slot; so any moment can be computed
+without those before it.
 """
 
 from __future__ import annotations
@@ -21,19 +22,19 @@ from marketarchive.times import SECOND, iso, utc
 
 DAY_S = 86_400
 HISTORY_S = 60 * DAY_S
-"""Events that were over longer ago exist no more, in no list and under no id."""
+"""Seconds after its end for which an event still appears in lists and can be requested by id."""
 SLOTS_MAX = 1 << 15
-"""An event is listed at a second that names its slot: so many have room."""
+"""Most slots (sequences of events). An event's slot is the second of its listing modulo this number."""
 MOST = 50_000
-"""Markets open at a moment, at most."""
+"""Most markets that may be open at a moment."""
 QUOTE_S = 60
-"""Between two moments at which prices move."""
+"""Seconds between two moments at which prices change."""
 
 _SPANS_D = (14, 21, 30, 45, 60, 60, 90, 120)
-"""Days from one event of a slot to the next."""
+"""Possible days from one event to the next of the same slot; each slot has one of them."""
 
 State = Literal["open", "closed", "proposed", "disputed", "final"]
-"""closed: past its end without a result; disputed: open to question again."""
+"""State of a market. closed: ended without a result; disputed: its proposed or final result is contested."""
 
 FATES = (
     "split",
@@ -50,36 +51,36 @@ FATES = (
     "overdue",
 )
 _FATE_ONE_IN = 24
-"""Events of which each fate has one, by chance; the others are plain."""
+"""Each unusual course (`FATES`, such as an early end) is taken by one in so many events, by chance."""
 
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """State of a market from `at` on, until its next revision. Times are Unix seconds."""
+    """The state of a market from `at` until its next revision. Times are Unix seconds."""
 
     at: int
     state: State
     title: str
     rules: str
-    end: int  # as it is scheduled
+    end: int  # end as scheduled by this revision
     closed_at: int | None = None
     resolved_at: int | None = None
-    payout: str | None = None  # of a share of the first outcome, dollars; None without a result
+    payout: str | None = None  # dollars paid for a share of the first outcome; None: no result yet
     was_disputed: bool = False
 
 
 @dataclass(frozen=True)
 class Event:
-    """One event and what all its markets share."""
+    """One event, with what all its markets have in common. Times are Unix seconds."""
 
     seed: int
     platform: str
     slot: int
     generation: int
-    size: int  # markets
+    size: int  # number of markets
     listed_at: int
     opens_at: int
-    end: int  # as it is scheduled first
+    end: int  # end as first scheduled
     span_s: int
     fate: str
     texts: Texts
@@ -95,18 +96,22 @@ class Event:
 
     @cached_property
     def closes_at(self) -> int:
-        """Return when trading ends, first where it is reopened."""
+        """Return when trading ends (Unix s); for an event that is reopened, when it ends first."""
         if self.fate == "early":
             return self.listed_at + 2 * (self.end - self.listed_at) // 5
         return self.end + (self.span_s // 25 if self.fate == "end_moved" else 0)
 
     @cached_property
     def over_at(self) -> int:
-        """Return the time (Unix s) from which the market no longer changes."""
-        return self.markets[0].revisions[-1].at  # its markets differ in what they pay, not in when
+        """Return when the last revision of its markets happens (Unix s); nothing changes afterwards."""
+        # all its markets change at the same times; only their payouts differ
+        return self.markets[0].revisions[-1].at
 
     def payouts(self, *, first: bool = False) -> tuple[str | None, ...]:
-        """Return the payout of a share of each market, as text; first: as stated before a dispute."""
+        """Return for each market the dollars paid for a share of its first outcome, as text; None: no result.
+
+        first: True = the payouts as stated before a dispute.
+        """
         draw = bits(self.seed, "outcome", self.key)
         if self.fate == "void":
             return (None,) * self.size
@@ -124,7 +129,7 @@ class Event:
 
 
 class Life:
-    """One market from its listing on."""
+    """One market of the catalogue from its listing on."""
 
     def __init__(self, event: Event, member: int) -> None:
         self.event = event
@@ -137,11 +142,11 @@ class Life:
 
     @cached_property
     def revisions(self) -> tuple[Revision, ...]:
-        """Return all that is ever said of it, by time; the first is its listing."""
+        """Return all states of the market in order of time; the first is that at its listing."""
         return tuple(_revisions(self))
 
     def at(self, second: int) -> Revision:
-        """Return the state at a second; before the listing, the state at the listing."""
+        """Return the market's state at a Unix second; before the listing, the state at the listing."""
         return self.revisions[max(bisect_right(self._times, second) - 1, 0)]
 
     @cached_property
@@ -151,9 +156,9 @@ class Life:
     # --- prices ------------------------------------------------------------------------------------------
 
     def chance(self, second: int) -> float:
-        """Return the crowd's probability of the first outcome, within [0.005, 0.995].
+        """Return the probability of the first outcome that the market's price shows, within [0.005, 0.995].
 
-        It wanders, and comes near to what will be stated next as that comes near in time.
+        It fluctuates, and approaches the next stated result as that comes near. second: Unix seconds.
         """
         second -= second % QUOTE_S
         seed, name = self.event.seed, self.key
@@ -169,7 +174,7 @@ class Life:
 
     @cached_property
     def _odds(self) -> float:
-        """Return the log odds that it begins with."""
+        """Return the log odds of the first outcome at the listing."""
         drawn = 2.4 * (unit(self.event.seed, "odds", self.key) - 0.5)
         return drawn - (math.log(self.event.size) if self.event.texts.kind == "one_of" else 0.0)
 
@@ -182,7 +187,7 @@ class Life:
         return next((each for each in self._stated if each[0] >= second), self._stated[-1])
 
     def volume(self, second: int) -> float:
-        """Return the volume traded so far in hundredths of dollars or contracts; it never falls."""
+        """Return the volume traded by a Unix second, in hundredths of a dollar or contract."""
         first, last = self.event.opens_at, self.revisions[-1].at
         second -= second % QUOTE_S
         done = min(max((second - first) / (last - first), 0.0), 1.0)
@@ -191,19 +196,22 @@ class Life:
         return round(scale * share, 2)
 
     def liquidity(self, second: int) -> float:
-        """Return dollars of orders near the price."""
+        """Return the dollars in orders near the price at a Unix second."""
         scale: float = 10 ** (2 + 3 * unit(self.event.seed, "liquidity", self.key))
         return round(scale * (1.5 + wave(self.event.seed, f"liquidity {self.key}", 13, second)), 2)
 
     # --- truth -------------------------------------------------------------------------------------------
 
     def days(self, start: int, end: int) -> range:
-        """Return the UTC midnights between two moments at which it was listed and not over."""
+        """Return the UTC midnights (Unix s) in a range at which the market was listed and had not ended."""
         first = max(start, self.event.listed_at)
         return range(-(-first // DAY_S) * DAY_S, min(end, self.event.over_at - 1) + 1, DAY_S)
 
     def truth(self) -> dict[str, Any]:
-        """Return the facts of the market that hold at any time; prices are not among them."""
+        """Return the facts of the market that hold at any time, for the truth file.
+
+        Prices are not among them.
+        """
         event = self.event
         return {
             "platform": event.platform,
@@ -284,7 +292,7 @@ def _revisions(life: Life) -> Iterator[Revision]:
 
 
 class Catalog:
-    """The long-running markets of a platform."""
+    """All long-running markets of a platform."""
 
     def __init__(
         self,
@@ -295,10 +303,11 @@ class Catalog:
         reopens_final: bool = False,
         has_matches: bool = False,
     ) -> None:
-        """Make a world in which about so many are open at any time. Raises ConfigurationError.
+        """Create a catalogue in which about `markets` markets are open at any time.
 
-        reopens_final: a final outcome may be disputed; without it only a proposed one. has_matches: some
-        markets have two named sides, not yes and no.
+        reopens_final: True = a final result may be disputed, False = only a proposed one; has_matches: True =
+        some markets have two named sides instead of yes and no. Raises ConfigurationError for too many
+        markets.
         """
         if not 0 <= markets <= MOST:
             raise ConfigurationError(f"{markets} markets of a catalogue are not between 0 and {MOST}")
@@ -311,16 +320,22 @@ class Catalog:
         self._listing = lru_cache(maxsize=4)(self._list)
 
     def events(self, second: int) -> list[Event]:
-        """Return the events listed by `second` that ended at most HISTORY_S before it, by time of listing."""
+        """Return the events listed by `second` (Unix s), in order of listing.
+
+        Those that ended more than HISTORY_S before it are left out.
+        """
         return [each for each in self._listing(second // 3600)[0] if each.listed_at <= second]
 
     def state_key(self, second: int) -> tuple[int, int]:
-        """Return a key of the catalogue's state: equal while no market is listed or revised."""
+        """Return a key that is equal for two seconds between which no market was listed or revised."""
         hour = second // 3600
         return hour, bisect_right(self._listing(hour)[1], second)
 
     def _list(self, hour: int) -> tuple[list[Event], list[int]]:
-        """Return the events of an hour by time of listing, and the seconds in it at which one changes."""
+        """Return the events of an hour in order of listing, and the seconds in it at which one is revised.
+
+        hour: Unix seconds divided by 3600.
+        """
         low, high = hour * 3600 - HISTORY_S, hour * 3600 + 3600
         found: list[Event] = []
         for slot in range(len(self._sizes)):
@@ -330,19 +345,19 @@ class Catalog:
             events = (self.event(slot, generation) for generation in range(first, last + 2))
             found += [each for each in events if each.listed_at < high and each.over_at > low]
         found.sort(key=lambda each: each.listed_at)
-        lives = (each.markets[0] for each in found)  # all of an event change together
+        lives = (each.markets[0] for each in found)  # all markets of an event change at the same times
         times = (revision.at for life in lives for revision in life.revisions)
         return found, sorted(at for at in times if hour * 3600 < at < high)
 
     def between(self, start: int, end: int) -> list[Event]:
-        """Return the events that any list between two moments may name, by time of listing."""
+        """Return the events that lists between two Unix seconds may contain, in order of their listing."""
         found = {each.key: each for each in self.events(start)}
         for at in (*range(start, end, HISTORY_S), end):
             found |= {each.key: each for each in self.events(at)}
         return list(found.values())
 
     def listed_at(self, second: int) -> Event | None:
-        """Return the event that is listed at this very second."""
+        """Return the event that is listed at exactly this Unix second; None when none is."""
         slot = second % SLOTS_MAX
         if slot >= len(self._sizes):
             return None
@@ -354,7 +369,11 @@ class Catalog:
         return None
 
     def market(self, slot: int, generation: int, member: int) -> Life | None:
-        """Return a market by its place, None where there is none."""
+        """Return a market; None when there is none.
+
+        slot: number of its sequence of events; generation: number of its event in the slot; member: number of
+        the market in its event; all are counted from 0.
+        """
         if not (0 <= slot < len(self._sizes) and 0 <= member < self._sizes[slot] and generation >= 0):
             return None
         return self.event(slot, generation).markets[member]
@@ -395,9 +414,9 @@ class Catalog:
 
 
 def _sizes(seed: int, platform: str, markets: int) -> tuple[int, ...]:
-    """Return the number of markets that the events of each slot have.
+    """Return, for each slot (a sequence of events), the number of markets that each of its events has.
 
-    Two thirds of the markets that there are, are open: the rest have ended, and the next are not listed yet.
+    About OPEN_SHARE of the markets of all slots are open; the others have ended, or are not listed yet.
     """
     left = math.ceil(markets / OPEN_SHARE)
     found: list[int] = []
@@ -410,4 +429,4 @@ def _sizes(seed: int, platform: str, markets: int) -> tuple[int, ...]:
 
 
 OPEN_SHARE = 0.69
-"""Share of the markets of all slots that is open at a moment, 0 to 1 (counted over many)."""
+"""Share of the markets of all slots that is open at a moment, 0 to 1 (measured over many moments)."""

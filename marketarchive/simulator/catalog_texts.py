@@ -1,4 +1,4 @@
-"""Texts of the simulated catalogue: events, questions, labels and rules; no two questions are the same."""
+"""Texts of the simulated catalogue: titles, questions, labels and rules. No two questions are the same."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Literal
 from marketarchive.times import SECOND, utc
 
 Kind = Literal["single", "match", "one_of", "ladder"]
-"""match: two named sides; one_of: exactly one of its markets pays; ladder: each market includes the next."""
+"""Kind of event. single: one market; match: two named sides; one_of: exactly one of its markets pays;
+ladder: each market includes the next."""
 
 _SYLLABLES = ("ba", "de", "ki", "lo", "mu", "na", "pe", "ri", "so", "tu", "va", "we", "xi", "yo", "za", "gre")
 _NAMES = ("Adams", "Baker", "Clark", "Davis", "Evans", "Foster", "Green", "Harris")
@@ -16,21 +17,26 @@ _NAMES = ("Adams", "Baker", "Clark", "Davis", "Evans", "Foster", "Green", "Harri
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """Texts of an event and its markets at first."""
+    """The texts of an event and its markets as first listed."""
 
     kind: Kind
     category: str
     series: str
     event_title: str
-    labels: tuple[str, ...]  # of each market: what its first outcome stands for
-    sides: tuple[str, str]  # of a market's outcomes
+    labels: tuple[str, ...]  # for each market: what its first outcome stands for
+    sides: tuple[str, str]  # names of a market's two outcomes
     questions: tuple[str, ...]
     rules: tuple[str, ...]
-    steps: tuple[int, ...] = ()  # of a ladder
+    steps: tuple[int, ...] = ()  # numbers that the markets of a ladder are about
 
 
 def texts_of(slot: int, size: int, end: int, draw: int, *, has_matches: bool) -> Texts:
-    """Return the texts of the event in a slot that is to end at a Unix second."""
+    """Return the texts of an event and its markets.
+
+    slot: number of the sequence that the event belongs to; size: number of its markets; end: scheduled end,
+    Unix seconds; draw: random number that selects the texts; has_matches: True = events with two named sides
+    are possible.
+    """
     place, at = place_of(slot), utc(end * SECOND)
     day = f"{at:%B} {at.day}, {at.year}"
     if size == 1:
@@ -39,7 +45,7 @@ def texts_of(slot: int, size: int, end: int, draw: int, *, has_matches: bool) ->
 
 
 def place_of(slot: int) -> str:
-    """Return the name of a town that no other slot has."""
+    """Return the name of the town that the events of a slot are about; no two slots share one."""
     digits = [slot >> shift & 15 for shift in (12, 8, 4, 0)]
     return "".join(_SYLLABLES[digit] for digit in digits).capitalize()
 
@@ -75,7 +81,7 @@ def _one_of(place: str, day: str, size: int, draw: int) -> Texts:
         ),
         ("Culture", "KXAWARD", "Which film wins at {place}?", "{name} win the {place} festival"),
     )[draw % 2]
-    labels = (*_NAMES[: size - 1], "Other")  # the last takes all that is not named
+    labels = (*_NAMES[: size - 1], "Other")  # the last label stands for everything that has no name
     said = [f"{what.format(name=name, place=place)} by {day}" for name in labels]
     return Texts(
         "one_of",

@@ -1,4 +1,4 @@
-"""Effects of an ordered fault on a response."""
+"""Effects of an injected fault on a venue's response."""
 
 from __future__ import annotations
 
@@ -24,22 +24,24 @@ if (sessionStorage.getItem("tried")) {
   setTimeout(function () { sessionStorage.setItem("tried", "1"); location.reload(); }, 2000);
 }
 </script></body></html>"""
-"""Reloads once: a browser that is let through by then sees the page, another one stays here."""
+"""Body of a firewall's challenge. It reloads itself once: a browser that is accepted by then sees the
+page."""
 _CHALLENGED_HOST = "data.chain.link"
 MAINTENANCE = b"<!DOCTYPE html><html><head><title>Maintenance</title></head><body>Back soon.</body></html>"
 
 _LISTS = ("markets", "events", "data")
 _HTML = "text/html; charset=utf-8"
-# the first number of a kind that readers check, quoted or not
+# the first number of a kind that readers validate, with or without quotes
 _NUMBERS = [
     re.compile(rb'"(%s)":("?)-?[0-9.]+("?)' % names) for names in (rb"price|spread", rb"volume|liquidity")
 ]
 
 
 def change(reply: Reply, fault: Fault, cursor: str, host: str = "") -> Reply:
-    """Return the response after `fault`.
+    """Return the response as the fault changes it.
 
-    Faults that act on the way or on the clock leave it as it is. cursor: the one that the request carried.
+    Faults of the transport or of the clock leave it unchanged. cursor: the cursor that the request carried;
+    host: of the request.
     """
     match fault.kind:
         case "status":
@@ -79,7 +81,10 @@ def _status(reply: Reply, status: int, retry_after: int | None, body: str | None
 
 
 def _checkpoint(reply: Reply, host: str) -> Reply:
-    """Return a challenge: behind one firewall a 403, behind the other a 429 without Retry-After."""
+    """Return the challenge of a firewall instead of the response: 403, or 429 without Retry-After.
+
+    The host decides which.
+    """
     if host != _CHALLENGED_HOST:
         return replace(reply, status=403, body=CHECKPOINT, content_type=_HTML)
     headers = {
@@ -97,7 +102,7 @@ def _padded(size: int) -> bytes:
 
 
 def _with_number(reply: Reply, value: bytes) -> Reply:
-    """Replace the first number by `value`, quoted where it was quoted."""
+    """Replace the first number in the response by `value`, in quotes if it had quotes."""
     for pattern in _NUMBERS:
         body, found = pattern.subn(rb'"\1":\g<2>' + value + rb"\3", reply.body, count=1)
         if found:
@@ -106,13 +111,13 @@ def _with_number(reply: Reply, value: bytes) -> Reply:
 
 
 def _with_duplicate(reply: Reply) -> Reply:
-    """Repeat the first member of the first row, first with another value."""
+    """Repeat the first member of the first row, so that its key occurs twice with different values."""
     twice = rb'{"\1":"twice","\1":"\2"'
     return replace(reply, body=re.sub(rb'\{"(market|id|condition_id)":"([^"]*)"', twice, reply.body, count=1))
 
 
 def _edited(reply: Reply, edit: Callable[[Any], Any]) -> Reply:
-    """Edit the document; a response that is no JSON stays as it is."""
+    """Apply `edit` to the response's JSON document; a response that is no JSON is returned unchanged."""
     try:
         document = json.loads(reply.body)
     except ValueError:
@@ -121,7 +126,7 @@ def _edited(reply: Reply, edit: Callable[[Any], Any]) -> Reply:
 
 
 def _first_row(document: Any) -> dict[str, Any]:
-    """Return the row that an edit touches: the first of the document's list, or the document itself."""
+    """Return the row that an edit changes: the first of the document's list, else the document itself."""
     if isinstance(document, dict):
         page = next((document[name] for name in _LISTS if name in document and "id" not in document), None)
         document = document if page is None else page
@@ -139,7 +144,7 @@ def _crossed(document: Any) -> Any:
 
 
 def _without(document: Any, field: str | None) -> Any:
-    """Remove a field; without a name, the first field that identifies the row."""
+    """Remove a field from a document's first row; None: the first field that identifies the row."""
     row = _first_row(document)
     names = [field] if field else ["asset_id", "conditionId", "condition_id", "slug"]
     row.pop(next((name for name in names if name in row), ""), None)
@@ -147,7 +152,7 @@ def _without(document: Any, field: str | None) -> Any:
 
 
 def _emptied(document: Any) -> Any:
-    """Remove the rows, but not the cursor."""
+    """Remove the rows of a page, but keep its cursor."""
     if isinstance(document, list):
         return []
     return (
@@ -158,7 +163,7 @@ def _emptied(document: Any) -> Any:
 
 
 def _looped(document: Any, cursor: str) -> Any:
-    """Name the cursor that led to the page as the next one."""
+    """Set the next cursor to the one that led to this page, so that paging loops."""
     if not isinstance(document, dict):
         return document
     return document | {"next_cursor": cursor or document.get("next_cursor") or "bG9vcA=="}

@@ -1,7 +1,7 @@
-"""One WebSocket connection: sends what its session makes due, when it is due, and does what faults order.
+"""One WebSocket connection: sends the frames of its session when they are due, and applies injected faults.
 
-All its frames are sent by one task. A client that does not read fills a bounded buffer and is closed with
-1013; neither it nor any other connection is waited for.
+One task sends all its frames. A client that does not read fills a bounded buffer and is closed with code
+1013; the server waits neither for it nor, because of it, delays other connections.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from marketarchive.times import SECOND, from_seconds, to_ms, to_seconds
 SEND_BUFFER = 4 * 2**20
 SLOW_CONSUMER = (1013, "slow consumer: send buffer full")
 GOING_AWAY = (1001, "")
-_CLOSE_S = 3.0  # wall; for a client to read what is left and to answer the close
+_CLOSE_S = 3.0  # wall seconds for a client to read the rest and answer the close
 _STOP_S = 0.5
-_IN_A_ROW = 64  # frames before others get their turn
+_IN_A_ROW = 64  # frames sent before other tasks get their turn
 
 _SNAPSHOTS = frozenset({"books", "backfill"})
 _NO_DATA = frozenset({"pong", "error", "nothing"})
@@ -36,7 +36,7 @@ _ZEROS = b'"hash":"' + b"0" * 40 + b'"'
 
 @dataclass(frozen=True)
 class CloseReason:
-    """Close of a connection; `by` is client or server."""
+    """The close of a connection; `by` is client or server."""
 
     code: int
     reason: str
@@ -44,7 +44,7 @@ class CloseReason:
 
 
 class ServedConnection:
-    """The `number`-th connection of a run, for a socket that is already open."""
+    """The server's end of one open socket; `number` counts the connections of a run from 1."""
 
     def __init__(
         self,
@@ -60,8 +60,9 @@ class ServedConnection:
     ) -> None:
         """Prepare to serve a connection.
 
-        faults: those ordered by now, another object when they are others; accepted: those that hit the
-        request that opened it.
+        url: address at the real venue; faults: returns the faults injected at present, a new list whenever
+        they change; truth: None = record nothing; accepted: faults that hit the request which opened the
+        socket.
         """
         self._number = number
         self._url = url
@@ -80,9 +81,9 @@ class ServedConnection:
         self._ending: CloseReason | None = None
         self._cursor = self._horizon = clock.now_ns()
         self._pending: deque[Frame] = deque()
-        self._held: list[tuple[Frame, bytes, list[str]]] = []  # put back by ws_reorder
-        self._late: list[tuple[int, Frame, bytes, list[str]]] = []  # until when (ns), by ws_late
-        self._stall: tuple[Fault, int | None] | None = None  # until when (ns)
+        self._held: list[tuple[Frame, bytes, list[str]]] = []  # held back by ws_reorder
+        self._late: list[tuple[int, Frame, bytes, list[str]]] = []  # (due at ns, ...), delayed by ws_late
+        self._stall: tuple[Fault, int | None] | None = None  # (fault, until ns; None: for ever)
         self._is_half_open = False
         self.ended = asyncio.Event()
         for fault in accepted:
@@ -90,11 +91,11 @@ class ServedConnection:
         transport.set_write_buffer_limits(high=2 * SEND_BUFFER)  # sending never waits for the client
 
     def stop(self) -> None:
-        """Close with 1001: the server goes away."""
+        """Close the connection with code 1001, because the server stops."""
         self._end(*GOING_AWAY, "server")
 
     async def run(self) -> None:
-        """Serve until one side closes."""
+        """Serve the connection until one side closes it."""
         self._note_event("opened", **({"connection_id": self._session.name} if self._session.name else {}))
         reading = asyncio.create_task(self._read())
         try:
@@ -132,9 +133,9 @@ class ServedConnection:
         except TimeoutError:
             pass
         finally:
-            self._transport.abort()  # or what it has not read would wait for it
+            self._transport.abort()  # otherwise unread data would delay the end
 
-    # --- what the client says ----------------------------------------------------------------------------
+    # --- texts from the client -----------------------------------------------------------------------------
 
     async def _read(self) -> None:
         try:
@@ -166,10 +167,10 @@ class ServedConnection:
             self._note_event(reported.event, text=text)
         for frame in reported.frames:
             await self._send(frame)
-        if reported.event and reported.event != "ping":  # what follows may be numbered after it
+        if reported.event and reported.event != "ping":  # the frames that follow may carry other numbers now
             self._pending = deque(self._session.due(self._cursor, self._horizon))
 
-    # --- what is sent ------------------------------------------------------------------------------------
+    # --- frames to the client ------------------------------------------------------------------------------
 
     async def _push(self) -> CloseReason:
         while True:
@@ -188,7 +189,7 @@ class ServedConnection:
             await self._wait(min(due, self._late[0][0]) if self._late else due)
 
     async def _advance(self, now_ns: int) -> None:
-        """Send everything due up to `now_ns`."""
+        """Send every frame that is due up to `now_ns` (simulated wall clock, ns)."""
         sent = 0
         while self._cursor < now_ns and self._ending is None:
             if self._horizon <= self._cursor:
@@ -206,12 +207,12 @@ class ServedConnection:
             self._cursor = until
 
     async def _wait(self, until_ns: int) -> None:
-        """Wait until a simulated moment, or until something has happened."""
+        """Wait until a simulated moment (ns), or until a text arrives or the connection is to end."""
         now_ns = self._clock.now_ns()
         if until_ns <= now_ns and self._cursor < now_ns:
             await asyncio.sleep(0)
             return
-        # due, and time has not moved on since: it may stand still until this event loop is idle
+        # time has not moved on; it may stand still until this event loop is idle
         left = max(0, until_ns - now_ns)
         timer = asyncio.get_running_loop().call_later(self._clock.wait_s(left), self._wake.set)
         try:
@@ -264,13 +265,16 @@ class ServedConnection:
             await self._flush()
 
     async def _flush(self) -> None:
-        """Send what was held back, after the frame that followed it."""
+        """Send the frames that ws_reorder held back; called after the frame that was to overtake them."""
         held, self._held = self._held, []
         for frame, payload, names in held:
             await self._write(frame, payload, names)
 
     async def _send_late(self, now_ns: int) -> None:
-        """Send delayed frames now; not on a connection that is silent meanwhile."""
+        """Send the frames delayed until `now_ns`.
+
+        While the connection is silent, only record them as not sent.
+        """
         while self._late and self._late[0][0] <= now_ns and self._ending is None:
             _, frame, payload, names = self._late.pop(0)
             if why := "ws_half_open" if self._is_half_open else self._is_silent(frame):
@@ -290,7 +294,7 @@ class ServedConnection:
     # --- faults ------------------------------------------------------------------------------------------
 
     def _accept(self, fault: Fault) -> None:
-        """Do what was ordered for a connection as a whole."""
+        """Apply a fault that concerns the connection as a whole."""
         if fault.kind == "ws_accept_close":
             self._end(fault.options["code"], fault.options["reason"], "server")
         elif fault.kind == "ws_accept_silent":
@@ -298,7 +302,10 @@ class ServedConnection:
             self._stall = fault, None if seconds is None else self._cursor + from_seconds(seconds)
 
     def _is_silent(self, frame: Frame) -> str:
-        """Return the name of what keeps this connection from sending data; "" where nothing does."""
+        """Return what keeps a frame from being sent at its time: the kind of a fault, or `no_ping`.
+
+        "" if nothing does.
+        """
         if self._stall is not None:
             fault, until_ns = self._stall
             if fault in self._faults() and (until_ns is None or frame.ns < until_ns):
@@ -307,7 +314,10 @@ class ServedConnection:
         return "no_ping" if self._session.is_deaf(frame.ns) else ""
 
     def _possible(self) -> Sequence[Fault]:
-        """Return the ordered faults that can hit its frames; looked for once, not with each frame."""
+        """Return the injected faults that can hit frames of this connection.
+
+        Recomputed only when faults change.
+        """
         ordered = self._faults()
         if ordered is not self._ordered:
             self._ordered = ordered
@@ -319,7 +329,7 @@ class ServedConnection:
         return self._fitting
 
     def _concerns(self, fault: Fault, frame: Frame) -> bool:
-        """Return whether `fault` could hit a frame like this."""
+        """Return whether `fault` could hit a frame of this kind, market or topic."""
         if frame.kind in _NO_DATA:
             return False
         options = fault.options
@@ -341,7 +351,10 @@ class ServedConnection:
         return options.get("event", frame.kind) in {None, frame.kind}
 
     def _is_broken_by(self, hit: list[Fault], frame: Frame) -> bool:
-        """Begin a silence or an end that was ordered with this frame; return whether there is one."""
+        """Apply the faults that silence or close the connection at this frame; return whether there was one.
+
+        hit: the faults that hit the frame.
+        """
         for fault in hit:
             if fault.kind == "ws_half_open":
                 self._is_half_open = True
@@ -368,7 +381,7 @@ class ServedConnection:
 
 
 def _surprise(frame: Frame) -> Frame:
-    """Return an event that no reader knows, at the place of `frame`."""
+    """Return an event of an unknown type, due at the time of `frame`."""
     ms = to_ms(frame.ns)
     if frame.topic is None:
         text = f'{{"event_type":"surprise","timestamp":"{ms}"}}'

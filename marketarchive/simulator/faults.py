@@ -4,16 +4,16 @@ A file or `POST /_faults` holds a JSON list of objects:
 
 {"kind": "status", "route": "api.example.com/book*", "status": 429, "retry_after": 3, "count": 5}
 
-`route` is a shell pattern over HOST/PATH ("*" by default). Of the requests that match, the first `after` are
-spared, then every `every`-th is hit, `count` times at most. `query` narrows them by another shell pattern,
-over the query as it was sent ("*symbol=BTC*"). `from_s` and `to_s` bound it in simulated seconds since
-the simulator's start. Every kind is named in `kinds()` with the options it takes.
+`route` is a shell pattern that HOST/PATH must match ("*" by default), `query` one that the query must match
+as sent ("*symbol=BTC*"). The first `after` matching requests are spared, then every `every`-th is hit, at
+most `count` times. `from_s` and `to_s` limit a fault to a time in simulated seconds since the simulator's
+start. `kinds()` lists every kind with its options.
 
-The kinds `ws_*` are for sockets: `route` is that of the connection, and what is counted are the frames that
-are due on all its connections together and that the kind can hit (the answers to PING never are). Their time
-is the one at which they are due:
+The kinds `ws_*` are for sockets: `route` is that of the connection, and frames are counted instead of
+requests: those due on all matching connections together that the kind can hit (answers to PING never are).
+The time of a frame is the one at which it is due:
 
-- ws_stall: nothing but answers to PING from the frame hit on, for `seconds` or until `to_s` or for ever
+- ws_stall: nothing but answers to PING from the frame hit on, for `seconds`, until `to_s`, or for ever
 - ws_half_open: nothing is sent, read or answered any more; the TCP connection stays
 - ws_close: a close with `code` and `reason` instead of the frame; code 1006 cuts the connection
 - ws_mute: the frame is left out; counts those of one `market` (a slug, or an RTDS symbol), or of the
@@ -25,17 +25,17 @@ is the one at which they are due:
 - ws_late: the frame is sent `seconds` later, those that follow it are not held up
 - ws_dated_ahead: the frame's dates are moved `seconds` ahead, its hashes are right for them
 - ws_wrong_hash: the first hash of a price_change becomes zeros
-- ws_unknown_event: an event of a type that nobody knows comes before the frame
+- ws_unknown_event: an event of an unknown type is sent before the frame
 
 `event` narrows the last ones and ws_close to one type ("price_change", "book", "update", ...). To refuse the
 upgrade inject `status` (or checkpoint, html, hang, drop, latency) for the socket's route. Two more kinds
-count upgrades, and hit the connection that comes of one:
+count upgrades, and hit the connection that is opened:
 
-- ws_accept_silent: nothing but answers to PING, for `seconds` from its opening or as long as it stands
+- ws_accept_silent: nothing but answers to PING, for `seconds` from its opening or as long as it is open
 - ws_accept_close: a close with `code` and `reason` at once
 
-A simulated venue has kinds of its own in its module `faults`, as `FAULTS`, and does them itself; those named
-`page_*` hit its pages.
+A simulated venue declares kinds of its own as `FAULTS` in its module `faults`, and carries them out itself;
+kinds named `page_*` hit its pages.
 """
 
 from __future__ import annotations
@@ -60,32 +60,32 @@ _TEXTS = ("route", "query", "method")
 
 @dataclass(frozen=True)
 class Kind:
-    """Options with their types; those without a default in `defaults` have to be given.
+    """A kind of fault: its options with their types, and what it can hit.
 
-    `route` are the only requests that it can hit at all; `text` is sent before each frame that a kind of a
-    venue's own hits.
+    Options without a default in `defaults` are required. `route` is a pattern of the only requests that the
+    kind can hit. `text` is sent before each frame that is hit, for kinds that a venue declares.
     """
 
     options: Mapping[str, type]
     defaults: Mapping[str, Any] = field(default_factory=dict)
     route: str = "*"
-    choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # option -> what it may be
+    choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # option -> permitted values
     text: bytes = b""
 
 
 KINDS: dict[str, Kind] = {
-    # instead of the answer
+    # faults that replace the answer
     "status": Kind({"status": int, "retry_after": int, "body": str}, {"retry_after": None, "body": None}),
     "checkpoint": Kind({}),
     "html": Kind({}),
     "big": Kind({"bytes": int}, {"bytes": 50 * 2**20}),
-    # on the way (seconds are wall seconds: so are a client's timeouts)
+    # faults on the way (their seconds are wall-clock seconds, as a client's timeouts are)
     "latency": Kind({"seconds": float}),
     "hang": Kind({}),
     "drop": Kind({"at": str}, {"at": "body"}, choices={"at": ("start", "body")}),
     "truncate": Kind({"how": str}, {"how": "length"}, choices={"how": ("length", "json")}),
     "bad_gzip": Kind({}),
-    # in the answer
+    # faults in the answer
     "nan": Kind({}),
     "negative": Kind({}),
     "crossed": Kind({}),
@@ -94,9 +94,9 @@ KINDS: dict[str, Kind] = {
     "wrong_hash": Kind({}),
     "empty_page": Kind({}),
     "cursor_loop": Kind({}),
-    # in the venue's clock: Date header, timestamps, everything
+    # faults of the venue's clock: Date header, timestamps, everything
     "clock_step": Kind({"seconds": float}),
-    # on sockets
+    # faults on sockets
     "ws_stall": Kind({"seconds": float}, {"seconds": None}),
     "ws_half_open": Kind({}),
     "ws_close": Kind(
@@ -120,14 +120,17 @@ KINDS: dict[str, Kind] = {
     ),
 }
 ON_ACCEPT = frozenset({"latency", "ws_accept_silent", "ws_accept_close"})
-"""Kinds that hit the request that opens a socket and let it be opened."""
+"""Kinds that hit the request that opens a socket without preventing it."""
 ON_UPGRADE = ON_ACCEPT | {"status", "checkpoint", "html", "hang", "drop"}
-"""Kinds that hit the request that opens a socket."""
+"""All kinds that hit the request that opens a socket."""
 
 
 @cache
 def kinds() -> Mapping[str, Kind]:
-    """Return the kinds of faults of any venue, and those that simulated venues declare."""
+    """Return name -> kind of fault, for all venues together.
+
+    Included are the kinds that simulated venues declare in their module `faults`.
+    """
     found = dict(KINDS)
     for module in pkgutil.iter_modules(simulator.__path__):
         name = f"{simulator.__name__}.{module.name}.faults"
@@ -138,7 +141,7 @@ def kinds() -> Mapping[str, Kind]:
 
 @dataclass
 class Fault:
-    """One ordered fault and how often it has been due."""
+    """An injected fault, with the number of matching requests (`seen`) and of hits so far."""
 
     kind: str
     route: str = "*"
@@ -152,7 +155,7 @@ class Fault:
     query: str = "*"
     seen: int = 0
     hits: int = 0
-    since_ns: int | None = None  # when it first hit, for kinds that remember
+    since_ns: int | None = None  # simulated ns of the first hit, for kinds whose effect depends on it
 
     @property
     def is_for_sockets(self) -> bool:
@@ -160,20 +163,26 @@ class Fault:
 
     @property
     def is_of_venue(self) -> bool:
-        """Return whether a simulated venue declares it and does it itself."""
+        """Return whether the fault is declared and carried out by a simulated venue."""
         return self.kind not in KINDS
 
     def is_due(self, method: str, route: str, elapsed_s: float, query: str = "") -> bool:
-        """Return whether this request is hit; count it if it matches."""
-        # the time first, since it costs least: long runs order hundreds
+        """Return whether the fault hits this request; a matching request is counted.
+
+        route: HOST/PATH; elapsed_s: simulated seconds since the start; query: as sent.
+        """
+        # time is compared first, being the cheapest: long runs inject hundreds of faults
         return self.is_on(elapsed_s) and self.fits(method, route, query) and self.strikes()
 
     def is_on(self, elapsed_s: float) -> bool:
-        """Return whether the fault is active at this time (simulated seconds since the start)."""
+        """Return whether the fault is active. elapsed_s: simulated seconds since the start."""
         return elapsed_s >= (self.from_s or 0) and (self.to_s is None or elapsed_s < self.to_s)
 
     def fits(self, method: str, route: str, query: str = "") -> bool:
-        """Return whether the fault matches a request, or frames of a socket opened by it."""
+        """Return whether the fault matches a request, or the frames of a socket that the request opened.
+
+        route: HOST/PATH; query: as sent.
+        """
         return (
             self.method in (None, method)
             and fnmatch.fnmatchcase(route, self.route)
@@ -192,13 +201,19 @@ class Fault:
         return True
 
     def reported(self, now_ns: int) -> dict[str, Any]:
-        """Return its options, and since when it has been hitting (the first call says it)."""
+        """Return the fault's options, and with `since_ns` the time of its first hit (simulated ns).
+
+        The first call records `now_ns` as that time.
+        """
         self.since_ns = now_ns if self.since_ns is None else self.since_ns
         return {**self.options, "since_ns": self.since_ns}
 
 
 def read_faults(text: str | bytes, where: str) -> list[Fault]:
-    """Return the faults of a JSON list. Raises ConfigurationError that names what is not understood."""
+    """Return the faults in a JSON list.
+
+    where: name of the source, for errors. Raises ConfigurationError, which names what is wrong.
+    """
     try:
         document = json.loads(text)
     except (ValueError, RecursionError) as error:

@@ -1,10 +1,10 @@
-"""The pace of simulated time: never faster than the slowest participant keeps up with.
+"""Pace of simulated time: never faster than the slowest participant can follow.
 
-Time runs at the chosen speed while the event loops of the simulator and of the processes that collect from
-it are caught up. The later one of them is, the slower it runs, and it stands still while one is later than
-can be made good: a busy machine makes a run longer, never wrong. While nobody takes part, or a process
-starts, it runs no faster than the wall. It is granted in leases of some milliseconds, and so stands by itself
-when the simulator is late.
+Time runs at the chosen speed as long as the event loops of the simulator and of the collecting processes are
+on time. The later one of them is, the slower time runs; it stands still while one is too late to catch up. So
+a busy machine makes a run longer, never wrong. Without participants, or while a process starts, time runs no
+faster than the wall clock. Time is granted in leases of some milliseconds, and stands still by itself when
+the simulator is late.
 """
 
 from __future__ import annotations
@@ -17,47 +17,50 @@ from marketarchive.time_page import SILENT_NS, Slot, SlotView, TimePage, is_aliv
 from marketarchive.times import MILLISECOND, SECOND, to_seconds
 
 ALLOWED_NS = 150 * MILLISECOND
-"""Simulated nanoseconds that may pass while an event loop is late, before time runs slower."""
+"""Simulated ns that may pass while an event loop is late, before time runs slower."""
 HIGHEST = 50.0
-"""Simulated seconds per second that are granted at most: any event loop is late by milliseconds."""
+"""Highest speed that is granted, simulated seconds per second; event loops cannot follow a higher one."""
 PERIOD_NS, PERIOD_LEAST_NS, PERIOD_MOST_NS = ALLOWED_NS // 2, 5 * MILLISECOND // 2, 20 * MILLISECOND
-"""Simulated nanoseconds between two grants, and what that is on the wall at least and at most."""
+"""Time between two grants: simulated ns, and its bounds in ns of the wall clock."""
 PAGE_ALLOWED_NS = SECOND // 2
-"""Simulated nanoseconds in which a page in a browser is to ask for what it shows in a second."""
+"""Simulated ns within which a page in a browser is to request what it shows in a second."""
 
 
 @dataclass(eq=False)
 class PageTurn:
-    """Turn of a page in a browser: since when it is about to fetch and show what a second brought."""
+    """The progress of a page in a browser: since when it has been fetching and showing the newest second."""
 
-    reported_ns: int | None = None  # simulated
-    late_since: int | None = None  # machine's monotonic time
+    reported_ns: int | None = None  # simulated time of that second, ns; None: the page is up to date
+    late_since: int | None = None  # machine's monotonic time, ns; None: not late
 
     def ended(self) -> None:
-        """Note that the page shows it."""
+        """Record that the page shows the newest second."""
         self.reported_ns = self.late_since = None
 
 
 class Pace:
-    """Grants simulated time, lease by lease."""
+    """Grantor of simulated time to all participating processes."""
 
     def __init__(self, page: TimePage, own: Slot) -> None:
-        """Grant time to slots; `own` is the slot of the simulator itself."""
+        """Prepare to grant simulated time.
+
+        page: shared memory with a slot for each participating process; own: slot of the simulator itself.
+        """
         self._page = page
         self._own = own.number
         self._period_ns = min(PERIOD_MOST_NS, max(PERIOD_LEAST_NS, int(PERIOD_NS / page.limit)))
-        self.pages: set[PageTurn] = set()  # those that are open
-        self.held_ns = 0  # machine's; for which time stood still or was slowed down
+        self.pages: set[PageTurn] = set()  # pages that are open
+        self.held_ns = 0  # time of the machine (ns) for which simulated time stood still or ran slower
         self._renewed_at = time.monotonic_ns()
 
     async def keep(self) -> None:
-        """Grant leases of simulated time until cancelled."""
+        """Grant leases of simulated time until the task is cancelled."""
         while True:
             self.renew()
             await asyncio.sleep(to_seconds(self._period_ns))
 
     def renew(self) -> None:
-        """Grant the next lease, at the speed that everyone keeps up with."""
+        """Grant the next lease, at the speed that every participant can follow."""
         now = time.monotonic_ns()
         speed = self.speed(now)
         if speed < self._page.limit:
@@ -68,7 +71,8 @@ class Pace:
     def speed(self, monotonic_ns: int) -> float:
         """Return the speed to go on with, in simulated seconds per second.
 
-        Whatever an event loop's lateness grows to, ALLOWED_NS * (1 + ln(limit)) passes meanwhile at most.
+        monotonic_ns: machine's monotonic time. However late an event loop becomes, at most ALLOWED_NS * (1 +
+        ln(limit)) of simulated time passes meanwhile.
         """
         slots = self._page.slots()
         is_alone = not self.pages and all(slot.number == self._own for slot in slots)
@@ -83,7 +87,10 @@ class Pace:
         return slower if slower >= 1 else 0.0
 
     def _late_ns(self, slot: SlotView, now: int) -> int:
-        """Return by which a process is late; 0 of one not waited for: silent for long, or dead."""
+        """Return by how many ns a process is late; 0 for one that is not waited for: long silent, or dead.
+
+        now: machine's monotonic time, ns.
+        """
         late = now - slot.late_since
         if late <= 0 or now - max(slot.late_since, slot.beat) > SILENT_NS:
             return 0
@@ -98,5 +105,6 @@ class Pace:
             if turn.reported_ns is None or simulated - turn.reported_ns <= PAGE_ALLOWED_NS:
                 continue
             turn.late_since = turn.late_since or now
-            is_late |= now - turn.late_since <= SILENT_NS  # else it hangs
+            # a page that is late for longer hangs, and is not waited for
+            is_late |= now - turn.late_since <= SILENT_NS
         return is_late

@@ -1,4 +1,4 @@
-"""Files of the archives of simulated exchanges."""
+"""Writer of the files in the bulk archives of simulated exchanges."""
 
 from __future__ import annotations
 
@@ -17,11 +17,14 @@ NO_FILE = Reply(
     "application/xml",
 )
 _EPOCH = (1980, 1, 1, 0, 0, 0)
-"""The earliest time that a zip can hold: the same rows are the same bytes."""
+"""Time stamp of all zip members, the earliest possible: equal rows then give equal bytes."""
 
 
 def packed(name: str, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
-    """Return a zip with a CSV in it. name: with `.csv`; header: empty for none."""
+    """Return a zip that contains one CSV.
+
+    name: of the CSV, with `.csv`; header: column names, empty for none; rows: values of each line.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     if header:

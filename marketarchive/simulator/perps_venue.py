@@ -1,4 +1,4 @@
-"""Parts of simulated venues of perpetuals: contracts, refusals."""
+"""Helpers that simulated venues of perpetuals share: contracts and refusals."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from marketarchive.venues.symbols import symbols
 
 
 class CodedRefusalError(Exception):
-    """Raised for a request that is refused with a code of the venue."""
+    """Raised for a request that the venue refuses with an error code of its own."""
 
     def __init__(self, code: int | str, text: str) -> None:
         super().__init__(text)
@@ -17,15 +17,15 @@ class CodedRefusalError(Exception):
 
 @dataclass(frozen=True)
 class SimContract:
-    """A contract as a venue lists it."""
+    """A contract as its simulated venue lists it."""
 
     asset: str
     symbol: str
-    multiplier: int  # base units that a unit of the symbol stands for
+    multiplier: int  # base units in one unit of the symbol
 
 
 def contracts(venue: str) -> dict[str, SimContract]:
-    """Return the contracts of a venue's `symbols.csv` by symbol."""
+    """Return symbol -> contract, from the venue's `symbols.csv`."""
     return {
         row["symbol"]: SimContract(asset, row["symbol"], int(row["multiplier"]))
         for asset, row in symbols(venue).items()

@@ -1,4 +1,4 @@
-"""The part that simulated venues without sockets share."""
+"""Base of simulated venues without sockets."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from marketarchive.simulator.sockets import SimSession
 
 
 class SimRestVenue:
-    """Base of a venue that answers requests alone, and leaves no truth of frames."""
+    """Base class of a simulated venue that only answers HTTP requests, and has no markets in the truth."""
 
     def connect(self, request: SimRequest, number: int, now_ns: int) -> SimSession | None:
-        """Return None: nothing is sent on sockets."""
+        """Return None: the venue has no sockets."""
         del request, number, now_ns
         return None
 
     def truth(self, start_ns: int, end_ns: int) -> list[dict[str, Any]]:
-        """Return no markets."""
+        """Return no markets: the truth of this venue is only in the responses served."""
         del start_ns, end_ns
         return []

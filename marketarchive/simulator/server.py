@@ -1,8 +1,8 @@
 """The simulator's HTTP and WebSocket server: routes and sockets of venues, limits, faults, encoding, truth.
 
-Beside the venues it serves `/_clock` (the simulated time and its page), `/_seconds` (a socket that sends
-pages in a browser each simulated second), `/_status` (requests and pace),
-`/_faults` (GET lists, POST replaces) and `/_truth/markets`.
+Besides the venues it serves `/_clock` (simulated time, and the path of its page in memory), `/_seconds` (a
+socket that sends each simulated second to pages in a browser), `/_status` (numbers of requests, and pace),
+`/_faults` (GET lists the injected faults, POST replaces them) and `/_truth/markets`.
 """
 
 from __future__ import annotations
@@ -52,15 +52,15 @@ class Options:
     """Options of `scrapy simulate`."""
 
     port: int = 8900
-    speed: float = 1.0  # at most
-    is_paced: bool = True  # whether time waits for whoever is late
-    start_ns: int | None = None  # None: now
+    speed: float = 1.0  # highest speed, simulated seconds per second
+    is_paced: bool = True  # True: time waits for participants that are late
+    start_ns: int | None = None  # start of simulated time, ns since the Unix epoch; None: now
     faults: tuple[Fault, ...] = ()
     truth: Path | None = None
 
 
 class Server:
-    """Serves venues at `/HOST/PATH` on a clock of its own."""
+    """The simulator's server: it serves venues at `/HOST/PATH` on a simulated clock."""
 
     def __init__(self, venues: list[SimulatedVenue], options: Options) -> None:
         self._truth = None if options.truth is None else _truth(options.truth)
@@ -80,10 +80,10 @@ class Server:
         self._requests = 0
         self._connections = 0
         self._open: set[ServedConnection] = set()
-        self._watching: set[web.WebSocketResponse] = set()  # pages in a browser
+        self._watching: set[web.WebSocketResponse] = set()  # sockets of pages in a browser
 
     async def run(self, ready: Callable[[str], None]) -> None:
-        """Serve until SIGTERM or SIGINT; `ready` is called with the base URL."""
+        """Serve until SIGTERM or SIGINT. ready: called with the base URL once requests are accepted."""
         app = web.Application(client_max_size=2**20)
         app.router.add_get("/_clock", self._get_clock)
         app.router.add_get("/_seconds", self._send_seconds)
@@ -128,7 +128,7 @@ class Server:
         await asyncio.wait({pacing, waiting}, return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
         if pacing.done():
-            pacing.result()  # raises
+            pacing.result()  # raises if the task failed
         pacing.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await pacing
@@ -136,7 +136,7 @@ class Server:
     # --- the simulator's own routes ----------------------------------------------------------------------
 
     async def _get_clock(self, incoming: web.Request) -> web.Response:
-        """Return the path of the time page, and the present anchor."""
+        """Answer with the path of the time page and the current relation of simulated to monotonic time."""
         del incoming
         anchor = self.page.anchor()
         reported = {"page": str(self.page.path), "monotonic_ns": anchor.monotonic_ns}
@@ -144,7 +144,7 @@ class Server:
         return _plain(json_reply(reported))
 
     async def _send_seconds(self, incoming: web.Request) -> web.WebSocketResponse:
-        """Send each simulated second to a page in a browser, as Unix ms, until either side ends."""
+        """Send each simulated second (Unix ms) to a page in a browser until either side closes."""
         socket = web.WebSocketResponse(timeout=0.5)
         await socket.prepare(incoming)
         turn = PageTurn()
@@ -161,7 +161,8 @@ class Server:
         return socket
 
     async def _send_turns(self, socket: web.WebSocketResponse, turn: PageTurn) -> None:
-        second = self.clock.now_ns() // SECOND * SECOND  # at once, then each one that begins
+        # the present second at once, then each one that begins
+        second = self.clock.now_ns() // SECOND * SECOND
         while not socket.closed:
             await sleep_until(self.clock, second)
             if turn.reported_ns is None:
@@ -176,7 +177,7 @@ class Server:
         return _plain(json_reply({**counts, **self._pace_reached()}))
 
     def _pace_reached(self) -> dict[str, float]:
-        """Return how fast simulated time ran, beside how fast it was to run."""
+        """Return the speed of simulated time that was reached, and the speed that was wanted."""
         return {
             "speed_limit": self.page.limit,
             "mean_speed": round(self.page.mean_speed(), 3),
@@ -251,7 +252,10 @@ class Server:
         return await self._send(incoming, request, reply, hit, now, shown)
 
     def _place(self, incoming: web.Request) -> tuple[str, str]:
-        """Return (host, path); what a page requests from its root belongs to the host of the page."""
+        """Return the venue's host and the path of a request.
+
+        A request without a host belongs to the host of the page that made it.
+        """
         host, path = incoming.match_info["host"], "/" + incoming.match_info.get("path", "")
         page = _PAGE_OF.match(incoming.headers.get("Referer", ""))
         if host in self._venues or page is None or page[1] not in self._venues:
@@ -261,7 +265,7 @@ class Server:
     async def _connect(
         self, incoming: web.Request, request: SimRequest, hit: list[Fault]
     ) -> web.StreamResponse:
-        """Open a socket and serve it until it ends."""
+        """Open a socket and serve it until it is closed. hit: faults that hit the request."""
         for fault in hit:
             if fault.kind == "latency":
                 await asyncio.sleep(fault.options["seconds"])
@@ -304,10 +308,13 @@ class Server:
         for connection in connections:
             connection.stop()
         for connection in connections:
-            await connection.ended.wait()  # each ends within its own bound
+            await connection.ended.wait()  # each ends within a bounded time
 
     def _answer(self, request: SimRequest, incoming: web.Request, now: int, shown: int) -> Reply:
-        """Return the response; `shown` is the venue's own clock, which a fault may have moved."""
+        """Return the venue's response to a request.
+
+        now: simulated wall clock, ns; shown: the venue's own clock, ns, which a fault may have moved.
+        """
         venue = self._venues.get(request.host)
         if venue is None:
             return json_reply({"error": f"no venue {request.host} is simulated"}, 404)
@@ -331,7 +338,7 @@ class Server:
         if "hang" in on_the_way or (dropped and dropped.options["at"] == "start"):
             self._note(now, request, None, None, names, whole=False)
             if dropped is None:
-                await asyncio.Event().wait()  # until the client, or the server, gives up
+                await asyncio.Event().wait()  # until the client or the server gives up
             return _cut_off(incoming)
         headers = {
             "Date": formatdate(to_seconds(shown), usegmt=True),
@@ -370,7 +377,7 @@ class Server:
 
 
 def _truth(folder: Path) -> Truth:
-    """Open the truth. Raises ConfigurationError."""
+    """Create the truth in a folder. Raises ConfigurationError when it cannot be written."""
     try:
         return Truth(folder)
     except OSError as error:
@@ -380,7 +387,7 @@ def _truth(folder: Path) -> Truth:
 
 
 def _route(request: SimRequest) -> str:
-    """Return HOST/PATH; HOST alone for the root."""
+    """Return HOST/PATH of a request; HOST alone for the root."""
     return f"{request.host}{request.path}".rstrip("/")
 
 
@@ -389,7 +396,7 @@ def _plain(reply: Reply) -> web.Response:
 
 
 def _gzip(body: bytes) -> bytes:
-    """Compress at the quickest level that is good enough, without a time stamp in the header."""
+    """Compress a body at a fast level, without a time stamp in the header."""
     packer = compressor(level=1)
     return packer.compress(body) + finished(packer)
 
@@ -403,7 +410,10 @@ def _cut_off(incoming: web.Request) -> web.Response:
 async def _send_part(
     incoming: web.Request, status: int, headers: dict[str, str], body: bytes, *, abort: bool
 ) -> web.StreamResponse:
-    """Send half of the body under a Content-Length of the whole, then end the connection."""
+    """Send the first half of a body with the Content-Length of the whole, then end the connection.
+
+    abort: True = reset the connection, False = close it.
+    """
     response = web.StreamResponse(status=status, headers=headers)
     response.content_length = len(body)
     response.force_close()
@@ -418,7 +428,10 @@ async def _send_part(
 
 
 def serve(venues: list[SimulatedVenue], options: Options, ready: Callable[[str], None]) -> None:
-    """Run a server until it is stopped. Raises ConfigurationError."""
+    """Run the simulator's server until it is stopped.
+
+    ready: called with the base URL once requests are accepted. Raises ConfigurationError.
+    """
     if not 0 <= options.port <= 65535:
         raise ConfigurationError(f"--port {options.port} is no port: 1 to 65535, or 0 for any free one")
     if not 0 < options.speed < math.inf:

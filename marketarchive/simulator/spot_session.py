@@ -1,6 +1,6 @@
-"""The exchange's side of a connection: what was subscribed, and the frames that follow from it.
+"""A spot exchange's side of a connection: its subscriptions, and the frames that follow from them.
 
-A venue says how its frames look; numbers and times are the same for all.
+Subclasses write the frames in a venue's format; numbering and times are the same for all venues.
 """
 
 from __future__ import annotations
@@ -16,40 +16,43 @@ _ISO = re.compile(rb'"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z)"')
 
 
 class SpotSession:
-    """Subclass it: `received` and `frames`, and `beats` where the venue sends some."""
+    """Base class of a spot exchange's side of one connection.
+
+    A subclass implements `received` and `frames`, and `beats` if its venue sends heartbeats.
+    """
 
     name = ""
 
     def __init__(self, world: SpotWorld, now_ns: int) -> None:
         self.world = world
-        self.channels: dict[tuple[str, str], int] = {}  # (channel, symbol) -> since when, ns
+        self.channels: dict[tuple[str, str], int] = {}  # (channel, symbol) -> time of the subscription, ns
         self.opened_ns = now_ns
         self._places: dict[str, int] = {}
-        self._numbers: list[tuple[int, int]] = []  # (ns, number) of the frames that were given lately
+        self._numbers: list[tuple[int, int]] = []  # (ns, number) of recently numbered frames
 
-    # ---- what a venue writes -----------------------------------------------------------------------------
+    # ---- the venue's format --------------------------------------------------------------------------------
 
     def received(self, text: str, now_ns: int) -> SocketReply:
-        """Take a text of the client."""
+        """Apply a text of the client, and return its result. now_ns: simulated wall clock, ns."""
         raise NotImplementedError
 
     def frames(self, symbol: str, step: Step) -> Iterable[tuple[str, Frame]]:
-        """Return the frames of a step, each with its channel, as if all channels were subscribed."""
+        """Return the frames of a market's step, each with its channel, as if all channels were subscribed."""
         raise NotImplementedError
 
     def beats(self, second: int) -> Iterable[Frame]:  # noqa: ARG002
-        """Return the frames that concern no market, such as heartbeats, from `second` to the next one."""
+        """Return frames without a market, such as heartbeats, due from Unix second `second` to the next."""
         return ()
 
     def numbered(self, frame: Frame, number: int) -> Frame:  # noqa: ARG002
-        """Return `frame` with its `number` on this connection, where the venue numbers its frames."""
+        """Return `frame` with its consecutive `number` on the connection, if the venue numbers frames."""
         return frame
 
     def later(self, payload: bytes, ns: int) -> bytes:
-        """Return a payload with its times moved; by default those in ISO form."""
+        """Return a payload with its times moved by `ns`; by default all times in ISO format are moved."""
         return _ISO.sub(lambda found: b'"%b"' % _moved(found[1], ns), payload)
 
-    # ---- what is the same --------------------------------------------------------------------------------
+    # ---- common to all venues ------------------------------------------------------------------------------
 
     def subscribe(self, channel: str, symbol: str, now_ns: int) -> None:
         self.channels[channel, symbol] = now_ns
@@ -75,9 +78,10 @@ class SpotSession:
         return self.counted(found, from_ns)
 
     def counted(self, frames: Sequence[Frame], now_ns: int) -> list[Frame]:
-        """Return `frames` with the numbers that follow those sent by `now_ns`.
+        """Return `frames` with consecutive numbers after those sent by `now_ns`.
 
-        Frames queued for later are dropped.
+        Numbers given to frames that were queued for later are taken back, because these frames are queued
+        anew.
         """
         while self._numbers and self._numbers[-1][0] > now_ns:
             self._numbers.pop()

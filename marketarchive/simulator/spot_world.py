@@ -1,7 +1,7 @@
-"""Spot markets of an exchange: books and trades whose every moment is a function of seed and time.
+"""Spot markets of a simulated exchange, whose books and trades are a function of seed and time.
 
-A book is a grid of levels around the mid; within a second it moves from the state at its beginning to that at
-its end, the levels that go first, so that it never crosses.
+A book is a grid of levels around the mid price. Within a second it moves from the state at its beginning to
+that at its end; levels are removed before others are added, so that it never crosses.
 """
 
 from __future__ import annotations
@@ -18,47 +18,47 @@ from marketarchive.simulator.prices import E18, prices_of
 from marketarchive.times import SECOND
 
 Levels = tuple[tuple[str, str], ...]
-"""(price, size), best first."""
+"""Levels of one side as (price, size) texts, best price first."""
 
 _GRID = {"BTC": Decimal("1.00"), "ETH": Decimal("0.05"), "SOL": Decimal("0.010"), "XRP": Decimal("0.00010")}
-_SIZE = {"BTC": 0.2, "ETH": 4.0, "SOL": 60.0, "XRP": 4_000.0}  # of a level, about
+_SIZE = {"BTC": 0.2, "ETH": 4.0, "SOL": 60.0, "XRP": 4_000.0}  # typical size of a level
 _PERIOD_S = 40
-"""Seconds after which the size of a level is another one; each level at a time of its own."""
+"""Seconds after which the size of a level changes; each level at a time of its own."""
 _AT_ONCE = 3
 """Levels that one message changes."""
 _TRADES = (0, 2, 3, 5, 6, 9)
-"""Seconds of each ten in which there is a trade: so that they can be counted from the epoch on."""
+"""Seconds of every ten that have a trade; always the same, so that trades can be numbered from the epoch."""
 
 
 @dataclass(frozen=True, slots=True)
 class SpotTrade:
-    """One trade; `number` counts the trades of its market without a gap."""
+    """One trade; `number` is consecutive among the trades of its market."""
 
     number: int
-    side: str  # BUY or SELL, of the taker
+    side: str  # side of the taker, BUY or SELL
     price: str
     size: str
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Event at a moment: levels that change, or a trade, and the book after it."""
+    """One event of a market, a change of levels or a trade, with the book after it."""
 
     ns: int
-    number: int  # counts the steps of its market upwards
+    number: int  # consecutive number among the steps of its market
     bids: Levels
     asks: Levels
-    changes: Sequence[tuple[str, str, str]] = ()  # (bid or ask, price, size); "0" removes
+    changes: Sequence[tuple[str, str, str]] = ()  # (bid or ask, price, size); size "0" removes the level
     trade: SpotTrade | None = None
 
 
 class SpotWorld:
-    """The markets of one exchange."""
+    """The spot markets of one simulated exchange."""
 
     def __init__(self, seed: int, venue: str, assets: Mapping[str, str], depth: int) -> None:
-        """Prepare a world.
+        """Create the markets.
 
-        assets: of each symbol; depth: levels a side.
+        venue: name of the exchange; assets: symbol -> asset; depth: levels per side of each book.
         """
         self.assets = dict(assets)
         self._seed = seed
@@ -71,7 +71,7 @@ class SpotWorld:
         self._level = lru_cache(maxsize=1 << 14)(self._level_of)
 
     def book(self, symbol: str, ns: int) -> tuple[Levels, Levels]:
-        """Return (bids, asks) at a moment."""
+        """Return (bids, asks) of a market at `ns` (simulated wall clock)."""
         second = ns // SECOND
         steps = self.steps(symbol, second)
         place = bisect_right(steps, ns, key=_moment)
@@ -81,7 +81,7 @@ class SpotWorld:
         return tuple(bids.items()), tuple(asks.items())
 
     def changed(self, symbol: str, ns: int) -> Step:
-        """Return the newest step up to a moment that changed the book."""
+        """Return the newest step at or before `ns` that changed the book of a market."""
         second = ns // SECOND
         while True:
             for step in reversed(self.steps(symbol, second)):
@@ -90,14 +90,14 @@ class SpotWorld:
             second -= 1
 
     def newest(self, symbol: str, ns: int) -> int:
-        """Return the number of the newest step up to a moment."""
+        """Return the number of a market's newest step (change of its book, or trade) at or before `ns`."""
         second = ns // SECOND
         while not (found := [step.number for step in self.steps(symbol, second) if step.ns <= ns]):
             second -= 1
         return found[-1]
 
     def trades_before(self, symbol: str, ns: int, count: int) -> list[tuple[int, SpotTrade]]:
-        """Return (ns, trade) of the newest trades up to a moment, oldest first."""
+        """Return (ns, trade) of the `count` newest trades at or before `ns`, oldest first."""
         found: list[tuple[int, SpotTrade]] = []
         second = ns // SECOND
         while len(found) < count:
@@ -107,7 +107,7 @@ class SpotWorld:
         return found[-count:]
 
     def _steps(self, symbol: str, second: int) -> tuple[Step, ...]:
-        """Return all that happens in a second, in order; moments are whole microseconds."""
+        """Return all steps of a market in a Unix second, in order; their times are whole microseconds."""
         before, after = self._levels(symbol, second), self._levels(symbol, second + 1)
         gone, new = [], []
         for side, old, now in zip(("bid", "ask"), before, after, strict=True):
@@ -134,7 +134,7 @@ class SpotWorld:
         return tuple(steps)
 
     def _levels_at(self, symbol: str, second: int) -> tuple[dict[str, str], dict[str, str]]:
-        """Return price -> size of both sides at the beginning of a second, best first."""
+        """Return (bids, asks) at the beginning of a Unix second, each price -> size, best price first."""
         asset = self.assets[symbol]
         grid = _GRID[asset]
         basis = math.exp(5e-5 * wave(self._seed, f"{self._venue}{asset}", 6, second))
@@ -149,7 +149,10 @@ class SpotWorld:
         return found[0], found[1]
 
     def _level_of(self, symbol: str, place: int) -> tuple[str, int]:
-        """Return its price, and the second of its period in which it has its size anew."""
+        """Return the price of a level, and the second of its period at which its size changes.
+
+        place: number of the level on the grid.
+        """
         phase = bits(self._seed, self._venue, symbol, place) % _PERIOD_S
         return f"{place * _GRID[self.assets[symbol]]}", phase
 
@@ -171,10 +174,13 @@ class SpotWorld:
 
 
 class _Side:
-    """The levels of a side while they change, best first: no sorting at each step."""
+    """One side of a book while it changes, kept sorted by best price so that no step has to sort it."""
 
     def __init__(self, levels: Mapping[str, str], grid: float, *, is_bid: bool) -> None:
-        """Create a side of a book. levels: price -> size, best first; none of the grid is left out."""
+        """Create a side of a book.
+
+        levels: price -> size, best price first, without missing steps of the grid; grid: price step.
+        """
         self._step = -grid if is_bid else grid
         best = self._place(next(iter(levels)))
         self._places = list(range(best, best + len(levels)))
@@ -182,7 +188,7 @@ class _Side:
         self._reported: Levels | None = None
 
     def change(self, price: str, size: str) -> None:
-        """Give a level another size, or take it away with "0"."""
+        """Set the size of a level; "0" removes it."""
         wanted = self._place(price)
         place = bisect_left(self._places, wanted)
         is_there = place < len(self._places) and self._places[place] == wanted
@@ -196,11 +202,11 @@ class _Side:
         self._reported = None
 
     def _place(self, price: str) -> int:
-        """Return the number of its level on the grid, lower for a better price."""
+        """Return the number of a price on the grid; better prices have lower numbers."""
         return round(float(price) / self._step)
 
     def levels(self) -> Levels:
-        """Return the levels by now; the same object until one changes."""
+        """Return the present levels; the same object until one changes."""
         self._reported = tuple(self._levels) if self._reported is None else self._reported
         return self._reported
 

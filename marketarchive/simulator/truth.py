@@ -1,4 +1,4 @@
-"""Truth of a run: what was really served and happened, written for tests to compare with."""
+"""The truth of a run: what was really served and happened, written to files for tests to compare with."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ from marketarchive.simulator.whales import WhaleFiles
 
 
 class Truth:
-    """`served.jsonl`, one line a response as it is decided, `frames.jsonl`, and more at the end.
+    """Writer of the truth files of a run.
 
-    That is `markets.json`, `catalog.jsonl` with a line for each market of the catalogue (its revisions, and
-    its price at each midnight UTC), with it whale alerts in `wwatcher.db` and their markets in
-    `whale_links.jsonl`, and `pace.json`.
+    `served.jsonl` has a line for each response, `frames.jsonl` one for each frame. At the end of the run are
+    added: `markets.json`; `catalog.jsonl` with a line for each market of the catalogue (its revisions, and
+    its price at each UTC midnight); with a catalogue, whale alerts in `wwatcher.db` and their markets in
+    `whale_links.jsonl`; and `pace.json`.
 
     A line of `frames.jsonl` is about a frame that was due on a connection ("line": "frame") or about the
-    connection itself ("line": "connection", "event": opened, subscribed, unsubscribed, refused, closed). One
-    that is closed has `sent_until_ns`: what was due later was not sent any more.
+    connection itself ("line": "connection", "event": opened, subscribed, unsubscribed, refused, closed). The
+    line of a closed connection has `sent_until_ns`: frames due later were not sent.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -43,10 +44,11 @@ class Truth:
         *,
         whole: bool,
     ) -> None:
-        """Write a served response.
+        """Write the line of a response.
 
-        body: what a client holds after Content-Encoding is undone; None: nothing whole can be held. status:
-        None where no response was given at all; whole: False where the body was cut on the way.
+        now_ns: simulated wall clock, ns; status: None = there was no response; body: what a client receives
+        after decoding Content-Encoding, None = no complete body; faults: kinds that hit the request; whole:
+        False = the body was cut on the way.
         """
         self._count += 1
         line = {
@@ -64,7 +66,11 @@ class Truth:
         self._served.write(msgspec.json.encode(line) + b"\n")
 
     def connection(self, now_ns: int, connection: int, url: str, event: str, **more: Any) -> None:
-        """Write an event of a connection, numbered from 1 in the order of opening."""
+        """Write the line of an event of a connection.
+
+        now_ns: simulated wall clock, ns; connection: number in the order of opening, from 1; url: address at
+        the real venue; more: further fields of the line.
+        """
         line = {
             "line": "connection",
             "event": event,
@@ -85,10 +91,11 @@ class Truth:
         sent_ns: int | None,
         faults: list[str],
     ) -> None:
-        """Write a frame.
+        """Write the line of a frame.
 
-        payload: what went to the socket, or would have gone (`sent_ns` None). Where a fault changed it,
-        `due_sha256` is of what was due. `tokens` is written where it is not all of the markets'.
+        payload: what was sent, or would have been (`sent_ns` None). If a fault changed it, `due_sha256` is
+        the hash of the original. `tokens` is written only for a frame about one token of its market. sent_ns:
+        simulated wall clock, ns; faults: kinds that hit the frame.
         """
         line = {
             "line": "frame",
@@ -122,7 +129,10 @@ class Truth:
         catalog: Iterable[dict[str, Any]],
         pace: dict[str, float],
     ) -> None:
-        """Write the outcomes of all markets, the catalogue, its whale alerts, and the pace of time."""
+        """Write the outcomes of all markets, the catalogue, its whale alerts, and the pace of time.
+
+        Close the files.
+        """
         self._served.close()
         self._frames.close()
         whales = WhaleFiles(self._folder, now_ns)

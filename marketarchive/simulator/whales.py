@@ -1,8 +1,8 @@
-"""Whale alerts of the simulated catalogue, in the form of the program wwatcher, with the market of each.
+"""Alerts of large trades ("whales") in the simulated catalogue, in a file of the program wwatcher.
 
-The file is that of its schema version 1 (public project polymaster, src/db.rs and src/alerts/history.rs of
-2026-02-25), with ids of markets as later versions have them in some rows. What an alert says is a pure
-function of its market; the truth names its `link`:
+The file has schema version 1 (public project polymaster, src/db.rs and src/alerts/history.rs of 2026-02-25);
+some rows have ids of markets, as later versions write them. The content of an alert is a pure function of its
+market. The truth names for each alert its market and its `link`, how the alert refers to the market:
 
 id          the market's id, whatever the title says
 title       the title as the venue states it then, and the outcome where markets share it
@@ -28,7 +28,7 @@ from marketarchive.simulator.noise import bits, unit
 from marketarchive.times import SECOND, from_iso, iso
 
 LINKS = ("id", "title", "title", "retitled", "misspelt", "ambiguous", "unknown", "rubbish")
-"""Links in the shares in which alerts have them; where no titles are shared, none is ambiguous."""
+"""Kinds of links, as often as alerts have them; an alert is ambiguous only if markets share a title."""
 WALLETS = 12
 Row = dict[str, Any]
 
@@ -41,7 +41,10 @@ _COLUMNS = (
 
 
 class WhaleFiles:
-    """`wwatcher.db` and `whale_links.jsonl` of a folder, written at the end; none without a market."""
+    """Writer of `wwatcher.db` and `whale_links.jsonl` in a folder, at the end of a run.
+
+    No files without markets.
+    """
 
     def __init__(self, folder: Path, now_ns: int) -> None:
         self._folder = folder
@@ -51,14 +54,14 @@ class WhaleFiles:
         self._has_markets = False
 
     def add(self, market: Mapping[str, Any]) -> None:
-        """Take the truth of a market of the catalogue; those of an event follow one another."""
+        """Add the truth of a market of the catalogue; the markets of an event must follow one another."""
         if self._event and self._event[-1]["event_id"] != market["event_id"]:
             self._end_event()
         self._event.append(market)
         self._has_markets = True
 
     def write(self) -> None:
-        """Write both files, the alerts in the order in which they were written."""
+        """Write both files, with the alerts in order of their time."""
         self._end_event()
         if not self._has_markets:
             return
@@ -86,7 +89,7 @@ class WhaleFiles:
 
 
 def _of_event(markets: Iterable[Mapping[str, Any]], now_ns: int) -> Iterator[tuple[Row, Row]]:
-    """Yield the alerts of an event's markets that were written by now, each with its link."""
+    """Yield the alerts about an event's markets that exist by `now_ns`, each with its link for the truth."""
     markets = list(markets)
     is_shared = len({market["revisions"][0]["title"] for market in markets}) < len(markets)
     for market in markets:
@@ -101,7 +104,11 @@ def _of_event(markets: Iterable[Mapping[str, Any]], now_ns: int) -> Iterator[tup
 
 
 def _alert(market: Mapping[str, Any], key: str, at: int, written: int, *, is_shared: bool) -> tuple[Row, Row]:
-    """Return an alert and the truth of it. Times are ns."""
+    """Return an alert and its line of the truth.
+
+    key: of the alert, for random choices; at: time of the trade, ns; written: time of the alert, ns;
+    is_shared: the market's title is that of other markets too.
+    """
     draw = bits("whale", key)
     link = LINKS[draw % len(LINKS)]
     if link == "ambiguous" and not is_shared:
@@ -134,7 +141,11 @@ def _alert(market: Mapping[str, Any], key: str, at: int, written: int, *, is_sha
 
 
 def _trade(market: Mapping[str, Any], draw: int, at: int, *, names_market: bool) -> Row:
-    """Return the trade of an alert, and `side`: the outcome where outcomes are traded, else the taker's."""
+    """Return the columns of an alert's trade, and `side`: YES or NO, the outcome that it bets on.
+
+    draw: random number; at: time of the trade, ns; names_market: True = the text of the outcome contains the
+    label of the market.
+    """
     first = draw % 2 == 0
     if market["tokens"] is None:
         side = "YES" if first else "NO"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @cache
 def venues() -> Mapping[str, Venue]:
-    """Return every venue by its name; one that cannot be loaded is left out with a warning."""
+    """Return every venue by name; a venue that cannot be loaded is left out with a warning."""
     found: dict[str, Venue] = {}
     for name in declared(__name__, __path__, "venue"):
         try:
@@ -32,7 +32,11 @@ def venues() -> Mapping[str, Venue]:
 
 
 def declared(package: str, path: Iterable[str], module: str) -> list[str]:
-    """Return the names of the packages in `package` that have such a module: others are being written."""
+    """Return the names of the sub-packages of `package` that have a module `module`.
+
+    package: dotted name of the parent package; path: its folders. A sub-package without the module is still
+    being written, and is left out.
+    """
     return [
         found.name
         for found in pkgutil.iter_modules(path)
@@ -41,6 +45,9 @@ def declared(package: str, path: Iterable[str], module: str) -> list[str]:
 
 
 def feed_of(venue: str, feed: str) -> Feed | None:
-    """Return the declaration of a feed; None where an archive holds one that is no longer declared."""
+    """Return the declaration of a venue's feed; None when this version declares no such venue or feed.
+
+    An archive may hold feeds of a version that did.
+    """
     found = venues().get(venue)
     return None if found is None else found.feeds.get(feed)

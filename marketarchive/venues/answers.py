@@ -1,4 +1,4 @@
-"""Classification of responses by HTTP status, as most venues mean it."""
+"""Classification of HTTP responses by status, for venues whose statuses have their usual meaning."""
 
 from __future__ import annotations
 
@@ -13,37 +13,38 @@ from marketarchive.times import to_seconds
 from marketarchive.venues.endpoint import Query
 
 REFUSED_STATUSES = frozenset({401, 403, 451})
-"""The venue does not want us: left alone, never evaded."""
+"""Statuses with which a venue refuses us. They are never retried and never worked around."""
 RETRYABLE_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524})
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A whole answer, before it is parsed."""
+    """The complete HTTP response to a query, before it is parsed."""
 
     query: Query
     status: int
-    headers: Mapping[str, str]  # those that are kept, names in lower case
+    headers: Mapping[str, str]  # only the headers that are archived; names in lower case
     payload: bytes
-    received_at: int  # wall ns
+    received_at: int  # wall clock, ns since the Unix epoch
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Failure of an attempt: it brought no usable response."""
+    """The reason why one attempt at a request brought no usable response, and whether to retry it."""
 
     reason: GapReason
     cause: Cause
     detail: str
     retryable: bool
-    wait_s: float | None = None  # that the venue asked for
+    # seconds to wait before the next attempt, as the venue demands; None: it demands none
+    wait_s: float | None = None
 
 
 def judge_status(answered: Answered) -> Failure | None:
-    """Return the failure of an answer by its HTTP status, None when it can be parsed.
+    """Return the failure that the HTTP status of a response shows; None when the response can be parsed.
 
-    A venue has a `Venue.judge` of its own where it states failures otherwise: in the body of a 200, or by a
-    status with another meaning.
+    A venue declares a `Venue.judge` of its own when it states failures in the body of a 200, or by statuses
+    with another meaning.
     """
     status = answered.status
     if status == 200 or status in answered.query.endpoint.final:
@@ -59,9 +60,10 @@ def judge_status(answered: Answered) -> Failure | None:
 
 
 def retry_after(value: str | None, now_ns: int) -> float | None:
-    """Return the seconds that a Retry-After asks to wait, None when it is absent or makes no sense.
+    """Return the seconds to wait that a Retry-After header states; None when it is absent or unreadable.
 
-    Both forms of RFC 9110 section 10.2.3: seconds, and a date.
+    Both forms of RFC 9110 section 10.2.3 are read: a number of seconds, and a date, which is compared with
+    `now_ns` (wall clock, ns).
     """
     if value is None:
         return None

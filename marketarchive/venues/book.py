@@ -1,4 +1,4 @@
-"""Order book of a venue: one sorted side, to which snapshots and deltas of decimal strings are applied."""
+"""One sorted side of an order book, to which snapshots and deltas of decimal strings are applied."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import NamedTuple
 from marketarchive.items import MAX_EXPONENT, Verdict, is_bounded
 
 LevelText = Callable[[str, str], bytes]
-"""Writes a level (price, size) as the venue's hash or checksum wants it."""
+"""Formats a level (price, size) as bytes, in the form that the venue's hash or checksum is computed over."""
 
 
 @lru_cache(maxsize=65536)
 def price_of(text: str) -> Decimal:
-    """Return a price exactly; the same few hundred strings come again and again.
+    """Return the exact price that a text states. Results are cached: prices repeat.
 
-    Raises InvalidOperation, also for one that cannot be written out.
+    Raises InvalidOperation for a text that is no number, or has an exponent beyond `MAX_EXPONENT`.
     """
     found = Decimal(text)
     if found.is_finite() and not is_bounded(found):
@@ -32,7 +32,7 @@ def _negated(text: str) -> Decimal:
 
 
 class BookSide:
-    """The levels of one side, best price last."""
+    """The bids or the asks of one book; levels are sorted from the worst price to the best."""
 
     __slots__ = ("_joined", "_key", "_separator", "_text", "keys", "levels")
 
@@ -44,7 +44,11 @@ class BookSide:
         text: LevelText,
         separator: bytes = b"",
     ) -> None:
-        """Create a side. levels: (price, size) in any order; text: of one level; separator: in `text()`."""
+        """Create a side of a book from its levels.
+
+        levels: (price, size) in any order; text: formats one level as bytes; separator: bytes between two
+        levels in the result of `text()`.
+        """
         self._key = price_of if is_bid else _negated
         self._text = text
         self._separator = separator
@@ -55,11 +59,11 @@ class BookSide:
 
     @property
     def best(self) -> Decimal | None:
-        """Return the best price; None of an empty side."""
+        """Return the best price of the side; None when the side is empty."""
         return abs(self.keys[-1]) if self.keys else None
 
     def set(self, price: str, size: str) -> None:
-        """Apply a delta: `size` at `price` from now on; zero removes the level."""
+        """Set the size at `price`; a size of zero removes the level."""
         key, keys = self._key(price), self.keys
         place = bisect_left(keys, key)
         is_there = place < len(keys) and keys[place] == key
@@ -74,41 +78,41 @@ class BookSide:
             self.levels.insert(place, self._text(price, size))
 
     def level(self, price: str) -> bytes | None:
-        """Return the text of the level at `price`; None where there is none."""
+        """Return the level at `price` as formatted bytes; None when the side has no such level."""
         key = self._key(price)
         place = bisect_left(self.keys, key)
         return self.levels[place] if place < len(self.keys) and self.keys[place] == key else None
 
     def cut(self, depth: int) -> None:
-        """Drop the levels that are worse than the best `depth`."""
+        """Keep only the `depth` best levels."""
         if len(self.keys) > depth:
             del self.keys[:-depth], self.levels[:-depth]
             self._joined = None
 
     def is_best(self, price: str) -> bool:
-        """Return whether `price` is the best one."""
+        """Return whether `price` is the best price of the side."""
         return bool(self.keys) and self.keys[-1] == self._key(price)
 
     def copy(self) -> BookSide:
-        """Return a side that changes by itself."""
+        """Return an independent copy of the side."""
         made = BookSide((), is_bid=self._key is price_of, text=self._text, separator=self._separator)
         made.keys, made.levels = self.keys.copy(), self.levels.copy()
         return made
 
     def text(self) -> bytes:
-        """Return the texts of all levels, worst price first."""
+        """Return all formatted levels joined by the separator, from the worst price to the best."""
         if self._joined is None:
             self._joined = self._separator.join(self.levels)
         return self._joined
 
 
 class KeptBook(NamedTuple):
-    """A market's book as it stands after the messages of one connection."""
+    """The book of a market as the messages of one connection have built it so far."""
 
     market: str
     asset: str | None
     connection: str
     bids: BookSide
     asks: BookSide
-    verified: Verdict  # of its last change
-    received_at: int  # ns: when the newest message came that said anything of the market
+    verified: Verdict  # verification of the book after the last message that changed it
+    received_at: int  # receipt of the newest message about the market, ns since the Unix epoch

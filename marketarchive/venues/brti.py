@@ -1,12 +1,13 @@
-"""The method of the CME CF real time indices, on the books of exchanges that need no key: a proxy of BRTI.
+"""A proxy of BRTI: the method of the CME CF real time indices on the books of exchanges that need no key.
 
-The published text was not at hand. The formulas are those of CF Benchmarks' methodology page (2018), its
-announcements of the dynamic order size cap (2019-12-02) and of re-entry (2020-09-14), and reports of readers
-of the guide v16.5 (2026-02-22) and later. docs/BRTI.md says for each step which, and what no source says.
+The guide itself was not at hand. The formulas are those of CF Benchmarks' methodology page (2018), of its
+announcements of the dynamic order size cap (2019-12-02) and of re-entry (2020-09-14), and of what readers
+report of the guide v16.5 (2026-02-22) and later. docs/BRTI.md names the source of each step, and the
+questions that no source answers.
 
-Prices and sizes are counted in whole 1e-8, as integers: sums of sizes decide at which level a volume is
-reached, and are then exact and the same in any order of the venues. Only what the method itself makes
-irrational is a float: the weights, and the deviation in the size cap.
+Prices and sizes are integers in units of 1e-8. The sums of sizes decide at which level a volume is reached;
+integer sums are exact and do not depend on the order of the venues. Floats appear only where the method
+itself is irrational: in the weights, and in the deviation of the size cap.
 """
 
 from __future__ import annotations
@@ -27,22 +28,25 @@ from marketarchive.venues.book import BookSide
 from marketarchive.venues.exchange_books import level_of
 
 UNIT = 10**8
-"""Units of a dollar, and of the asset."""
+"""Integer units in one dollar (prices) and in one coin (sizes)."""
 
 Levels: TypeAlias = Sequence[tuple[int, int]]
-"""(price, size) in units, best first."""
+"""Levels of one side as (price, size), both in units of 1e-8, best price first."""
 Drop = Literal["delayed", "one_sided", "crossed", "deviating"]
-"""Why a book does not count."""
+"""The reason why a constituent's book is left out of the index."""
 
 
 @dataclass(frozen=True, slots=True)
 class IndexParameters:
-    """The method's parameters of an asset; section 6.2 of the guide v16.5, as reported."""
+    """Parameters of the method for one asset; section 6.2 of the guide v16.5, as its readers report it."""
 
-    spacing: int  # s: step of volume, units of the asset
-    deviation: Fraction  # D: of the ask from the mid, up to which depth is used
-    erroneous: Fraction  # P: of a book's mid from that of the others, beyond which the book is dropped
-    decimals: int = 8  # of the published index; of those but BRTI no source tells: nothing is rounded off
+    spacing: int  # s: volume between two points of the price curve, in units of 1e-8 coins
+    # D: greatest distance of the ask from the mid, as a fraction, up to which depth is used
+    deviation: Fraction
+    # P: a book is dropped when its mid is further than this fraction from the median of the others
+    erroneous: Fraction
+    # decimals of the published value; sources state them for BRTI only, so no other index is rounded off
+    decimals: int = 8
 
 
 PARAMETERS: Mapping[str, IndexParameters] = {
@@ -57,48 +61,49 @@ CONSTITUENTS: Mapping[str, frozenset[str]] = {
     "SOL": frozenset({"bitstamp", "coinbase", "gemini", "kraken"}),
     "XRP": frozenset({"bitstamp", "coinbase", "kraken"}),
 }
-"""Constituents whose books need no key; constituents document v13.5 (2026-06-08), as reported."""
+"""Asset -> the constituent exchanges whose books need no key; constituents document v13.5 (2026-06-08), as
+reported."""
 DELAYED_NS = 10 * SECOND
-"""A book retrieved longer ago than this does not count: texts read in July and September
-2026; 30 s before."""
+"""A book counts as delayed, and is left out, when its venue was last received longer ago than this (ns).
+Texts read in July and September 2026 say so; before it was 30 s."""
 VENUES_NEEDED = 2
-"""Books without which there is no value. Ours: CF calculates with one, of eight; with one of four nothing
-contradicts a wrong book."""
+"""Fewest books that give a value. This rule is ours: CF calculates with one of its eight books, but with
+one of our four nothing would contradict a wrong book."""
 NEAR = 20
-"""Sizes count for the cap up to one in so many, 5 %, of the best price away from it."""
+"""Sizes enter the size cap when their price is within 1/20 (5 %) of the best price."""
 SAMPLE = 50
-"""Sizes a side that count at least, however far away."""
+"""Fewest sizes of each side that enter the size cap, however far from the best price they are."""
 REACH = Decimal("0.15")
-"""Levels of a venue that are further away from its best price are not read, but for the 50 best: they could
-count only while venues are some 10 % apart."""
+"""Levels of a venue further than this fraction from its best price are not read, except its 50 best
+levels: they could matter only if venues were some 10 % apart."""
 TRIMMED = 100
-"""One in so many sizes is trimmed at either end."""
+"""One in this many sizes is trimmed at either end of the sample."""
 SIGMAS = 5
 DEPTH_SHARE = 0.3
-"""The weights fall to 1/e at this share of the utilized depth: lambda = 1 / (0.3 v_T)."""
+"""Share of the utilized depth v_T at which the weights have fallen to 1/e: lambda = 1 / (0.3 v_T)."""
 MEAN_S = 60
-"""Values that a settlement is the mean of, one a second."""
+"""Seconds, and so values, in the mean that a settlement is made of."""
 
 
 class ConstituentBook(NamedTuple):
-    """A venue's book as it was retrieved last."""
+    """The part of one exchange's book that the index uses, as received last."""
 
     bids: Levels
     asks: Levels
-    received_at: int  # ns: when the venue last said anything of it
+    received_at: int  # receipt of the newest message about the book, ns since the Unix epoch
 
     @classmethod
     def of(cls, bids: BookSide, asks: BookSide, received_at: int) -> ConstituentBook:
-        """Return the part of a live book that the index can depend on."""
+        """Create it from the two sides of a live book. received_at: ns since the Unix epoch."""
         return cls(near_levels(bids), near_levels(asks), received_at)
 
     @property
     def mid(self) -> int:
-        """Return twice the mid price, in units."""
+        """Return twice the mid price, in units of 1e-8 dollars (twice, so that it is an integer)."""
         return self.bids[0][0] + self.asks[0][0]
 
     def fault(self, now: int) -> Drop | None:
-        """Return why it does not count at `now`, looked at alone."""
+        """Return why this book alone cannot be used at `now` (ns); None when it can."""
         if now - self.received_at > DELAYED_NS:
             return "delayed"
         if not self.bids or not self.asks:
@@ -107,27 +112,30 @@ class ConstituentBook(NamedTuple):
 
 
 class IndexValue(NamedTuple):
-    """The index at one moment."""
+    """The index at one moment, with the intermediate values it was calculated from."""
 
-    value: Decimal | None  # as it would be published; None: too few books, or none deep enough
+    value: Decimal | None  # rounded as it would be published; None: too few books, or none deep enough
     unrounded: float | None
-    venues: tuple[str, ...]  # whose books count
+    venues: tuple[str, ...]  # exchanges whose books are in the value
     dropped: Mapping[str, Drop]
-    utilized_depth: float | None = None  # v_T, of the asset
-    size_cap: float | None = None  # C_T, of the asset
+    utilized_depth: float | None = None  # v_T, in coins
+    size_cap: float | None = None  # C_T, in coins
 
 
 class RealTimeIndex:
-    """Calculates the index of an asset. Its state is which books were dropped as deviating."""
+    """Calculator of the index of one asset. It remembers which books are dropped as deviating."""
 
     def __init__(self, parameters: IndexParameters, *, needed: int = VENUES_NEEDED) -> None:
-        """Calculate an index. needed: number of books without which there is no value."""
+        """Create a calculator. needed: fewest usable books that give a value."""
         self._parameters = parameters
         self._needed = needed
         self._deviating: frozenset[str] = frozenset()
 
     def at(self, now: int, books: Mapping[str, ConstituentBook]) -> IndexValue:
-        """Return the index at `now` (ns) of the venues' newest books. Calls go forward in time."""
+        """Return the index at `now` from the newest book of each exchange.
+
+        now: ns since the Unix epoch, never earlier than in the call before; books: exchange -> its book.
+        """
         faults = {venue: book.fault(now) for venue, book in books.items()}
         mids = {venue: books[venue].mid for venue, fault in faults.items() if fault is None}
         far = self._far(mids)
@@ -154,11 +162,12 @@ class RealTimeIndex:
         return IndexValue(value, found, used, dropped, depth, cap / UNIT)
 
     def _far(self, mids: Mapping[str, int]) -> frozenset[str]:
-        """Return the books whose mid is too far from the median of the others.
+        """Return the exchanges whose mid price is too far from the median of the others.
 
-        One that was dropped comes back when it is nearer than half of the bound. Of three books a wrong one
-        spoils the median of either other: so the farthest goes first. Of two that contradict each other the
-        one that was dropped before goes, or both: none is known to be right.
+        mids: exchange -> twice the mid price. A dropped book returns when its distance is below half of the
+        bound. With three books a wrong one also distorts the median that the right ones are compared with, so
+        only the farthest is dropped at a time. Of two books that contradict each other, the one that was
+        dropped before stays dropped; if neither was, both are dropped, since neither is known to be right.
         """
         bound, kept = self._parameters.erroneous, dict(mids)
         while len(kept) > 1:
@@ -183,12 +192,15 @@ class RealTimeIndex:
 
 
 def units(amount: str | bytes | Decimal | float) -> int:
-    """Return a price or size in units, to the nearest."""
+    """Return a price or size in integer units of 1e-8, rounded to the nearest."""
     return round(float(amount) * UNIT)
 
 
 def near_levels(side: BookSide) -> list[tuple[int, int]]:
-    """Return the levels of a side that the index can depend on, best first."""
+    """Return the levels of a side that the index may use, in units of 1e-8, best price first.
+
+    These are the levels within `REACH` of the best price, and at least the `SAMPLE` best.
+    """
     if not side.keys:
         return []
     best = side.keys[-1]  # of asks negated
@@ -206,17 +218,21 @@ def _units_of(level: bytes) -> tuple[int, int]:
 
 
 def merged(books: Iterable[ConstituentBook]) -> tuple[Levels, Levels]:
-    """Return bids and asks of all books, best first; levels of two venues at one price stay apart."""
+    """Return the bids and asks of all books together, best price first.
+
+    Levels of two exchanges at the same price remain two levels.
+    """
     every = list(books)
     bids = sorted(chain.from_iterable(book.bids for book in every), reverse=True)
     return bids, sorted(chain.from_iterable(book.asks for book in every))
 
 
 def size_cap(bids: Levels, asks: Levels) -> int:
-    """Return C_T in units: the trimmed mean of the sizes near the best prices and five of their deviations.
+    """Return the order size cap C_T, in units of 1e-8 coins.
 
-    The deviation is that of the sample whose trimmed sizes are set to the outermost that are left.
-    bids, asks: as of `merged`, neither empty.
+    It is the trimmed mean of the sample plus five times its winsorized standard deviation. The sample is the
+    sizes near the best prices. The mean leaves out the trimmed sizes; the deviation replaces them by the
+    nearest size that is kept. bids, asks: as returned by `merged`, neither empty.
     """
     sizes = sorted(_near_sizes(bids) + _near_sizes(asks))
     count, cut = len(sizes), len(sizes) // TRIMMED
@@ -228,17 +244,18 @@ def size_cap(bids: Levels, asks: Levels) -> int:
 
 
 def capped(levels: Levels, cap: int) -> Levels:
-    """Return levels with no size above `cap`.
+    """Return the levels with every size above `cap` reduced to it.
 
-    Books state the sum of a level's orders, so a level of a venue is capped as if it were one order.
+    Books state only the sum of a level's orders, so each level of an exchange is capped as if it were one
+    order.
     """
     return [(price, min(size, cap)) for price, size in levels]
 
 
 def uncrossed(bids: Levels, asks: Levels) -> tuple[Levels, Levels]:
-    """Return a book in which what crosses is matched, best against best, as one exchange would have done.
+    """Return a book without crossing prices: crossing bids and asks are matched, best against best.
 
-    No source says how the index uncrosses; this is ours.
+    This is what one exchange would have done. No source says how the index does it; the choice is ours.
     """
     left_bids, left_asks = list(bids), list(asks)
     bid = ask = 0
@@ -255,8 +272,9 @@ def uncrossed(bids: Levels, asks: Levels) -> tuple[Levels, Levels]:
 def mid_curve(bids: Levels, asks: Levels, spacing: int, deviation: Fraction) -> list[int]:
     """Return twice the mid price at the volumes s, 2s, ... up to the utilized depth.
 
-    At each the prices of bid and ask at which the volume is reached. The utilized depth is the greatest one
-    at which the ask is within D above the mid; at least s. Empty when either side does not reach s.
+    Empty when either side holds less than s. The mid at a volume is between the bid and the ask price at
+    which that volume is reached. The utilized depth is the greatest volume at which the ask is at most the
+    fraction `deviation` above the mid, and at least s (`spacing`).
     """
     part, whole = deviation.as_integer_ratio()
     found: list[int] = []
@@ -269,10 +287,11 @@ def mid_curve(bids: Levels, asks: Levels, spacing: int, deviation: Fraction) -> 
 
 
 def weighted_mid(curve: Sequence[int], spacing: int, rate: float) -> float:
-    """Return the mean of a curve's mid prices in dollars, each weighted by e^(-rate v).
+    """Return the weighted mean mid price of a curve in dollars; volume v has the weight e^(-rate v).
 
-    curve: as of `mid_curve`; rate: lambda, per unit of the asset. Its factor before the exponential is in the
-    normalization too.
+    curve: as returned by `mid_curve`; spacing: volume between its points, in units of 1e-8 coins; rate:
+    lambda, per coin. The method's factor before the exponential cancels out in the normalized mean, so it is
+    left out.
     """
     weights = [math.exp(-rate * step * spacing / UNIT) for step in range(1, len(curve) + 1)]
     first = curve[0]  # only what is beyond it is weighted: no digits are lost in large sums
@@ -281,9 +300,10 @@ def weighted_mid(curve: Sequence[int], spacing: int, rate: float) -> float:
 
 
 def mean_before(values: Mapping[int, Decimal | None], close: int, *, with_close: bool) -> Decimal | None:
-    """Return the mean of the 60 values of (close - 60 s, close], or of [close - 60 s, close).
+    """Return the mean of the 60 values before `close`; None when any of them is missing.
 
-    values: by Unix second. None where any of the 60 is missing: a mean of fewer is another number.
+    values: Unix second -> index value; close: Unix second; with_close: True = the seconds of (close - 60,
+    close], False = those of [close - 60, close). A mean of fewer than 60 values would be another number.
     """
     first = close - MEAN_S + with_close
     found = [values.get(second) for second in range(first, first + MEAN_S)]
@@ -292,14 +312,14 @@ def mean_before(values: Mapping[int, Decimal | None], close: int, *, with_close:
 
 
 def _near_sizes(levels: Levels) -> list[int]:
-    """Return the sizes within 5 % of the best price, at least 50 where there are so many."""
+    """Return the sizes within 5 % of the best price, or the 50 best levels' sizes if these are more."""
     best = levels[0][0]
     near = [size for price, size in levels if abs(price - best) * NEAR <= best]
     return near if len(near) >= SAMPLE else [size for _, size in levels[:SAMPLE]]
 
 
 def _prices_at(levels: Levels, spacing: int) -> Iterator[int]:
-    """Yield the price at which the volume reaches s, 2s, ..."""
+    """Yield the price at which the cumulative volume reaches s, 2s, ..., where s is `spacing`."""
     reached, wanted = 0, spacing
     for price, size in levels:
         reached += size

@@ -10,20 +10,21 @@ from marketarchive.venues.endpoint import Query
 
 @dataclass(frozen=True)
 class Catalogue:
-    """Requests for a venue's markets: lists, each paginated by `Venue.next_page`, and markets by id."""
+    """Requests that list a venue's markets: whole lists, paged by `Venue.next_page`, and markets by id."""
 
     newest: Callable[[], Sequence[Query]]
-    """Lists in which new markets stand, the newest first."""
+    """Returns the lists in which new markets appear, newest market first."""
     active: Callable[[], Sequence[Query]]
-    """Lists of all markets that are not over, with their prices."""
+    """Returns the lists of all markets that have not ended, with their prices."""
     ended: Callable[[int], Sequence[Query]]
-    """Lists of those that ended or were closed since a wall time in ns."""
+    """Returns the lists of the markets that ended or were closed since a wall-clock time in ns."""
     named: Callable[[Sequence[str]], Query]
-    """Markets by id, those that are over at least."""
+    """Returns the request for the markets with the given ids; it serves ended markets at least."""
     named_at_once: int
-    """Ids in one request of `named`, and of `older`."""
+    """Most ids in one request of `named`, `older` or `reports`."""
     older: Callable[[Sequence[str]], Query] | None = None
-    """Markets by id that `named` does not give any more."""
+    """Returns the request for markets by id that `named` no longer serves; None: `named` serves all."""
     reports: Callable[[Sequence[str]], Query] | None = None
-    """Statements of outcomes beside those in the lists, by id."""
+    """Returns the request for statements of outcomes by market id, when the lists lack them; None: they do
+    not."""
     reports_at_once: int = 1

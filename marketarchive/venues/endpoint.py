@@ -1,4 +1,4 @@
-"""Interfaces of a venue: documented limits, addresses, endpoints, and queries to them."""
+"""Requests and where they go: a venue's documented limits, replaceable addresses, endpoints and queries."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Limit:
-    """A documented limit per address: `amount` units in any `window_s` seconds.
+    """A documented rate limit of one client address: `amount` units in any `window_s` seconds.
 
-    Endpoints with the same limit share it. `unit` is what a query costs one of, or `Query.cost` of: requests,
-    weights, tokens, connections.
+    Endpoints with the same limit object share its budget. `unit` names what is counted (requests, weights,
+    tokens, connections); a query uses `Query.cost` units.
     """
 
-    name: str  # venue/class, unique over all venues
+    name: str  # venue/class, unique among all venues
     amount: float
     window_s: float = 10.0
     unit: str = "requests"
@@ -27,40 +27,41 @@ class Limit:
 
 @dataclass(frozen=True)
 class Address:
-    """A URL of a venue that a user may replace: by a mirror, a proxy, or a server of their own.
+    """A base URL of a venue that a user may replace: by a mirror, a proxy, or their own server.
 
-    It is the value of `setting` (of Scrapy's, or an environment variable), or of `key` in the section of the
-    configuration file. The rest of a request's URL stays the same.
+    The replacement is the value of the Scrapy setting or environment variable `setting`, or of `key` in the
+    section `section` of the configuration file. The rest of a request's URL stays the same.
     """
 
-    url: str  # the venue's own, without a slash at its end; a placeholder where the server is the user's
+    url: str  # default URL, without a slash at its end; a placeholder when `is_own_server`
     section: str
     key: str
     setting: str
     meaning: str
-    is_own_server: bool = False  # there is no public one: without a value nothing is asked
+    is_own_server: bool = False  # True: no public server exists; nothing is requested until the user sets one
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One documented route or socket."""
+    """One documented HTTP route or socket of a venue."""
 
     name: str
-    url: str  # the real one; `{name}` parts are filled from Query.path
+    url: str  # URL at the venue; its `{name}` parts are filled from `Query.path`
     limit: Limit
     method: str = "GET"
-    final: frozenset[int] = frozenset()  # statuses beside 200 that are an answer, not a failure
+    final: frozenset[int] = frozenset()  # statuses other than 200 that are a valid answer, not a failure
 
 
 @dataclass(frozen=True)
 class Query:
-    """One request to an endpoint."""
+    """One request to an endpoint, as data."""
 
     endpoint: Endpoint
-    params: Mapping[str, Any] = field(default_factory=dict)  # a list repeats the key
+    # URL parameters; one with a list as its value is repeated
+    params: Mapping[str, Any] = field(default_factory=dict)
     path: Mapping[str, str] = field(default_factory=dict)
-    body: bytes | None = None  # JSON
-    cost: float = 1.0  # units of the endpoint's limit
+    body: bytes | None = None  # JSON document as bytes; None: the request has no body
+    cost: float = 1.0  # units of the endpoint's limit that this request uses
 
     @property
     def url(self) -> str:

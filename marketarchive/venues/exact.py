@@ -1,4 +1,4 @@
-"""Amounts of dollars as integers of 10**-18, so that they are compared and counted exactly."""
+"""Dollar amounts as integers of 1e-18 dollars, so that they are compared and summed exactly."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from decimal import Decimal
 
 
 def e18(value: Decimal) -> int:
-    """Return dollars as an integer of 10**-18, exactly. Raises ValueError for more than 18 decimals."""
+    """Return dollars as an integer of 1e-18 dollars. Raises ValueError for more than 18 decimals."""
     sign, digits, exponent = value.as_tuple()
     if not isinstance(exponent, int):
         raise ValueError(f"{value} is no number")
@@ -22,5 +22,5 @@ def e18(value: Decimal) -> int:
 
 
 def dollars(value_e18: int) -> Decimal:
-    """Return the inverse of `e18`: dollars with 18 decimals, all digits kept."""
+    """Return an integer of 1e-18 dollars as dollars with 18 decimals: the inverse of `e18`."""
     return Decimal((value_e18 < 0, tuple(map(int, str(abs(value_e18)))), -18))

@@ -1,4 +1,4 @@
-"""Parts that the declarations of exchanges share."""
+"""Helpers that the declarations of spot exchanges share."""
 
 from __future__ import annotations
 
@@ -10,19 +10,22 @@ from marketarchive.venues.symbols import symbols
 from marketarchive.venues.venue import MarketFacts
 
 SPOT = "spot"
-"""The feed of an exchange's spot markets has this name at every venue."""
+"""Name of the feed of spot markets, the same at every exchange."""
 
 
 def assets_of(venue: str) -> Mapping[str, str]:
-    """Return the asset of each market in a venue's `symbols.csv`."""
+    """Return market -> asset, as the `symbols.csv` of a venue lists them."""
     return {row["symbol"]: asset for asset, row in symbols(venue).items()}
 
 
 def spot_facts(assets: Mapping[str, str], name: str) -> MarketFacts:
-    """Return the asset of a market; a spot market is always open."""
+    """Return the facts of the spot market `name`: its asset; it has no opening or closing time.
+
+    assets: market -> asset, as returned by `assets_of`.
+    """
     return MarketFacts(assets.get(name))
 
 
 def no_answers(received: Received) -> Parsed:
-    """Raise ParseError: the venue is listened to only."""
+    """Raise ParseError: this venue is read over its socket only, no HTTP answer is expected."""
     raise ParseError("Answer", f"nothing is requested at {received.canonical_url}")

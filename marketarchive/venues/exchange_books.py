@@ -1,8 +1,8 @@
-"""Books of one connection to an exchange: snapshots and deltas, proven by checksum or sequence number.
+"""Books of one connection to an exchange, built from snapshots and deltas, verified by checksum or number.
 
-A checksum proves a book, a sequence without a gap that none of the messages before is missing; numbers may
-count all frames of a connection or those of several sequences apart. The live session and the tables use the
-same ones.
+A matching checksum proves a book. Consecutive sequence numbers prove that no message is missing; they count
+either all frames of a connection or those of each of its sequences. Live sessions and tables use the same
+code.
 """
 
 from __future__ import annotations
@@ -27,21 +27,23 @@ from marketarchive.venues.market_messages import (
 
 
 class Applied(msgspec.Struct, frozen=True, gc=False):
-    """The result of applying one message."""
+    """The result of applying one message to the books of a connection."""
 
-    message: MarketMessage | None  # None: of a frame as a whole, its number or a wish of the venue
+    # None: the result is about the frame as a whole, such as its number or a demand to reconnect
+    message: MarketMessage | None
     verdict: Verdict
-    is_known: bool = False  # sent before, or older than the book: not applied
+    is_known: bool = False  # True: the message is a repeat or older than the book, and was not applied
     detail: str = ""  # of a failure
-    before: int = 0  # time, ns, after which something is missing: of the trade, or the frame, before it
+    before: int = 0  # of a failure: time (ns) of the trade or frame after which others are missing
     sequence: str = ""  # whose number it is, of a trade or a frame
-    is_confirmed: bool = False  # a snapshot of the very book that its numbers had proven
-    at: int = 0  # venue's time, ns, of the book after a delta, or of a frame without messages; else 0
-    is_renewal: bool = False  # the connection is to be replaced
+    # True: a snapshot equal to the book held, which the sequence numbers had already proven
+    is_confirmed: bool = False
+    at: int = 0  # venue's time (ns) of the book after a delta, or of a frame without messages; else 0
+    is_renewal: bool = False  # True: the venue asks to have the connection replaced
 
 
 class MarketBook:
-    """The book of one market as it stands."""
+    """The current book of one market."""
 
     __slots__ = ("asks", "at", "base_at", "bids", "dated_at", "last", "verdict")
 
@@ -49,8 +51,9 @@ class MarketBook:
         self.bids = _side(message.bids, is_bid=True)
         self.asks = _side(message.asks, is_bid=False)
         self.at = self.base_at = message.at
-        self.dated_at = message.at if message.is_dated else 0  # newest date that the venue gave
-        self.last = message.last  # number of the newest update in it
+        # newest time that the venue stated, ns; 0: it stated none
+        self.dated_at = message.at if message.is_dated else 0
+        self.last = message.last  # number of the newest update that the book contains
         self.verdict = verdict
 
     @property
@@ -62,17 +65,20 @@ class MarketBook:
         return self.asks.best
 
     def absolute(self, message: BookMessage) -> BookMessage:
-        """Return a relative delta with the sizes that it leads to. Raises ValueError for one under zero."""
+        """Return a relative delta (sizes to add) as an absolute one (resulting sizes).
+
+        Raises ValueError when a resulting size is negative or too large.
+        """
         bids = [_sum(self.bids, *level) for level in message.bids]
         asks = [_sum(self.asks, *level) for level in message.asks]
         return msgspec.structs.replace(message, bids=bids, asks=asks)
 
     def equals(self, other: MarketBook) -> bool:
-        """Return whether both have the same levels."""
+        """Return whether both books have the same levels."""
         return (self.bids.levels, self.asks.levels) == (other.bids.levels, other.asks.levels)
 
     def change(self, message: BookMessage, depth: int | None) -> None:
-        """Apply a delta."""
+        """Apply a delta with absolute sizes. depth: levels per side that are kept afterwards; None: all."""
         for price, size in message.bids:
             self.bids.set(price, size)
         for price, size in message.asks:
@@ -86,7 +92,7 @@ class MarketBook:
         self.last = message.last
 
     def payload(self) -> bytes:
-        """Return the book for a `book_state` line, best levels first."""
+        """Return the book as the JSON of a `book_state` line, best levels first."""
         bids, asks = (b",".join(reversed(side.levels)) for side in (self.bids, self.asks))
         last = b"null" if self.last is None else b"%d" % self.last
         return b'{"at":%d,"last":%b,"bids":[%b],"asks":[%b]}' % (self.at, last, bids, asks)
@@ -100,30 +106,32 @@ class _State(msgspec.Struct):
 
 
 class ExchangeBooks:
-    """The books of one connection."""
+    """The books of all markets of one connection, with its sequence numbers."""
 
     def __init__(self, wire: WireFormat) -> None:
         self.books: dict[str, MarketBook] = {}
         self._wire = wire
-        self._newest: dict[str, tuple[int, int]] = {}  # sequence -> number and time of its newest frame
-        self._sequences: dict[str, str] = {}  # market -> the sequence that its states came in
-        self._ended: dict[str, int] = {}  # market whose book is requested anew -> newest update that came
-        self._trades: dict[str, TradeMessage] = {}  # the newest of each market
+        self._newest: dict[str, tuple[int, int]] = {}  # sequence -> number and time (ns) of its newest frame
+        self._sequences: dict[str, str] = {}  # market -> name of the sequence that numbers its books
+        # market with a new book requested -> number of the newest update received before
+        self._ended: dict[str, int] = {}
+        self._trades: dict[str, TradeMessage] = {}  # market -> its newest trade
 
     def apply(
         self, payload: bytes, received_at: int, *, verify: bool = True, latest: int | None = None
     ) -> list[Applied]:
-        """Apply one frame and return the result of each of its messages, in order.
+        """Apply one frame to the books and return the result of each of its messages, in order.
 
-        latest: a book of a later venue time, ns, is reported as failed and not applied. Raises ParseError;
-        nothing is applied then.
+        received_at: receipt, ns since the Unix epoch; verify: False = compute no checksums; latest: a book
+        with a later venue time (ns) is reported as failed and not applied. Raises ParseError for an
+        unreadable frame; nothing is applied then.
         """
         decoded = self._wire.decode(payload, received_at)
         taken: list[Applied] = []
         if decoded.number is not None:
             newest, _ = self._newest.get(decoded.sequence, (None, 0))
             if newest is not None and decoded.number <= newest:
-                # sent before, or late: those between were reported as missing
+                # a repeat, or a late frame: its absence was reported when a later number arrived
                 return [Applied(_bare(message), "unchecked", is_known=True) for message in decoded.messages]
             if (broken := self._count(decoded, received_at)) is not None:
                 taken.append(broken)
@@ -140,20 +148,27 @@ class ExchangeBooks:
                 taken.append(self._apply_trade(message, decoded))
             else:
                 taken.append(Applied(message, self._of_number(decoded)))
-        if not decoded.messages and decoded.number is not None:  # without one it says nothing of any book
+        # a frame without a number proves nothing about any book
+        if not decoded.messages and decoded.number is not None:
             taken.append(Applied(None, "ok", at=decoded.at, sequence=decoded.sequence))
         return taken
 
     def sequence_of(self, market: str) -> str:
-        """Return the sequence that the states of a market come in; "" where it is the connection's."""
+        """Return the name of the sequence that numbers a market's books.
+
+        "" is the sequence of the whole connection.
+        """
         return self._sequences.get(market, "")
 
     def carries_states(self, sequence: str) -> bool:
-        """Return whether any market's states come in a sequence, or all frames of the connection are one."""
+        """Return whether `sequence` numbers the book of any market.
+
+        "", the sequence of the whole connection, always does.
+        """
         return not sequence or sequence in self._sequences.values()
 
     def load(self, message: BookMessage) -> bool:
-        """Start a market again from a book of another source; return whether it is newer than that held."""
+        """Replace a market's book by a REST snapshot if that is newer; return whether it was."""
         held = self.books.get(message.market)
         if held is not None and message.at <= held.at:
             return False
@@ -161,45 +176,55 @@ class ExchangeBooks:
         return True
 
     def restore(self, market: str, payload: bytes) -> BookMessage:
-        """Take back a book that `MarketBook.payload` wrote. Raises ParseError."""
+        """Restore a market's book from what `MarketBook.payload` wrote, and return it as a snapshot.
+
+        Raises ParseError for an unreadable payload.
+        """
         try:
             state = msgspec.json.decode(payload, type=_State)
         except msgspec.DecodeError as error:
             raise ParseError("BookState", str(error), ("payload",)) from error
         message = BookMessage(
             market, state.at, state.bids, state.asks, is_snapshot=True, is_dated=False, last=state.last
-        )  # what follows it is not measured by its date, which may have been a receipt
+        )  # not dated: the time may have been a receipt, and later messages must not be compared with it
         self.books[market] = MarketBook(message, "unchecked")
         return message
 
     def drop(self, markets: Iterable[str]) -> None:
-        """Forget the books of `markets`."""
+        """Drop the books of `markets`."""
         for market in markets:
             self.books.pop(market, None)
             self._ended.pop(market, None)
 
     def restart(self, markets: Iterable[str]) -> None:
-        """Forget the books of `markets`: new ones are requested, which show whether updates never came."""
+        """Drop the books of `markets`, because new snapshots are being requested.
+
+        The number of the newest update of each is kept: the new snapshot then shows whether updates never
+        came.
+        """
         for market in markets:
             book = self.books.pop(market, None)
             if book is not None and book.last is not None:
                 self._ended[market] = book.last
 
     def payloads(self) -> Iterator[tuple[str, bytes]]:
-        """Yield (market, book) for `book_state` lines."""
+        """Yield (market, serialized book) of every book held, for the `book_state` lines of the archive."""
         for market, book in self.books.items():
             yield market, book.payload()
 
     # ---- frames ------------------------------------------------------------------------------------------
 
     def _count(self, decoded: Decoded, received_at: int) -> Applied | None:
-        """Note a frame's number; where some before it are missing no book of its sequence is known."""
+        """Record the number of a frame; return a failure when frames before it are missing, else None.
+
+        All books that the sequence numbers are dropped then, since any of them may lack an update.
+        """
         number, sequence = decoded.number or 0, decoded.sequence
         before, at = self._newest.get(sequence, (None, 0))
         self._newest[sequence] = number, decoded.at or received_at
         if before is None or number == before + 1:
             return None
-        # trades are kept: their own numbers tell which of them are missing
+        # the newest trades are kept: trade numbers of their own show which trades are missing
         for market in [name for name in self.books if self._sequences.get(name, sequence) == sequence]:
             del self.books[market]
         missing = f"frames {before + 1} to {number - 1}{sequence and f' of {sequence}'} are missing"
@@ -215,7 +240,7 @@ class ExchangeBooks:
     ) -> Applied:
         market = message.market
         if latest is not None and message.at > latest:
-            self.books.pop(market, None)  # which lacks it from now on
+            self.books.pop(market, None)  # the book lacks this update from now on
             return Applied(_bare(message), "failed", detail="dated ahead")
         held = self.books.get(market)
         if message.is_snapshot:
@@ -240,16 +265,19 @@ class ExchangeBooks:
                 return Applied(_bare(message), "failed", detail=str(error))
         held.change(message, self._wire.depth)
         held.verdict, detail = self._judge(message, held, decoded, verify=verify)
-        # a number proves the order, whatever the dates; without one they alone tell of changed places
+        # a sequence number proves the order whatever the dates; without one only dates reveal a wrong order
         at = message.at if is_older and held.verdict != "ok" else held.at
         return Applied(message, held.verdict, detail=detail, at=at)
 
     def _unseen(self, message: BookMessage) -> Applied | None:
-        """Return the failure that a book requested anew shows: updates in it never came."""
+        """Return the failure that a newly requested snapshot reveals: updates in it were never received.
+
+        Returns None when there is no such failure, or no new snapshot was requested.
+        """
         ended = self._ended.get(message.market)
         if ended is None or message.last is None:
             return None
-        if not message.is_snapshot:  # still under way when the book was requested
+        if not message.is_snapshot:  # a delta that was in flight when the snapshot was requested
             if message.first is not None and message.first <= ended + 1:
                 self._ended[message.market] = max(ended, message.last)
             return None
@@ -265,7 +293,7 @@ class ExchangeBooks:
         is_numbered = decoded.number is not None or message.last is not None
         newest = None if held is None else held.last
         if message.last is not None and newest is not None and message.last < newest:
-            return Applied(message, "unchecked", is_known=True)  # it came late: a newer one is held
+            return Applied(message, "unchecked", is_known=True)  # a late snapshot: the book held is newer
         if held is not None and message.is_dated and message.at < held.dated_at and not is_numbered:
             return Applied(message, "unchecked", is_known=True)
         book = MarketBook(message, "unchecked")
@@ -277,7 +305,10 @@ class ExchangeBooks:
     def _judge(
         self, message: BookMessage, book: MarketBook, decoded: Decoded, *, verify: bool
     ) -> tuple[Verdict, str]:
-        """Return the verdict on the book after `message`, and the detail of what does not match."""
+        """Return the verdict on `book` after `message` was applied, and what does not match.
+
+        The text is "" when everything matches.
+        """
         if self._wire.checksum is not None and message.checksum is not None:
             if not verify:
                 return "unchecked", ""
@@ -305,7 +336,10 @@ class ExchangeBooks:
 
 
 def _bare(message: MarketMessage) -> MarketMessage:
-    """Return a relative delta that was not applied without its levels: their sizes are not known."""
+    """Remove the levels of a relative delta that was not applied: the resulting sizes are unknown.
+
+    Other messages are returned unchanged.
+    """
     if isinstance(message, BookMessage) and message.is_relative:
         return msgspec.structs.replace(message, bids=(), asks=())
     return message
@@ -328,6 +362,6 @@ def _level(price: str, size: str) -> bytes:
 
 
 def level_of(text: bytes) -> tuple[bytes, bytes]:
-    """Return (price, size) of a level as `BookSide.levels` holds it, each as text in ASCII."""
+    """Return price and size, each as ASCII bytes, of one formatted level of `BookSide.levels`."""
     price, _, size = text[2:-2].partition(b'","')
     return price, size

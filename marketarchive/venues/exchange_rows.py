@@ -1,4 +1,4 @@
-"""Rows of an exchange's archived frames: books, changes, trades and quotes, verified as they are replayed."""
+"""Table rows from an exchange's archived frames; the books are rebuilt and verified on the way."""
 
 from __future__ import annotations
 
@@ -22,15 +22,16 @@ from marketarchive.venues.table_rows import BookChangesRow, BooksRow, QuotesRow,
 from marketarchive.venues.venue import RowMaker
 
 TRADES_KEPT = 10_000
-"""Trades of a market that are remembered: overlapping connections and subscriptions repeat them."""
+"""Newest trades of a market whose ids are kept to recognise repeats: two connections send a trade twice."""
 
 Best = tuple[Decimal | None, Decimal | None]
 
 
 class ExchangeRows(RowMaker):
-    """Makes the rows of one run of an exchange's feed."""
+    """Maker of the table rows of one run of an exchange's feed."""
 
-    outcome: str | None = None  # whose prices they are, where a market has several
+    # outcome that prices are of, for markets with several; None: markets have none
+    outcome: str | None = None
 
     def __init__(
         self,
@@ -38,21 +39,29 @@ class ExchangeRows(RowMaker):
         assets: Mapping[str, str],
         parse: Callable[[Received], Parsed] | None = None,
     ) -> None:
-        """Make rows. assets: market -> asset; parse: reads books from answers, where the feed has some."""
+        """Create a maker of rows.
+
+        wire: how frames are decoded; assets: market -> asset; parse: reads the books of REST answers, None
+        when the feed has no such answers.
+        """
         self._wire = wire
         self._assets = assets
         self._parse = parse
         self._connections: dict[str, ExchangeBooks] = {}
-        self._received: dict[tuple[str, str], int] = {}  # when a connection's market was last spoken of
-        self._bests: dict[tuple[str, str], Best] = {}  # of a connection's market
+        # (connection, market) -> receipt of the newest message about it, ns
+        self._received: dict[tuple[str, str], int] = {}
+        self._bests: dict[tuple[str, str], Best] = {}  # (connection, market) -> best prices in its last row
         self._trades: dict[str, OrderedDict[str, None]] = {}
 
     def asset(self, market: str) -> str | None:
-        """Return the asset of a market."""
+        """Return the asset of a market; None when it is not known."""
         return self._assets.get(market)
 
     def others(self, one: Applied, index: int) -> Iterable[TableRow]:  # noqa: ARG002  (a hook)
-        """Return the rows of a message that is no book, trade or quote."""
+        """Return the rows of a message other than a book, trade or quote; by default none.
+
+        index: place of the message in its frame, from 1.
+        """
         return ()
 
     def rows(self, received: Received) -> Iterator[TableRow]:
@@ -101,7 +110,10 @@ class ExchangeRows(RowMaker):
             self._received = {key: at for key, at in self._received.items() if key[0] != line.connection}
 
     def books(self) -> Iterator[KeptBook]:
-        """Return them but for those of which nothing came since a `book_state` line."""
+        """Return the books of all open connections.
+
+        A book that was only restored from a `book_state` line, with no message since, is left out.
+        """
         for name, books in self._connections.items():
             for market, book in books.books.items():
                 if (at := self._received.get((name, market))) is not None:
@@ -163,7 +175,7 @@ class ExchangeRows(RowMaker):
     def _quote(
         self, name: str, books: ExchangeBooks, message: BookMessage, verdict: Verdict, index: int
     ) -> Iterator[QuotesRow]:
-        """Yield the best prices where they are others than before."""
+        """Yield a row of best prices, if they differ from those of the last such row."""
         held = books.books.get(message.market)
         if held is None:
             return

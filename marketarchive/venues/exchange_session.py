@@ -1,4 +1,4 @@
-"""An exchange's socket as a session, whatever its wire format: what each frame says of each market."""
+"""Session of one connection to an exchange, for any wire format: what each frame says of each market."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from marketarchive.venues.market_messages import (
 
 
 class BookTop(msgspec.Struct, frozen=True, gc=False):
-    """Best prices of a market after one message."""
+    """The best prices of a market after one message."""
 
-    received_at: int  # ns since the Unix epoch
+    received_at: int  # receipt of the message, ns since the Unix epoch
     seq: int
     best_bid: Decimal | None
     best_ask: Decimal | None
@@ -31,14 +31,14 @@ class BookTop(msgspec.Struct, frozen=True, gc=False):
 
 
 class ExchangeSession:
-    """The books of one connection."""
+    """State of one connection to an exchange: subscriptions and books."""
 
     def __init__(self, wire: WireFormat) -> None:
         self.books = ExchangeBooks(wire)
         self._wire = wire
         self._keys: set[str] = set()
 
-    # ---- texts -----------------------------------------------------------------------------------------
+    # ---- texts to send -------------------------------------------------------------------------------------
 
     def subscribe(self, keys: Sequence[str], *, is_first: bool) -> list[str]:  # noqa: ARG002  (no difference)
         self._keys.update(keys)
@@ -52,7 +52,7 @@ class ExchangeSession:
         self.books.restart(keys)
         return self._wire.resync(keys)
 
-    # ---- what comes ------------------------------------------------------------------------------------
+    # ---- received frames -----------------------------------------------------------------------------------
 
     def apply(self, received_at: int, seq: int, payload: bytes, *, latest: int, verify: bool) -> list[Update]:
         taken = self.books.apply(payload, received_at, verify=verify, latest=latest)
@@ -67,13 +67,14 @@ class ExchangeSession:
         elif self.books.carries_states(one.sequence):
             at = one.at or received_at
             yield Update("", "mark", at, one.verdict, detail=one.detail, group=one.sequence)
-        elif one.verdict == "failed":  # trades are missing, nobody knows of which market
+        # trades are missing, and the frame's number does not tell of which market
+        elif one.verdict == "failed":
             for key in self.markets():
                 at, group = one.at or received_at, self.books.sequence_of(key)
                 yield Update(key, "trade", at, "failed", base=one.before, detail=one.detail, group=group)
 
     def markets(self) -> list[str]:
-        """Return the keys that are markets."""
+        """Return the subscribed keys that are markets, sorted."""
         return sorted(self._keys)
 
     def _update(self, one: Applied, message: MarketMessage, received_at: int, seq: int) -> Update:
@@ -93,7 +94,7 @@ class ExchangeSession:
                 group=sequence,
             )
         if isinstance(message, TradeMessage):
-            # where there is no book a trade does not prove one; a missing trade is missing all the same
+            # without a book there is nothing for a trade to prove; a missing trade is reported all the same
             says_nothing = message.is_backfill or message.market not in self.books.books
             is_known = one.is_known or (says_nothing and one.verdict != "failed")
             return Update(
@@ -112,7 +113,7 @@ class ExchangeSession:
     def _of_book(self, one: Applied, message: BookMessage, received_at: int, seq: int) -> Update:
         held = self.books.books.get(message.market)
         sequence = self.books.sequence_of(message.market)
-        if one.is_confirmed:  # nothing has changed: it only proves that nothing is missing
+        if one.is_confirmed:  # the snapshot changed nothing: it only proves that no message is missing
             return Update(message.market, "mark", message.at, one.verdict, group=sequence)
         return Update(
             message.market,
@@ -124,12 +125,16 @@ class ExchangeSession:
             one.is_known,
             None if held is None or one.is_known else self.top(held, received_at, seq, one.verdict),
             one.detail,
-            # what fails by itself says nothing of the numbers that markets share
+            # a failure of one market's own numbers says nothing of the numbers that markets share
             group=message.market if message.last is not None or one.verdict == "failed" else sequence,
         )
 
     def top(self, book: MarketBook, received_at: int, seq: int, verdict: Verdict) -> BookTop:
-        """Return the top of a book for rows; received_at: wall ns; seq: of its newest message."""
+        """Return the best prices of a book for rows.
+
+        received_at: receipt of its newest message, wall clock, ns; seq: number of that message in the
+        archive.
+        """
         return BookTop(received_at, seq, book.best_bid, book.best_ask, verdict)
 
     def concerned(self, payload: bytes) -> Sequence[str] | None:
@@ -163,9 +168,10 @@ class ExchangeSession:
 
 
 def _proof_of(one: Applied, trade: TradeMessage, sequence: str) -> Verdict:
-    """Return the proof that a trade gives of its market: a frame's number, not the trade's own.
+    """Return what a trade proves about the book of its market.
 
-    sequence: that of the book, which another one does not prove.
+    Only the number of its frame proves something, not the trade's own number. sequence: the one that numbers
+    the market's book; the number of another sequence proves nothing about that book.
     """
     is_of_book = trade.number is None and one.sequence == sequence
     if one.verdict == "failed" or (one.verdict == "ok" and is_of_book):

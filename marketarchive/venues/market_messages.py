@@ -1,4 +1,4 @@
-"""Messages of exchanges about markets, in one form: a venue decodes its own frames into it.
+"""Messages about markets in one form for all exchanges, into which each venue decodes its frames.
 
 Times are ns since the Unix epoch. Prices and sizes are the venue's text, digit for digit.
 """
@@ -18,25 +18,26 @@ from marketarchive.venues.book import BookSide
 
 _AMOUNT = r"^[0-9]{1,20}(\.[0-9]{1,18})?$"
 Amount: TypeAlias = Annotated[str, msgspec.Meta(pattern=_AMOUNT)]
-"""A price or size as text, in the wire models of venues that send it so."""
+"""A price or size as text, for the wire models of venues that send them as text."""
 Level: TypeAlias = tuple[str, str]
-"""(price, size)."""
+"""A level of a book as (price, size)."""
 SentLevel: TypeAlias = tuple[Amount, Amount]
-"""The same, in wire models."""
+"""A level of a book as (price, size), for wire models, which check the texts."""
 
 
 class BookMessage(msgspec.Struct, frozen=True, gc=False):
-    """A whole book, or levels of one that are set anew."""
+    """A snapshot of a market's book, or a delta that sets some of its levels."""
 
-    market: str  # as the venue calls it
-    at: int  # the venue's time; of receipt where it has none
-    bids: Sequence[Level]  # of a snapshot best first; of a delta a size of zero removes its level
+    market: str  # name of the market at the venue
+    at: int  # venue's time; receipt when the venue states none
+    bids: Sequence[Level]  # snapshot: best price first; delta: a size of zero removes the level
     asks: Sequence[Level]
     is_snapshot: bool = False
-    is_dated: bool = True  # False: `at` is the time of receipt
-    checksum: int | None = None  # as stated of the book after it
-    is_relative: bool = False  # of a delta: sizes are to be added to those held, not set
-    first: int | None = None  # numbers of the market's updates that it covers, where they are numbered
+    is_dated: bool = True  # False: `at` is the receipt
+    checksum: int | None = None  # venue's checksum of the book after this message; None: it states none
+    is_relative: bool = False  # delta: sizes are added to those held instead of replacing them
+    # numbers of the first and last update that this message contains; None: the venue has no numbers
+    first: int | None = None
     last: int | None = None
     state: str = ""  # names the book after it, where the venue does
 
@@ -46,89 +47,91 @@ class TradeMessage(msgspec.Struct, frozen=True, gc=False):
 
     market: str
     at: int
-    side: Literal["BUY", "SELL"]  # of the taker
+    side: Literal["BUY", "SELL"]  # side of the taker
     price: str
     size: str
     id: str
-    number: int | None = None  # among the trades of its market, without holes, where the venue counts them
-    is_backfill: bool = False  # sent on subscription: it may have been sent before
+    # consecutive number among the trades of its market; None: the venue has no numbers
+    number: int | None = None
+    is_backfill: bool = False  # True: sent on subscription, so an earlier connection may have sent it already
 
 
 class QuoteMessage(msgspec.Struct, frozen=True, gc=False):
-    """Best bid and ask as a ticker states them; None on an empty side."""
+    """Best bid and ask as a ticker states them; None for an empty side."""
 
     market: str
     at: int
     bid: str | None
     ask: str | None
-    last: str | None = None  # price of the newest trade
-    volume: str | None = None  # contracts traded so far, where the ticker says it
+    last: str | None = None  # price of the newest trade; None: the ticker does not state it
+    volume: str | None = None  # contracts traded so far; None: the ticker does not state it
     open_interest: str | None = None
 
 
 class Mean(NamedTuple):
-    """A mean of an index's prices that the venue publishes beside the newest one."""
+    """A mean of an index's values that the venue publishes beside the newest value."""
 
-    name: str  # as the venue calls it
+    name: str  # name of the mean at the venue
     value: str
-    prices: int  # how many it is of
+    prices: int  # number of values that the mean is of
     from_ns: int
     to_ns: int
 
 
 class IndexMessage(msgspec.Struct, frozen=True, gc=False):
-    """An index as it was observed at a moment."""
+    """The value of an index at one observation."""
 
-    market: str  # topic:symbol
-    at: int  # of the observation
+    market: str  # `topic:symbol`
+    at: int  # time of the observation
     value: str
     published_at: int
     means: Sequence[Mean] = ()
 
 
 class MarketEvent(msgspec.Struct, frozen=True, gc=False):
-    """An event of a market as a whole: it was made, decided, paid."""
+    """An event in the life of a market, such as its creation, its decision or its settlement."""
 
     market: str
     at: int
-    event: str  # in the venue's word
-    said: Any  # in the venue's own form
+    event: str  # name of the event at the venue
+    said: Any  # content of the event in the venue's own form
 
 
 MarketMessage: TypeAlias = BookMessage | TradeMessage | QuoteMessage | IndexMessage | MarketEvent
 
 
 class Decoded(msgspec.Struct, frozen=True, gc=False):
-    """The content of one frame."""
+    """The messages in one frame, with what the frame says as a whole."""
 
     messages: Sequence[MarketMessage] = ()
-    number: int | None = None  # of the frame in its sequence, where the venue counts them
-    at: int = 0  # the venue's time of the frame; 0 where it has none
-    is_renewal: bool = False  # the venue wants its connection to be replaced
+    # consecutive number of the frame in its sequence; None: the venue has no numbers
+    number: int | None = None
+    at: int = 0  # venue's time of the frame; 0: it states none
+    is_renewal: bool = False  # True: the venue asks to have the connection replaced
     sequence: str = ""  # which frames its number counts; "" = all of the connection
 
 
 @dataclass(frozen=True)
 class WireFormat:
-    """The protocol of a venue's socket: subscriptions to send, frames to decode."""
+    """Protocol of a venue's socket: how subscriptions are written and frames are decoded."""
 
     decode: Callable[[bytes, int], Decoded]
-    """Given a payload and its receipt (ns). Raises ParseError."""
+    """Decodes a frame. Called with its payload and receipt (ns since the Unix epoch). Raises ParseError."""
     subscribe: Callable[[Sequence[str]], list[str]]
     unsubscribe: Callable[[Sequence[str]], list[str]]
     resync: Callable[[Sequence[str]], list[str]] = lambda markets: []  # noqa: ARG005  (impossible)
-    """Texts that request new snapshots on the same connection."""
+    """Returns the texts to send to request new snapshots on the open connection; by default none."""
     checksum: Callable[[BookSide, BookSide], int] | None = None
-    """Of bids and asks, as the venue states it."""
+    """Computes the venue's checksum from bids and asks; None: the venue has no checksum."""
     recipe: str = ""  # how a book is proven, in a word: crc32, sequence
-    depth: int | None = None  # levels a side that a book is cut to after each message
+    depth: int | None = None  # levels per side that a book is cut to after each message; None: all are kept
 
 
 def check_levels(levels: Iterable[Level]) -> None:
     """Check that each price and size is an `Amount`. Raises msgspec.ValidationError.
 
-    For books that come whole in every frame: a text of the frames before is matched no second time, which
-    decoding them as `SentLevel` would do.
+    Used for venues that send a whole book in every frame. Most texts repeat those of the frame before;
+    checked texts are remembered here, whereas decoding as `SentLevel` would match every text again.
     """
     for text in chain.from_iterable(levels):
         if not _is_amount(text):
@@ -141,7 +144,7 @@ def _is_amount(text: str) -> bool:
 
 
 def amount(raw: bytes | msgspec.Raw) -> str:
-    """Return the text of a JSON number, digit for digit. Raises ValueError for anything else."""
+    """Return the text of a JSON number, digit for digit. Raises ValueError when `raw` is no number."""
     text = bytes(raw).decode("ascii")
     if not text[:1].isdigit():
         raise ValueError(f"{text[:40]!r} is no price or size")

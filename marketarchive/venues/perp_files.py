@@ -1,4 +1,4 @@
-"""Files of the public bulk archives of exchanges: one CSV in a zip, and what is published of its digest."""
+"""Files of exchanges' public bulk archives: a zip with one CSV, and the checksum published beside it."""
 
 from __future__ import annotations
 
@@ -16,18 +16,21 @@ from marketarchive.times import from_datetime, from_ms, to_ms, utc
 from marketarchive.venues.perps import DAY_MS, Range
 
 UNPACKED_MAX = 2**28
-"""Bytes of a file that are unpacked at most; a day of bars of a minute has some 150,000."""
+"""Most bytes that a file may have unpacked; a day of one-minute candles has some 150,000."""
 _DIGEST = re.compile(rb"\s*([0-9a-fA-F]{64})\b")
 
 
 def day(at: int) -> Range:
-    """Return the UTC day that holds a moment. at: ms."""
+    """Return the UTC day that contains a moment. at: ms since the Unix epoch."""
     first = at // DAY_MS * DAY_MS
     return Range(first, first + DAY_MS - 1)
 
 
 def month(at: int, ahead_ms: int = 0) -> Range:
-    """Return the month that holds a moment. at: ms; ahead_ms: how far its time zone is ahead of UTC."""
+    """Return the calendar month that contains a moment.
+
+    at: ms since the Unix epoch; ahead_ms: offset from UTC of the time zone whose months are meant.
+    """
     here = utc(from_ms(at + ahead_ms))
     first = datetime(here.year, here.month, 1, tzinfo=UTC)
     after = datetime(here.year + here.month // 12, here.month % 12 + 1, 1, tzinfo=UTC)
@@ -36,9 +39,10 @@ def month(at: int, ahead_ms: int = 0) -> Range:
 
 
 def rows_of(payload: bytes, columns: Sequence[str]) -> list[Mapping[str, str]]:
-    """Return the lines of the CSV in a zip by column.
+    """Return the lines of the CSV in a zip as column -> text.
 
-    columns: what a file without a header has, in order; one with a header says it. Raises ParseError.
+    columns: names in order, for a file without a header line. Raises ParseError for a payload that is not a
+    zip with one readable CSV.
     """
     lines = list(csv.reader(_text(payload).splitlines()))
     lines = [line for line in lines if line]
@@ -48,7 +52,7 @@ def rows_of(payload: bytes, columns: Sequence[str]) -> list[Mapping[str, str]]:
 
 
 def digest_of(payload: bytes) -> str:
-    """Return the SHA-256 in a checksum file, in lower case, as sha256sum writes it. Raises ParseError."""
+    """Return the SHA-256 in a checksum file of sha256sum's format, in lower-case hex. Raises ParseError."""
     found = _DIGEST.match(payload)
     if found is None:
         raise ParseError("checksum", f"{payload[:80]!r} does not begin with a SHA-256", ("payload",))
@@ -56,7 +60,7 @@ def digest_of(payload: bytes) -> str:
 
 
 def has_digest(payload: bytes, digest: str) -> bool:
-    """Return whether a file is the one of a SHA-256."""
+    """Return whether the SHA-256 of a file is `digest` (lower-case hex)."""
     return sha256(payload).hexdigest() == digest
 
 

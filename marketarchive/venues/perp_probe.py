@@ -1,4 +1,4 @@
-"""The probe of a venue of perpetuals, made of what it declares."""
+"""The probe of a venue of perpetuals, made from the requests that the venue declares."""
 
 from __future__ import annotations
 
@@ -15,7 +15,11 @@ def perp_probe(
     limits_source: str,
     past: Sequence[Query] = (),
 ) -> Probe:
-    """Return the checks that each of these routes answers with rows that can be read."""
+    """Return a probe that checks of each request that its answer has rows and no errors.
+
+    instruments: lists of contracts; live: present values; once: rates of borrowing; past: lists of the past;
+    limits_source: URL of the documented limits.
+    """
     topics = {"instruments": instruments, "now": live, "once": once, "past": past}
     checks = [
         Check(query.endpoint.name, topic, query) for topic, queries in topics.items() for query in queries

@@ -1,4 +1,4 @@
-"""The row that a tick of a perpetual leaves in `records/`."""
+"""The row that a polling tick of a perpetual leaves in `records/`."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ _VALUES = (
 
 
 class PerpRecord(TickRow):
-    """One due tick of a perpetual as the venue stated it; values are None when is_observed is 0.
+    """The values of one perpetual at one due tick; all are None when is_observed is 0.
 
-    Units are those of the tables: prices in quote currency per base unit, rates as fractions of their own
-    interval, positive where longs pay, open interest in base units. What one of several requests did not
-    bring is None beside what the others brought.
+    Prices are in quote currency per base unit, rates are fractions per `funding_interval_s` (positive: longs
+    pay), open interest is in base units. When a tick takes several requests, the values of a failed one are
+    None beside those of the others.
     """
 
     asset: str
-    market_id: str = Field(min_length=1)  # as the venue calls the contract
+    market_id: str = Field(min_length=1)  # name of the contract at the venue
     mark: Number | None = None
     index: Number | None = None
     funding_kind: Literal["predicted", "continuous"] | None = None
     funding_rate: Number | None = None
-    funding_rate_short: Number | None = None  # what shorts receive, where it is another
+    funding_rate_short: Number | None = None  # rate that shorts receive; None: the same as longs pay
     funding_interval_s: int | None = None
     next_funding_at: datetime | None = None
-    open_interest: Number | None = None  # each long counted once with its short
+    open_interest: Number | None = None  # one side's sum: a long and its short count once
     is_observed: Literal[0, 1]
-    source: str  # the paths that were requested
+    source: str  # URL paths of the requests
 
     @property
     def series(self) -> str:

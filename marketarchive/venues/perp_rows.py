@@ -1,4 +1,4 @@
-"""Parts that the parse functions of perpetuals share: rows of lists, a bad one costing itself alone."""
+"""Helpers of the parse functions of perpetuals, which turn answers into table rows and errors of bad rows."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ from marketarchive.venues.venue import Feed, RowMaker
 T = TypeVar("T")
 MarketStatus: TypeAlias = Literal["unopened", "active", "closed"]
 Reader: TypeAlias = Callable[[Received], Parsed]
-"""Returns what an answer says. Raises ParseError."""
+"""Parses one answer. Raises ParseError."""
 
 _EARLIEST_MS = 10**12
-"""Milliseconds of 2001: what is less is in seconds."""
+"""Smallest time that is read as milliseconds (that of 2001); smaller numbers are seconds."""
 LATE = 60 * SECOND
-"""By how much a venue may stamp what happened at the end of a contract after it."""
+"""Longest time (ns) after a contract's end with which its last settlement or open interest may be dated."""
 _EXACT = Context(prec=60)
 _LAST = Decimal("1E-18")
-"""The last decimal of the amounts in tables."""
+"""The smallest step of amounts in tables."""
 
 
 class BadRowError(ValueError):
-    """Raised by what reads a row, where it makes no sense."""
+    """Raised when the values of a row make no sense."""
 
 
 @dataclass(frozen=True)
@@ -50,21 +50,21 @@ class Contract:
     """The facts of a contract that are known before any request."""
 
     asset: str | None
-    multiplier: Decimal  # base units that a unit of the symbol stands for
+    multiplier: Decimal  # base units (coins) in one unit of the symbol; 1000 for `kPEPE`
 
     def price(self, text: str) -> Decimal:
-        """Return a price per base unit. Raises BadRowError."""
+        """Return a price per base unit from the venue's price per unit of the symbol. Raises BadRowError."""
         found = number(text)
         return found if self.multiplier == 1 else divided(found, self.multiplier)
 
     def amount(self, text: str) -> Decimal:
-        """Return base units. Raises BadRowError."""
+        """Return base units from a number of units of the symbol. Raises BadRowError."""
         found = number(text)
         return found if self.multiplier == 1 else times(found, self.multiplier)
 
 
 class Contracts:
-    """The contracts of a venue by the names in one column of its `symbols.csv`."""
+    """The contracts of a venue, found by the name in one column of its `symbols.csv`."""
 
     def __init__(self, venue: str, column: str = "symbol") -> None:
         self._known = {
@@ -72,13 +72,16 @@ class Contracts:
         }
 
     def of(self, symbol: str) -> Contract:
-        """Return the contract; one that is not in the file is taken as it stands."""
+        """Return the contract of a symbol.
+
+        A symbol that the file does not list has no asset and the multiplier 1.
+        """
         return self._known.get(symbol) or Contract(None, Decimal(1))
 
 
 @dataclass
 class Page:
-    """Collects what an answer says."""
+    """Accumulator of the rows and errors of one answer."""
 
     table: str
     rows: list[TableRow] = field(default_factory=list)
@@ -86,7 +89,10 @@ class Page:
     errors: list[ParseError] = field(default_factory=list)
 
     def parsed(self) -> Parsed:
-        """Return the page as `Parsed`: `keys` are the times of all rows (ms), `statements` its rows."""
+        """Return the page as `Parsed`.
+
+        It has the times of all rows (ms, as text) in `keys` and rows in `statements`.
+        """
         return Parsed(statements=self.rows, keys=self.keys, errors=self.errors)
 
 
@@ -97,9 +103,10 @@ def page(
     time_of: Callable[[T], int | str | None],
     make: Callable[[T], Iterable[TableRow]],
 ) -> Parsed:
-    """Return the rows that `make` makes of each row that was sent.
+    """Parse the rows of one answer into table rows; a bad row becomes an error and costs no other.
 
-    time_of: of a row in the venue's own writing (ms, or s); None where rows have none.
+    table: name for errors; sent: rows as JSON; wire: model that they are decoded as; time_of: returns a row's
+    time as the venue writes it (ms or s), None when rows have no time; make: returns the table rows of a row.
     """
     found = Page(table)
     for position, raw in enumerate(sent, 1):
@@ -120,7 +127,11 @@ def lines_page(
     time_of: Callable[[Mapping[str, str]], int | str],
     make: Callable[[Mapping[str, str]], Iterable[TableRow]],
 ) -> Parsed:
-    """Return the rows that `make` makes of each line of a file. time_of: ms or s, of each line."""
+    """Parse the lines of a CSV file into table rows; a bad line becomes an error and costs no other.
+
+    table: name for errors; lines: column -> text; time_of: returns a line's time (ms or s); make: returns the
+    table rows of a line.
+    """
     found = Page(table)
     for position, line in enumerate(lines, 1):
         try:
@@ -128,15 +139,15 @@ def lines_page(
             found.rows += make(line)
         except KeyError as error:
             found.errors.append(ParseError(table, f"line {position}: it has no {error}"))
-        except ValueError as error:  # BadRowError too
+        except ValueError as error:  # includes BadRowError
             found.errors.append(ParseError(table, f"line {position}: {error}"))
     return found.parsed()
 
 
 def read_by(readers: Mapping[str, Reader], received: Received) -> Parsed:
-    """Call the reader of an answer's URL and return its result.
+    """Parse an answer with the reader for its URL.
 
-    Raises ParseError, also where there is none.
+    readers: canonical URL -> reader. Raises ParseError, also when no reader has the URL.
     """
     read = readers.get(received.canonical_url)
     if read is None:
@@ -145,7 +156,7 @@ def read_by(readers: Mapping[str, Reader], received: Received) -> Parsed:
 
 
 def decode(received: Received, wire: type[T]) -> T:
-    """Return an answer's document. Raises ParseError."""
+    """Decode an answer's JSON as `wire`. Raises ParseError."""
     try:
         return msgspec.json.decode(received.payload, type=wire)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -153,7 +164,7 @@ def decode(received: Received, wire: type[T]) -> T:
 
 
 def milliseconds(at: int | str) -> int:
-    """Return ms since the Unix epoch, of a time of 10 digits (s) or 13. Raises BadRowError."""
+    """Return ms since the Unix epoch from a time in seconds (10 digits) or ms (13). Raises BadRowError."""
     try:
         found = int(at)
     except ValueError as error:
@@ -164,17 +175,20 @@ def milliseconds(at: int | str) -> int:
 
 
 def moment(at: int | str) -> int:
-    """Return ns since the Unix epoch. Raises BadRowError."""
+    """Return ns since the Unix epoch from a time in seconds (10 digits) or ms (13). Raises BadRowError."""
     return from_ms(milliseconds(at))
 
 
 def maybe_moment(at: int | str | None) -> int | None:
-    """Convert a venue's time (ms) to ns; None for the values that venues write where there is no time."""
+    """Return ns since the Unix epoch from a venue's time (s or ms); None for a missing one: None, "" or 0."""
     return None if at in (None, "", "0", 0) else moment(at)
 
 
 def number(text: str) -> Decimal:
-    """Return a finite number, exact. Raises BadRowError."""
+    """Return the exact number that a text states.
+
+    Raises BadRowError unless it is finite and of bounded size.
+    """
     try:
         found = Decimal(text)
     except (InvalidOperation, TypeError, ValueError) as error:
@@ -185,32 +199,35 @@ def number(text: str) -> Decimal:
 
 
 def maybe(text: str | None) -> Decimal | None:
-    """Return a number, None of an empty text. Raises BadRowError."""
+    """Return the exact number that a text states; None for None or "". Raises BadRowError."""
     return number(text) if text else None
 
 
 def times(left: Decimal | int, right: Decimal | int) -> Decimal:
-    """Return a product with all its digits."""
+    """Return the product of two numbers with all its digits (60 at most)."""
     return _EXACT.multiply(left, right)
 
 
 def divided(left: Decimal, right: Decimal | int) -> Decimal:
-    """Return a quotient; exact where the divisor is a power of two and ten."""
+    """Return the quotient of two numbers to 60 digits."""
     return _EXACT.divide(left, right)
 
 
 def rounded(exact: Decimal) -> Decimal:
-    """Return a number to the last decimal that tables have, half to even."""
+    """Return a number rounded to 18 decimals, as tables hold it, half to even."""
     return exact.quantize(_LAST, context=_EXACT)
 
 
 def is_within(one: Decimal, other: Decimal, factor: Decimal) -> bool:
-    """Return whether two positive numbers are alike, up to a factor."""
+    """Return whether two positive numbers differ by at most `factor`, one way or the other."""
     return one > 0 and other > 0 and one <= times(other, factor) and other <= times(one, factor)
 
 
 def is_over(opened_ns: int, step_s: int, received: Received) -> bool:
-    """Return whether a candle had ended when the answer came."""
+    """Return whether a candle had ended at the receipt of the answer.
+
+    opened_ns: its opening, ns since the Unix epoch; step_s: its length.
+    """
     return opened_ns + step_s * SECOND <= received.received_at
 
 
@@ -226,11 +243,12 @@ def candle(
     *,
     is_closed: bool | None = None,
 ) -> CandlesRow:
-    """Return a candle of a contract.
+    """Return the table row of one candle of a contract.
 
-    opened: in the venue's writing; prices: open, high, low, close, those between None where nobody knows
-    them; traded: volume in units of the symbol and in quote currency; is_closed: None where the venue does
-    not say it: by the time of the answer. Raises BadRowError.
+    market: name of the contract at the venue; step_s: length; opened: opening time as the venue writes it (ms
+    or s); prices: open, high, low, close as text, high and low None when unknown; traded: volume in units of
+    the symbol and in quote currency, None for candles without volume; is_closed: None = decide by the receipt
+    of the answer. Raises BadRowError.
     """
     at = moment(opened)
     first, high, low, last = (None if each is None else contract.price(each) for each in prices)
@@ -253,7 +271,10 @@ def candle(
 
 
 def listed(received: Received, parsed: Parsed, status_of: Mapping[str, MarketStatus]) -> Parsed:
-    """Add the items of the market master for instruments with an asset. status_of: venue's word -> ours."""
+    """Add items for the market master for each listed instrument with a known asset; return `parsed`.
+
+    status_of: venue's word for a status -> ours.
+    """
     parsed.items += [
         _market(
             received,
@@ -271,7 +292,10 @@ def listed(received: Received, parsed: Parsed, status_of: Mapping[str, MarketSta
 
 
 def with_intervals(received: Received, parsed: Parsed) -> Parsed:
-    """Add the items of the market master for expected rates that state their interval."""
+    """Add items for the market master with the funding interval of each contract; return `parsed`.
+
+    They come from the funding rows that state an interval and have a known asset.
+    """
     parsed.items += [
         _market(received, row, funding_interval_s=row.interval_s)
         for row in parsed.statements
@@ -293,17 +317,20 @@ def _market(received: Received, row: InstrumentsRow | FundingsRow, **stated: Any
 
 
 class Ends:
-    """When contracts of a venue ended: by its `symbols.csv`, and by what it lists meanwhile."""
+    """Ends of the contracts of a venue, from its `symbols.csv` and the instruments that it lists."""
 
     def __init__(self, venue: str) -> None:
-        self._ends = {  # market -> ns
+        self._ends = {  # market -> end, ns since the Unix epoch
             row["symbol"]: from_iso(row["listed_to"]) + DAY
             for row in symbols(venue).values()
             if row.get("listed_to")
         }
 
     def note(self, row: TableRow) -> None:
-        """Take note of what an instrument says of its end."""
+        """Record the end of a contract, if `row` is an instrument that states one.
+
+        A contract that is listed again without an end loses its recorded one.
+        """
         if not isinstance(row, InstrumentsRow) or not row.status:
             return
         if row.delisted_at is not None:
@@ -312,10 +339,10 @@ class Ends:
             self._ends.pop(row.market, None)  # listed again
 
     def is_over(self, row: TableRow) -> bool:
-        """Return whether a row is of a time after the end of its contract.
+        """Return whether a row is dated after the end of its contract.
 
-        What was settled or counted at the end may be stamped up to a minute later; a candle that opens
-        there is after it.
+        A settlement or an open interest may be dated up to a minute after the end; a candle may not open at
+        it.
         """
         if isinstance(row, CandlesRow):
             end = self._ends.get(row.market)
@@ -327,14 +354,17 @@ class Ends:
 
 
 class PerpRows(RowMaker):
-    """Makes the rows of answers that a parse function has as `statements`, up to the end of each contract."""
+    """Maker of table rows from the `statements` of a parse function.
+
+    Rows dated after the end of their contract become unreadable rows.
+    """
 
     def __init__(self, parse: Reader) -> None:
         self._parse = parse
         self._ends: Ends | None = None
 
     def rows(self, received: Received) -> Iterator[TableRow]:
-        """Yield the rows of an answer. Raises ParseError."""
+        """Yield the table rows of an answer. Raises ParseError."""
         parsed = self._parse(received)
         if self._ends is None:
             self._ends = Ends(received.venue)
@@ -351,7 +381,10 @@ class PerpRows(RowMaker):
 
 
 def perp_feeds(rows: Callable[[], RowMaker], *more: str) -> dict[str, Feed]:
-    """Return the feeds of a venue of perpetuals. more: tables beside those that all have."""
+    """Return the feeds that every venue of perpetuals has.
+
+    rows: creates the maker of their table rows; more: tables in addition to those that all such venues have.
+    """
     return {
         FEED: Feed(tables=(*PERP_TABLES, *more), rows=rows, rows_version=2, is_polled=True, has_markets=True),
         "probe": Feed(is_polled=True, has_markets=True),
@@ -359,7 +392,7 @@ def perp_feeds(rows: Callable[[], RowMaker], *more: str) -> dict[str, Feed]:
 
 
 def param(received: Received, name: str) -> str:
-    """Return a parameter of the request. Raises ParseError where there is none."""
+    """Return a URL parameter of the request that was answered. Raises ParseError when it has none such."""
     found: Any = received.params.get(name)
     if found is None:
         raise ParseError("request", f"{received.canonical_url} was requested without {name}", (name,))

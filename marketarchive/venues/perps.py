@@ -1,7 +1,7 @@
 """Declaration of a venue of perpetuals: routes to its past and present, and the source of each column.
 
-Requests of the past are for a range of time in whole milliseconds, both ends inclusive; a page holds what
-its times say, whatever its size or the interval of what is listed.
+Requests of the past name a range of time in whole milliseconds, both ends inclusive. What a page covers is
+told by the times of its rows, never by its size or the interval between rows.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from marketarchive.venues.endpoint import Query
 
 SeriesKind = Literal["funding", "trade", "mark", "index", "open_interest"]
 Direction = Literal["forward", "backward", "whole"]
-"""Which end of a range that does not fit on a page comes first: its oldest, its newest; all of it fits, or
-all that there is."""
+"""The part of a too long range that a page holds. forward: the oldest rows; backward: the newest; whole:
+every range fits, or the page holds all that the venue has."""
 Origin = Literal["source", "substitute", "null"]
 
 
 PERP_TABLES = ("fundings", "candles", "open_interest", "instruments", "borrow_rates")
-"""What the feed `perps` of a venue becomes."""
+"""Tables that every venue's feed `perps` is made into."""
 FEED = "perps"
 DAY_MS = 86_400_000
 PERIODS_S: Mapping[str, int] = {"30m": 1800, "1h": 3600, "8h": 28_800, "1d": 86_400}
-"""What a row of the unified data may be of."""
+"""Periods that rows of the unified data can have: name -> seconds."""
 
 
 class Range(NamedTuple):
-    """From `first` to `last`, ms, both inclusive."""
+    """A range of time in ms since the Unix epoch, both ends inclusive."""
 
     first: int
     last: int
@@ -43,51 +43,59 @@ class Series(NamedTuple):
     """One kind of rows of one contract, such as its fundings."""
 
     asset: str
-    symbol: Mapping[str, str]  # of the venue's `symbols.csv`
+    symbol: Mapping[str, str]  # column -> text, the contract's line of the venue's `symbols.csv`
     kind: SeriesKind
-    step_s: int = 0  # of candles and open interest; 0: at times of its own
-    now: int = 0  # ms, when the past is listed: for routes that count back from it
+    step_s: int = 0  # seconds between rows of candles and open interest; 0: rows have times of their own
+    now: int = 0  # ms, when the past is requested: for routes that count back from the present
 
     @property
     def market(self) -> str:
-        """Return the venue's name of the contract."""
+        """Return the name of the contract at the venue."""
         return self.symbol["symbol"]
 
     def is_in(self, requested: Range) -> bool:
-        """Return whether anything of it may lie in a range: of steps, a multiple of the step."""
+        """Return whether a range may contain a row of the series.
+
+        A series with a step has rows only at multiples of the step.
+        """
         step = self.step_s * 1000
         return not step or requested.last // step * step >= requested.first
 
 
 @dataclass(frozen=True)
 class Route:
-    """The route that lists the past of a series."""
+    """Declaration of a route that lists the past of a series."""
 
     kind: SeriesKind
     page: Callable[[Series, Range], Query]
     direction: Direction
-    steps_s: tuple[int, ...] = ()  # of candles and open interest that it serves
+    steps_s: tuple[int, ...] = ()  # lengths (s) of candles, or steps of open interest, that the route serves
     reach_s: Callable[[int], float | None] = lambda step_s: None  # noqa: ARG005
-    """Seconds back from now that it serves at a step; None: all since the listing."""
+    """Returns, for a step in seconds, how many seconds back from now the route serves; None: everything
+    since the listing of the contract."""
     opens_with_open_interest: bool = False
-    """Whether each candle says the open interest at its beginning."""
+    """True: each candle also states the open interest at its opening."""
     late_s: int = 0
-    """Seconds by which an event may be stamped after its due time: a range is asked for as much longer."""
+    """Seconds by which an event may be dated after its due time; requested ranges are extended by as much."""
     is_in_force: bool = False
-    """What it lists is in force from its time on, as the rate of a continuous venue; else it is of before."""
+    """True: a row is in force from its time on, like the rate of a continuous venue. False: it is of the
+    time before."""
     older_s: float | None = None
-    """Seconds back from now before which it is asked for what the other route of its kind does not reach;
-    infinity: only for contracts that ended."""
+    """Age in seconds beyond which this route is requested, for what the other route of its kind no longer
+    serves; infinity: only for contracts that ended; None: always."""
     has_ended: bool = False
-    """Whether it also has contracts that the venue does not list any more: it is asked for all their past."""
+    """True: the route still serves contracts that the venue no longer lists, and is requested for all
+    their past."""
     window_s: int = 0
     window_rows: int = 0
-    """Seconds, or rows of a step, in one request at most; 0: any. What is asked for is divided by it."""
+    """Most seconds (`window_s`) or rows of a step (`window_rows`) in one request; longer ranges are split;
+    0: no limit."""
     file: Callable[[int], Range] | None = None
-    """Of a moment, ms, the range of the file that holds it, where each request is for one file (a day)."""
+    """Returns the range (ms) of the file that contains a moment (ms), for routes with one file a request;
+    None: the route has no files."""
 
     def windows(self, series: Series, wanted: Range) -> Iterator[Range]:
-        """Yield the ranges to request one by one, the newest first."""
+        """Yield the parts of `wanted` to request one by one, the newest first."""
         length = (self.window_s or self.window_rows * series.step_s) * 1000
         last = wanted.last
         while last >= wanted.first:
@@ -100,7 +108,10 @@ class Route:
             last = first - 1
 
     def step_of(self, period_s: int) -> int:
-        """Return the longest step that divides a period, 0 where it has none. Raises ValueError."""
+        """Return the longest step (s) of the route that divides a period; 0 when its rows have no step.
+
+        Raises ValueError when no step divides `period_s`.
+        """
         if not self.steps_s:
             return 0
         fitting = [step for step in self.steps_s if period_s % step == 0]
@@ -111,44 +122,50 @@ class Route:
 
 @dataclass(frozen=True)
 class Column:
-    """The source of a column of the unified data at a venue."""
+    """The source of a venue's values in one column of the unified data."""
 
     origin: Origin
-    how: str  # of a null one: why
+    how: str  # how it is derived; for a column that is always null, why
     taken_as: str = "candles"
-    """Of prices, what `mark_source` and `index_source` say; "samples": points of `fundings`, not candles."""
-    instead: Literal["mark", "index"] | None = None  # whose candles stand for it
+    """For prices: text of the columns `mark_source` and `index_source`; "samples" = points of `fundings`
+    instead of candles."""
+    # candles of this other price stand in for the venue's missing ones
+    instead: Literal["mark", "index"] | None = None
 
 
 @dataclass(frozen=True)
 class Perps:
-    """Declaration of a venue's perpetuals: its requests, ranges and limits."""
+    """Declaration of a venue's perpetuals: its requests, ranges, fees and columns."""
 
     routes: tuple[Route, ...]
-    instruments: tuple[Query, ...]  # which contracts there are, and since when
+    instruments: tuple[Query, ...]  # lists of all contracts with their listing times
     live: Callable[[Collection[Series]], Sequence[Query]]
-    """What tells of the present of these contracts (their series of funding)."""
-    taker_bps: str | None  # None where nothing public says what it was
+    """Returns the requests for present values of the given contracts (their series of funding)."""
+    taker_bps: str | None  # basis points; None: no public source states it
     maker_bps: str | None
-    fee_schedule_date: str | None  # of the schedule, YYYY-MM-DD
+    fee_schedule_date: str | None  # date of the fee schedule, YYYY-MM-DD
     columns: Mapping[str, Column]
     lists_ended: bool = False
-    """Whether contracts that ended stay among `instruments`: what is not there is not asked for."""
+    """True: ended contracts stay in the list of instruments, so a contract missing from it never existed
+    and is not requested."""
     borrow_bps_per_day: str | None = None
-    """Of every row, 0 where the venue has no such fee; None: as its table of rates says."""
-    once: tuple[Query, ...] = ()  # what has no past and is asked for once a pass: rates of borrowing
-    settled_every_s: tuple[int, ...] = (28_800, 14_400, 7_200, 3_600)  # intervals that occur
+    """Basis points a day for every row, 0 when the venue has no such fee; None: taken from the venue's
+    table of rates."""
+    once: tuple[Query, ...] = ()  # requests made once a pass, for values without a past: rates of borrowing
+    # funding intervals (s) that occur at the venue
+    settled_every_s: tuple[int, ...] = (28_800, 14_400, 7_200, 3_600)
     statuses: Mapping[str, str] = field(default_factory=dict)
-    """The venue's words for the status of a contract -> `unopened`, `active`, `closed`."""
-    unproven: Mapping[str, str] = field(default_factory=dict)  # route -> why nobody has seen a recording
+    """Venue's word for the status of a contract -> `unopened`, `active` or `closed`."""
+    # name of a route -> why no recording of its answers was available
+    unproven: Mapping[str, str] = field(default_factory=dict)
 
 
 def following(direction: Direction, requested: Range, times: Collection[int]) -> Range | None:
-    """Return the part of a range that is left to request after a page, None where it is complete.
+    """Return the part of a range that is still to be requested after a page; None when it is complete.
 
-    times: ms, of all rows of the page, also of those that were left out. A page that is shorter than others
-    is not taken for the last: venues change what fits on one. Only an empty one is, or one that reaches the
-    end. Raises CursorError where a page has no row of the requested range, since paging would never end.
+    times: ms, of all rows of the page, also those that were left out. A short page is not taken for the last
+    one, because venues change the size of pages; only an empty page is, or one that reaches the end of the
+    range. Raises CursorError for a page with no row of the range, since paging would never end.
     """
     if not times or direction == "whole":
         return None
@@ -165,9 +182,9 @@ def following(direction: Direction, requested: Range, times: Collection[int]) ->
 
 
 def uncovered(requested: Range, times: Collection[int], step: int, *, is_open: bool) -> list[Range]:
-    """Return the parts of a range without a row for two steps or more.
+    """Return the parts of a range in which rows are missing, where two rows are more than two steps apart.
 
-    times: of rows, ms; step: ms between two of them; is_open: whether they may end before the range does.
+    times: times of the rows, ms; step: ms between rows; is_open: True = rows may end before the range does.
     """
     within = sorted({at for at in times if requested.first <= at <= requested.last})
     edges = [requested.first - 1, *within, *(() if is_open and within else (requested.last + 1,))]
@@ -176,6 +193,6 @@ def uncovered(requested: Range, times: Collection[int], step: int, *, is_open: b
 
 @cache
 def sectors() -> Mapping[str, str]:
-    """Return asset -> sector of the assets that are collected by default."""
+    """Return asset -> sector for the assets that are collected by default."""
     text = (files("marketarchive.venues") / "perp_assets.csv").read_text(encoding="utf-8")
     return {row["asset"]: row["sector"] for row in csv.DictReader(text.splitlines())}

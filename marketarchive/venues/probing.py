@@ -29,7 +29,7 @@ from marketarchive.venues.endpoint import Endpoint, Limit, Query
 from marketarchive.venues.messages import Parsed, Received
 
 FEED = "probe"
-"""Where a probe's answers are archived."""
+"""Name of the feed that archives a probe's answers."""
 
 TOPICS = {
     "clock": "What is the venue's time?",
@@ -44,34 +44,38 @@ TOPICS = {
     "resolutions": "How is an outcome known?",
     "trades": "Which trades are public?",
 }
-"""Questions that fit any venue; `Probe.topics` has a venue's own."""
+"""Topic -> question that fits any venue; `Probe.topics` adds a venue's own."""
 
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One question and its answer, or why there is none."""
+    """One request of a probe and its answer, or why there is none."""
 
     query: Query
-    received_at: int  # ns, project clock; when it was given up, where there is no answer
-    status: int | None = None  # None: no answer
+    received_at: int  # receipt of the answer, or when the request was given up; ns on the project clock
+    status: int | None = None  # HTTP status; None: no answer
     payload: bytes = b""
-    headers: Mapping[str, str] = field(default_factory=dict)  # all of them, names in lower case
-    latency_ms: float | None = None  # project clock
-    seq: int | None = None  # of its line in raw
-    error: str | None = None  # why the answer cannot be used, or did not come
+    headers: Mapping[str, str] = field(default_factory=dict)  # all headers, names in lower case
+    latency_ms: float | None = None  # ms from request to answer on the project clock
+    seq: int | None = None  # number of the answer's line in the archive
+    error: str | None = None  # why the answer cannot be used or never came; None: it is usable
 
 
 Message: TypeAlias = tuple[int, int, bytes]
-"""(received_at ns, seq, payload)."""
+"""A received message as (receipt in ns, seq, payload)."""
 
 
 def kinds_by(*keys: str) -> Callable[[bytes], list[str]]:
-    """Return a function that lists the kinds of a payload: `keys` of its object, or of each in its list."""
+    """Return a function that lists the kinds of the messages in a payload, for counting.
+
+    The kind of a JSON object is made of its values under `keys`; a JSON list has a kind for each element; a
+    payload that is no JSON is its own kind.
+    """
 
     def kinds(payload: bytes) -> list[str]:
         try:
             document = json.loads(payload) if is_shallow(payload) else None
-        except ValueError:  # no JSON: PONG
+        except ValueError:  # not JSON, such as PONG
             return [payload[:20].decode("utf-8", "replace") or "empty"]
         objects = document if isinstance(document, list) else [document]
         rows = [each if isinstance(each, dict) else {} for each in objects]
@@ -85,23 +89,28 @@ USUAL_KINDS = kinds_by("channel", "event", "type")
 
 @dataclass(frozen=True, slots=True)
 class Listen:
-    """A question to a socket: what is sent when it is open, and until when messages are received."""
+    """A request to a socket: the texts to send when it is open, and how long to receive messages."""
 
     endpoint: Endpoint
     texts: tuple[str, ...]
-    seconds: float  # at most, on the project's clock, once it is open
-    kinds: Callable[[bytes], Iterable[str]] = USUAL_KINDS  # of a payload
-    wanted: Mapping[str, int] = field(default_factory=dict)  # kind -> how many; with all it ends early
-    headers: Callable[[int], Mapping[str, str]] = lambda _: {}  # of the handshake, at a wall time (ns)
+    seconds: float  # longest time to receive, from the opening, on the project's clock
+    kinds: Callable[[bytes], Iterable[str]] = USUAL_KINDS  # returns the kinds of a payload
+    # kind -> messages to wait for; receiving ends early once all have come
+    wanted: Mapping[str, int] = field(default_factory=dict)
+    # returns the handshake's headers for a wall time (ns)
+    headers: Callable[[int], Mapping[str, str]] = lambda _: {}
 
     def is_enough(self, received: Counter[str]) -> bool:
-        """Return whether the check can end. received: messages so far, by kind."""
+        """Return whether enough messages were received to end early. received: kind -> number so far."""
         return bool(self.wanted) and all(received[kind] >= count for kind, count in self.wanted.items())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capture(Exchange):
-    """One connection with its messages. `received_at` is when it opened, `payload` the body of a refusal."""
+    """One socket connection of a probe with its messages.
+
+    `received_at` is when it opened; `payload` is the body of the answer if the handshake was refused.
+    """
 
     listen: Listen
     messages: Sequence[Message] = ()
@@ -112,46 +121,49 @@ class Capture(Exchange):
 
     @property
     def size(self) -> int:
-        """Return the bytes of its messages."""
+        """Return the number of bytes of all messages."""
         return sum(len(payload) for _, _, payload in self.messages)
 
     @property
     def seconds(self) -> float:
-        """Return how long it was open."""
+        """Return how many seconds the connection was open."""
         return to_seconds(self.ended_at - self.received_at)
 
     def message(self, message: Message) -> Exchange:
-        """Return one of its messages as an answer; its latency is the time since the opening."""
+        """Return one of the messages as an exchange.
+
+        Its latency is the time since the opening of the socket.
+        """
         at, seq, payload = message
         latency_ms = round((at - self.received_at) / 1e6, 3)
         return Exchange(self.query, at, self.status, payload, {}, latency_ms, seq)
 
 
 class NotRequestedError(Exception):
-    """Raised by a check's question when earlier answers lack what it is made of."""
+    """Raised when a check cannot make its request, because earlier answers lack what it is made of."""
 
 
 Question: TypeAlias = Query | Listen
 Expect: TypeAlias = Callable[[Exchange, "Findings"], str | tuple[Message, str]]
-"""Returns the evidence in a usable answer, one line; of a connection also with the message that the report
-shows. Raises ParseError."""
+"""Judges a usable answer: returns the evidence in one line; for a connection optionally with the message
+that the report shows. Raises ParseError when the answer is not as expected."""
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """Something that spiders rely on."""
+    """One check of a probe: a request, and what spiders rely on in its answer."""
 
     name: str
     topic: str
     question: Question | str | Callable[[Findings], Question]
-    """Or the name of an earlier check, of whose answer more is expected; or made from earlier answers: may
-    raise NotRequestedError."""
-    expect: Expect | None = None  # None: see `is_sound`
+    """The request; or the name of an earlier check, whose answer is judged once more; or a function that
+    makes the request from earlier answers, and may raise NotRequestedError."""
+    expect: Expect | None = None  # None: `is_sound` judges the answer
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """Result of a check: whether it passed, and the evidence."""
+    """The result of a check: whether it passed, and the evidence."""
 
     name: str
     topic: str
@@ -162,16 +174,16 @@ class Result:
 
 @dataclass(frozen=True)
 class Need:
-    """Evidence that a probe must find to pass."""
+    """Evidence that a probe must find in its answers to pass as a whole."""
 
-    key: str  # in the report
+    key: str  # name in the report
     what: str
-    find: Callable[[Findings], str | None]  # the evidence; None: not found
+    find: Callable[[Findings], str | None]  # returns the evidence; None: not found
 
 
 @dataclass(frozen=True)
 class Socket:
-    """A documented socket; one without an endpoint is not used by this version."""
+    """A socket that the venue documents; without an endpoint this version does not use it."""
 
     url: str
     what: str
@@ -180,36 +192,38 @@ class Socket:
 
 @dataclass(frozen=True)
 class Probe:
-    """A venue's checks in the order they are run, and its documented limits."""
+    """Declaration of a venue's probe: its checks in the order they run, and the documented limits."""
 
     checks: Sequence[Check]
     limits_source: str
     limits: Mapping[str, Limit] = field(
         default_factory=dict
     )  # by name; none: those of the answers' endpoints
-    how: Mapping[str, str] = field(default_factory=dict)  # topic -> how the venue is asked, as documented
-    topics: Mapping[str, str] = field(default_factory=dict)  # its own: topic -> the question
+    # topic -> how the venue answers its question, as documented
+    how: Mapping[str, str] = field(default_factory=dict)
+    topics: Mapping[str, str] = field(default_factory=dict)  # topic of the venue's own -> its question
     sockets: Sequence[Socket] = ()
-    needs: Sequence[Need] = ()  # none: any answer will do
-    book_ages_s: Callable[[Findings], Sequence[float]] = lambda _: ()  # receipt minus a book's own timestamp
-    obeys_robots: bool = False  # pages made for people, not interfaces made for programs
+    needs: Sequence[Need] = ()  # none: the probe passes if anything was answered
+    # receipt less a book's own timestamp, s
+    book_ages_s: Callable[[Findings], Sequence[float]] = lambda _: ()
+    obeys_robots: bool = False  # True: robots.txt is obeyed, because pages made for people are requested
 
 
 @dataclass
 class Findings:
-    """Findings of a probe so far."""
+    """The findings of a probe that is running or complete."""
 
     probe: Probe
     venue: str
-    read: Callable[[Received], Parsed]  # the venue's; raises ParseError
-    now_ns: int  # wall time at its start
+    read: Callable[[Received], Parsed]  # the venue's parse function; raises ParseError
+    now_ns: int  # wall time at the start of the probe, ns
     setting: Callable[[str], str] = lambda _: ""  # what the user has set under a name: an API key's id
     results: list[Result] = field(default_factory=list)
-    not_requested: dict[str, str] = field(default_factory=dict)  # check -> what was missing to ask it
-    exchanges: dict[str, Exchange] = field(default_factory=dict)  # by check, judged
+    not_requested: dict[str, str] = field(default_factory=dict)  # check -> what its request lacked
+    exchanges: dict[str, Exchange] = field(default_factory=dict)  # name of each judged check -> its exchange
 
     def parse(self, exchange: Exchange) -> Parsed:
-        """Parse an answer. Raises ParseError."""
+        """Parse the answer of an exchange with the venue's parse function. Raises ParseError."""
         return self.read(
             Received.answer(
                 self.venue,
@@ -223,12 +237,15 @@ class Findings:
         )
 
     def passed(self, *checks: str) -> list[Parsed]:
-        """Return the parsed answers of those of `checks` that passed."""
+        """Return the parsed answers of those of the named checks that passed."""
         names = {each.name for each in self.results if each.passed}
         return [self.parse(self.exchanges[name]) for name in checks if name in names]
 
     def requests(self) -> Generator[Question, Exchange]:
-        """Yield requests and receive their answers by `send`: without I/O, so that any driver can run it."""
+        """Yield the requests of the probe; each answer is passed in by `send`, judged and recorded.
+
+        It does no I/O, so that any driver can run it.
+        """
         for check in self.probe.checks:
             try:
                 question = check.question(self) if callable(check.question) else check.question
@@ -267,31 +284,34 @@ class Findings:
 
     @property
     def missing(self) -> list[str]:
-        """Return the required findings that the probe did not make."""
+        """Return the names of the required findings that no answer held."""
         return [need.what for need in self.probe.needs if need.find(self) is None]
 
     @property
     def failed(self) -> list[Result]:
-        """Return the checks that did not pass."""
+        """Return the results of the checks that failed."""
         return [result for result in self.results if not result.passed]
 
     @property
     def captures(self) -> list[Capture]:
-        """Return every connection, once."""
+        """Return every socket connection of the probe once, even if several checks judged it."""
         found = {id(each): each for each in self.exchanges.values() if isinstance(each, Capture)}
         return list(found.values())
 
 
-# ---- what may be expected of an answer ---------------------------------------------------------------------
+# ---- expectations of an answer -----------------------------------------------------------------------------
 
 
 def unexpected(text: str) -> ParseError:
-    """Return the error for an answer without the promised form."""
+    """Return the error for an answer that is not as expected."""
     return ParseError("Probe", text)
 
 
 def is_sound(exchange: Exchange, findings: Findings) -> str:
-    """Expect rows and no errors; of a socket: messages, and that only we closed it."""
+    """Expect rows without errors; of a socket: messages, and that only we closed it.
+
+    Returns the evidence. Raises ParseError when the expectation fails.
+    """
     if isinstance(exchange, Capture):
         if not exchange.messages:
             raise unexpected(f"no message within {exchange.listen.seconds} s")
@@ -302,7 +322,10 @@ def is_sound(exchange: Exchange, findings: Findings) -> str:
 
 
 def parses(exchange: Exchange, findings: Findings) -> str:
-    """Expect no errors; rows may be none."""
+    """Expect an answer without errors; it may have no rows.
+
+    Returns the evidence, the number of rows by kind. Raises ParseError when the expectation fails.
+    """
     parsed = findings.parse(exchange)
     if parsed.errors:
         raise parsed.errors[0]
@@ -313,7 +336,10 @@ def parses(exchange: Exchange, findings: Findings) -> str:
 
 
 def stays_open(capture: Exchange, _: Findings) -> str:
-    """Expect a connection that only we closed."""
+    """Expect a connection that the venue did not close.
+
+    Returns the evidence, the number of messages by kind. Raises ParseError when the expectation fails.
+    """
     assert isinstance(capture, Capture)
     if not capture.is_closed_by_us:
         ended = f"closed by the venue, code {capture.close_code} {capture.close_reason}"

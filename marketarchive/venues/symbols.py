@@ -1,6 +1,6 @@
-"""Assets' names at each venue: `venues/<venue>/symbols.csv`, a line an asset.
+"""Names of assets at each venue: `venues/<venue>/symbols.csv`, one line for each asset.
 
-The first column is `asset`, as everybody calls it (BTC); the others are the venue's own, empty where unknown.
+The column `asset` has the common name (BTC); the others have the venue's names, empty where unknown.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from marketarchive.venues import venues
 
 @cache
 def symbols(venue: str) -> Mapping[str, Mapping[str, str]]:
-    """Return asset -> column -> text of a venue's file, in its order; empty where it has none."""
+    """Return asset -> column -> text from a venue's `symbols.csv`; empty when the venue has no such file."""
     path = files("marketarchive.venues") / venue / "symbols.csv"
     if not path.is_file():
         return {}
@@ -24,5 +24,5 @@ def symbols(venue: str) -> Mapping[str, Mapping[str, str]]:
 
 
 def known_assets() -> tuple[str, ...]:
-    """Return the assets that any venue has a symbol for."""
+    """Return the assets that at least one venue has a symbol for."""
     return tuple(dict.fromkeys(asset for venue in venues() for asset in symbols(venue)))

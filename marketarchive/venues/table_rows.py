@@ -1,8 +1,8 @@
-"""The rows that archived messages become, one class a table; docs/TABLES.md says what the columns mean.
+"""Table rows that archived messages are made into, one class for each table; docs/TABLES.md has the columns.
 
 Times are integer ns since the Unix epoch. Amounts are exact: text, `Decimal` or integer, never a float. None
-is null. `index` is the place of the event in its message, `position` that of the row in its list, both from
-1; where `position` is 0 the rows of a message are counted.
+becomes null. `index` is the place of the event in its message, `position` that of the row in its list, both
+counted from 1; with `position` 0 the rows of a message are numbered as they come.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from marketarchive.items import Verdict
 
 Amount: TypeAlias = str | Decimal | int
 Levels: TypeAlias = Sequence[tuple[Amount, Amount]]
-"""(price, size), best first."""
+"""Levels of one side as (price, size), best price first."""
 
 
 class _Row(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Columns that every row may have; one of `market`, `asset`, `token`, `symbol` has to be given."""
+    """Columns that any row may have. A row has at least one of `market`, `asset`, `token`, `symbol`."""
 
     asset: str | None = None
     event_time: int | None = None
@@ -39,7 +39,7 @@ class _MarketRow(_Row, frozen=True, kw_only=True, gc=False):
 
 
 class BooksRow(_MarketRow, frozen=True, kw_only=True, gc=False):
-    """A whole book; best prices, depths and counts follow from its levels."""
+    """A snapshot of a book; best prices, depths and counts are computed from its levels."""
 
     bids: Levels
     asks: Levels
@@ -48,11 +48,11 @@ class BooksRow(_MarketRow, frozen=True, kw_only=True, gc=False):
     recipe: str | None = None
     tick_size: Amount | None = None
     last_trade_price: Amount | None = None
-    age_ms: int | None = None  # that the state may have had at receipt, at most
+    age_ms: int | None = None  # greatest age that the state may have had at receipt, ms; None: unknown
 
 
 class BookChangesRow(_MarketRow, frozen=True, kw_only=True, gc=False):
-    """One level set anew."""
+    """The new size of one level of a book; 0: the level is gone."""
 
     side: str
     price: Amount
@@ -64,7 +64,7 @@ class BookChangesRow(_MarketRow, frozen=True, kw_only=True, gc=False):
 
 
 class TradesRow(_MarketRow, frozen=True, kw_only=True, gc=False):
-    """One trade."""
+    """A trade."""
 
     price: Amount
     size: Amount
@@ -78,7 +78,7 @@ class TradesRow(_MarketRow, frozen=True, kw_only=True, gc=False):
 
 
 class QuotesRow(_MarketRow, frozen=True, kw_only=True, gc=False):
-    """Best prices of a book, where they changed or were stated."""
+    """The best prices of a book, when they changed or a ticker stated them."""
 
     best_bid: Amount | None = None
     best_ask: Amount | None = None
@@ -86,7 +86,7 @@ class QuotesRow(_MarketRow, frozen=True, kw_only=True, gc=False):
 
 
 class ReferencePricesRow(_Row, frozen=True, kw_only=True, gc=False):
-    """One price of an oracle or index."""
+    """A price of an oracle or index at one moment."""
 
     value: Amount | None = None
     bid: Amount | None = None
@@ -100,37 +100,43 @@ class ReferencePricesRow(_Row, frozen=True, kw_only=True, gc=False):
 
 
 FundingKind: TypeAlias = Literal["settled", "predicted", "continuous"]
-"""Charged at its moment; expected for a coming one; or a rate in force from its moment on."""
+"""settled: charged at `event_time`; predicted: expected for a coming settlement; continuous: in force from
+`event_time` on."""
 CandleSource: TypeAlias = Literal["trade", "mark", "index"]
 
 
 class _PerpRow(_Row, frozen=True, kw_only=True, gc=False):
-    """Columns that every row of a perpetual has. Amounts are in base units, prices in quote per base unit."""
+    """Columns that every row of a perpetual has.
 
-    market: str  # as the venue calls the contract
+    Amounts are in base units, prices in quote currency per base unit.
+    """
+
+    market: str  # name of the contract at the venue
     verified: Verdict | None = "not_available"
 
 
 class FundingsRow(_PerpRow, frozen=True, kw_only=True, gc=False):
     """A funding rate as a decimal fraction of the notional; positive: longs pay.
 
-    `rate` is of `interval_s` seconds (None: the venue does not say), not converted. Where the sides differ
-    it is what longs pay; `rate_short` is what shorts receive.
+    `rate` is for `interval_s` seconds as stated by the venue, without conversion (None: it states no
+    interval). When longs and shorts have different rates, `rate` is what longs pay and `rate_short` what
+    shorts receive.
     """
 
     kind: FundingKind
     rate: Amount
     rate_short: Amount | None = None
     interval_s: int | None = None
-    next_at: int | None = None  # ns, the next settlement
+    next_at: int | None = None  # next settlement, ns
     mark_price: Amount | None = None
     index_price: Amount | None = None
 
 
 class CandlesRow(_PerpRow, frozen=True, kw_only=True, gc=False):
-    """A candle; `event_time` is when it opens. Only of trades it has a volume.
+    """A candle of trades, of the mark price or of the index; `event_time` is its opening.
 
-    `high` and `low` are None where a price is known at its beginning and end only.
+    Volumes are None for candles not of trades. `high` and `low` are None when only the first and last price
+    are known.
     """
 
     source: CandleSource
@@ -145,7 +151,10 @@ class CandlesRow(_PerpRow, frozen=True, kw_only=True, gc=False):
 
 
 class OpenInterestRow(_PerpRow, frozen=True, kw_only=True, gc=False):
-    """Open interest, each long counted once with its short; `rule` says how it follows from the answer."""
+    """Open interest in base units; a long and its short count once.
+
+    `rule` says how it was derived from the venue's figure.
+    """
 
     amount: Amount
     amount_quote: Amount | None = None
@@ -156,48 +165,48 @@ class OpenInterestRow(_PerpRow, frozen=True, kw_only=True, gc=False):
 
 
 class InstrumentsRow(_PerpRow, frozen=True, kw_only=True, gc=False):
-    """The terms of a contract as a venue states them; None where it does not."""
+    """The terms of a contract as its venue states them; None: the venue does not state it."""
 
-    status: str  # in the venue's words
+    status: str  # venue's word for it
     quote: str | None = None
-    multiplier: Amount | None = None  # base units that a unit of the symbol stands for
-    contract_size: Amount | None = None  # base units a contract
-    listed_at: int | None = None  # ns
-    delisted_at: int | None = None  # ns
+    multiplier: Amount | None = None  # base units in one unit of the symbol
+    contract_size: Amount | None = None  # base units in one contract
+    listed_at: int | None = None  # ns since the Unix epoch
+    delisted_at: int | None = None  # ns since the Unix epoch
     funding_interval_s: int | None = None
     taker_bps: Amount | None = None
     maker_bps: Amount | None = None
 
 
 class BorrowRatesRow(_Row, frozen=True, kw_only=True, gc=False):
-    """The cost of borrowing the asset, basis points a day."""
+    """The cost of borrowing an asset, in basis points a day."""
 
-    symbol: str  # the coin, as the venue calls it
+    symbol: str  # name of the coin at the venue
     verified: Verdict | None = "not_available"
-    bps_per_day: Amount  # where the sides of a contract differ: what longs pay
+    bps_per_day: Amount  # what longs pay, when the sides of a contract differ
     bps_per_day_short: Amount | None = None
 
 
 class PriceHistoryRow(_MarketRow, frozen=True, kw_only=True, gc=False):
-    """A past price as the venue states it afterwards; it was not observed here at that time.
+    """A past price that the venue stated afterwards; it was not received at that time.
 
-    `event_time` is the time of a point, or the end of the period that prices are of.
+    `event_time` is the time of a point, or the end of the period that the prices are of.
     """
 
     source: str
     verified: Verdict | None = "not_available"
-    interval_s: int | None = None  # of a period; None of a point
-    price: Amount | None = None  # of the last trade of the period; of a point the midpoint
+    interval_s: int | None = None  # length of the period; None: a point
+    price: Amount | None = None  # period: price of its last trade; point: midpoint
     price_low: Amount | None = None
     price_high: Amount | None = None
-    bid: Amount | None = None  # at its end, as the ask
+    bid: Amount | None = None  # bid and ask at the end of the period
     ask: Amount | None = None
-    volume: Amount | None = None  # of the period, in contracts
+    volume: Amount | None = None  # contracts traded in the period
     open_interest: Amount | None = None
 
 
 class UnreadableRow(msgspec.Struct, frozen=True):
-    """A row of a table that cannot be read; it spoils no other."""
+    """A row of a table that cannot be read; the other rows of its message are kept."""
 
     table: str
     error: ParseError

@@ -1,4 +1,4 @@
-"""A venue as the rest of the project sees it: one object that declares all of it."""
+"""Types with which a venue declares to the rest of the project all that is particular to it."""
 
 from __future__ import annotations
 
@@ -17,40 +17,45 @@ from marketarchive.venues.table_rows import TableRow
 
 
 class RowMaker:
-    """Makes rows of tables from a feed's archived messages and verifies them in the same pass; one a run.
+    """Base class of makers of table rows from a feed's archived messages, verified in the same pass.
 
-    Subclass it. Messages come in their order, so state may be held from one to the next.
+    One instance serves one run, and gets the messages in the order received, so it may keep state between
+    them.
     """
 
     verify: bool = True
-    """Whether to recompute what proves a message; else its rows are `unchecked`. Set before the first one."""
+    """False: hashes and checksums are not computed and rows are `unchecked`. Set before the first message."""
     reads_ahead: bool = False
-    """Whether `connect` is told the lines of a whole day, of all its runs, before the first message."""
+    """True: `connect` is called for all connection lines of a day, of every run, before the first message."""
 
     def rows(self, received: Received) -> Iterable[TableRow]:
-        """Return the rows of an answer with status 200 or of a frame. Raises ParseError."""
+        """Return the table rows of a frame, or of an answer with status 200. Raises ParseError."""
         raise NotImplementedError
 
     def restore(self, received: Received, key: str) -> Iterable[TableRow]:  # noqa: ARG002
-        """Return the rows of a `book_state` line: the book of `key` as the session wrote it at a rotation.
+        """Return the table rows of a `book_state` line.
 
-        It comes before the first frame of its connection that it does not hold. Raises ParseError.
+        The line holds the book of `key` as a session wrote it when a segment ended. Called before the first
+        frame of the connection that the book does not yet contain. Raises ParseError.
         """
         return ()
 
     def connect(self, line: ConnectionLine) -> None:
-        """Note that a connection was opened or closed, or that its subscriptions changed."""
+        """Apply a connection line: a connection was opened or closed, or its subscriptions changed."""
 
     def books(self) -> Iterable[KeptBook]:
-        """Return the books of the open connections as they stand after the last message.
+        """Return the books of the open connections after the last message.
 
-        They change with the next one.
+        They are live objects, which the next message changes.
         """
         return ()
 
 
 class Decimals(NamedTuple):
-    """Decimal types of `books`, `book_changes`, `quotes`: (digits, of them decimals) each; at most 38."""
+    """Decimal types of prices and sizes in the tables `books`, `book_changes`, `quotes`.
+
+    Each is (number of digits, decimals among them), with at most 38 digits.
+    """
 
     price: tuple[int, int] = (38, 18)
     size: tuple[int, int] = (38, 18)
@@ -60,37 +65,44 @@ WIDEST = Decimals()
 
 
 def no_keys(texts: Sequence[Any]) -> tuple[str, ...]:  # noqa: ARG001  (a venue's interface)
-    """Return no keys: no archive of schema 1 has connections of this feed."""
+    """Return no keys, for feeds of which archives of schema 1 have no connections."""
     return ()
 
 
 @dataclass(frozen=True)
 class Feed:
-    """A feed: what is archived under one name of a venue, and what is made of it."""
+    """Declaration of a feed: what is archived under one name of a venue, and what is made of it."""
 
-    tables: tuple[str, ...] = ()  # beside `gaps`: books, book_changes, trades, quotes, reference_prices, ...
-    rows: Callable[[], RowMaker] | None = None  # one for each run of a feed
-    rows_version: int = 1  # raised when `rows` makes other rows of the same messages: all are then made again
+    # tables made in addition to `gaps`: books, book_changes, trades, quotes, reference_prices, ...
+    tables: tuple[str, ...] = ()
+    # creates the maker of table rows for one run; None: the feed has no tables
+    rows: Callable[[], RowMaker] | None = None
+    # increased when `rows` makes other rows of the same messages; all tables are then made again
+    rows_version: int = 1
     decimals: Decimals = WIDEST
-    price_range: tuple[int, int] | None = None  # within which all prices of its books should lie
-    books_per_market: int = 1  # a second of a market is observed when all of its books came
-    age_max_ms: int | None = None  # a book whose state may be older (`age_ms`) does not count as observed
+    # lowest and highest plausible price of its books; None: not checked
+    price_range: tuple[int, int] | None = None
+    books_per_market: int = 1  # a second of a market is observed once so many of its books have come
+    # a book with a greater `age_ms` does not count as observed; None: any age counts
+    age_max_ms: int | None = None
     titles: Mapping[str, str] = field(default_factory=dict)
-    """What its markets are called in a report: by topic, those of a `topic:symbol`; the others by "". Without
-    any: by venue and feed."""
-    is_numbered: bool = False  # books of all markets of a connection are counted together: none is missing
-    is_polled: bool = False  # by requests; else what is sent on a socket or by a page
-    has_markets: bool = False  # its answers speak of markets: for the market master
-    rowless: frozenset[str] = frozenset()  # keys of its connections that no table has rows of
+    """Titles of its markets in a report: topic -> title for markets named `topic:symbol`, "" -> title for
+    others. Without titles a report says venue and feed."""
+    # one sequence number counts the books of all markets of a connection, so a missing one shows
+    is_numbered: bool = False
+    # True: received as answers to requests; False: sent on a socket or fetched by a page
+    is_polled: bool = False
+    has_markets: bool = False  # True: its answers contain markets, for the market master
+    rowless: frozenset[str] = frozenset()  # keys of its connections that appear in no table
     market_mark: bytes = b""  # bytes in each of its frames that speaks of markets; b"": none does
     keys: Callable[[Sequence[Any]], tuple[str, ...]] = no_keys
-    """What the texts of a connection line subscribe, each as sent or decoded: archives of schema 1 have only
-    them."""
+    """Returns the keys that texts of a connection line subscribe, each text as sent or decoded. Needed for
+    archives of schema 1, whose lines do not list the keys."""
 
 
 @dataclass(frozen=True)
 class MarketFacts:
-    """The facts of a market: its asset, and from when until when it is open, wall ns."""
+    """The facts of a market: its asset, and when it opens and ends (wall clock, ns); None: unknown."""
 
     asset: str | None = None
     start_ns: int | None = None
@@ -98,37 +110,39 @@ class MarketFacts:
 
 
 def no_facts(name: str) -> MarketFacts:  # noqa: ARG001  (a venue's interface)
-    """Return no facts: the venue's names of markets imply none."""
+    """Return no facts, for venues whose market names imply none."""
     return MarketFacts()
 
 
 def no_next_page(query: Query, parsed: Parsed) -> Query | None:  # noqa: ARG001  (a venue's interface)
-    """Return None: answers are whole."""
+    """Return None, for venues whose answers have no further pages."""
     return None
 
 
 def no_headers(query: Query, now_ns: int) -> Mapping[str, str]:  # noqa: ARG001  (a venue's interface)
-    """Return no headers: the venue requires none of its own."""
+    """Return no headers, for venues that require none."""
     return {}
 
 
 @dataclass(frozen=True)
 class Venue:
-    """Declaration of a venue: all that the venue-neutral packages need.
+    """Declaration of a venue: everything that the venue-neutral packages need to know of it.
 
-    A package `marketarchive/venues/<name>` has it as `VENUE` in its module `venue`, where it is discovered.
+    A package `marketarchive/venues/<name>` assigns it to `VENUE` in its module `venue`, where it is
+    discovered.
     """
 
     name: str
     feeds: Mapping[str, Feed]
     parse: Callable[[Received], Parsed]
-    """What an answer says that `judge` lets pass with status 200. Raises ParseError."""
+    """Parses a frame, or an answer that `judge` accepts. Raises ParseError."""
     next_page: Callable[[Query, Parsed], Query | None] = no_next_page
     judge: Callable[[Answered], Failure | None] = judge_status
     headers: Callable[[Query, int], Mapping[str, str]] = no_headers
-    """Headers of a request at an attempt at this wall time (ns): a signature, a version."""
+    """Returns the headers of a request for an attempt at a wall time (ns), such as a signature or a
+    version."""
     market_facts: Callable[[str], MarketFacts] = no_facts
-    """What the name of a market (a slug, a ticker) says by itself; nothing of a name of another venue."""
+    """Returns what the name of a market (a slug, a ticker) implies; no facts for a name of another venue."""
     probe: Probe | None = None
     catalogue: Catalogue | None = None
     perps: Perps | None = None

@@ -1,4 +1,4 @@
-"""Binance's perpetuals as the simulator serves them: routes of fapi.binance.com without a key, and files."""
+"""Simulated perpetuals of Binance: the routes of fapi.binance.com that need no key, and archive files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from marketarchive.venues.binance.rows import NEVER_MS
 
 HOST = "fapi.binance.com"
 LISTED_AFTER_S = 60 * DAY_S
-"""Seconds for which a contract that ended is still listed."""
+"""Seconds after its end for which a contract is still listed."""
 _TOO_MANY = json_reply(
     {"code": -1003, "msg": "Too many requests; current limit is 2400 request weight per 1 MINUTE."}, 429
 )
@@ -30,7 +30,7 @@ CONTRACTS = contracts("binance")
 
 
 class Binance(SimRestVenue):
-    """Simulated venue: answers requests and opens the sessions of its sockets, by (seed, request, time)."""
+    """The simulated venue: its answers and frames depend only on seed, request and simulated time."""
 
     hosts = frozenset({HOST, ARCHIVE_HOST})
 
@@ -72,7 +72,7 @@ class Binance(SimRestVenue):
         return Bucket("binance/weight", 40.0, 2400.0, _weight(request), _REFUSAL)
 
     def _listed(self, now: int) -> list[SimContract]:
-        """Return the contracts that are listed, and for a while those that ended. now: ms."""
+        """Return the contracts in lists, with those that ended less than LISTED_AFTER_S ago. now: Unix ms."""
         ends = ((contract, self.world.delisted(contract.asset)) for contract in CONTRACTS.values())
         return [each for each, ended in ends if ended is None or now < (ended + LISTED_AFTER_S) * 1000]
 
@@ -85,7 +85,10 @@ class Binance(SimRestVenue):
     # ---- routes ----------------------------------------------------------------------------------------
 
     def _instruments(self, request: SimRequest, now: int) -> Any:
-        """Return all contracts, whatever is requested; beside perpetuals one that is dated, one on shares."""
+        """Answer the request for contracts: all of them, whatever the parameters.
+
+        Besides perpetuals they include one dated contract and one on shares.
+        """
         del request
         rows = [self._instrument(contract, now) for contract in self._listed(now)]
         dated = {**rows[0], "symbol": "BTCUSDT_261225", "contractType": "CURRENT_QUARTER"}
@@ -116,7 +119,10 @@ class Binance(SimRestVenue):
         }  # fmt: skip
 
     def _funding_info(self, request: SimRequest, now: int) -> Any:
-        """Return only contracts that ever had another interval than 8 h, and what is settled in coins."""
+        """Answer the request for funding intervals.
+
+        The contracts in it are those that ever had an interval other than 8 h, and those settled in coins.
+        """
         del request
         rows = [
             {
@@ -177,7 +183,10 @@ class Binance(SimRestVenue):
         return [candle_row(contract, kind, length, each) for each in list(found)[:size]]
 
     def _open_interest_history(self, request: SimRequest, now: int) -> Any:
-        """Return a page, oldest first; one that is full holds the newest rows of the range."""
+        """Answer the request for open interest, oldest first.
+
+        A full page holds the newest rows of the range.
+        """
         length = STEPS.get(request.first("period"))
         if length not in PERIODS_S:
             raise CodedRefusalError(-1130, "parameter 'period' is invalid.")
@@ -259,5 +268,8 @@ def _weight(request: SimRequest) -> float:
 
 
 def simulated(seed: int) -> Binance:
-    """Return the simulated venue; `seed` determines its world. The simulator finds it by this name."""
+    """Create the simulated venue whose data are determined by `seed`.
+
+    The simulator discovers it by the name of this function.
+    """
     return Binance(seed)

@@ -1,9 +1,9 @@
-"""Faults of the simulated archive of Binance: what only the venue itself can do.
+"""Kinds of faults that the simulated archive of Binance carries out itself.
 
-- binance_wrong_checksum: the checksum of a file is that of another one
-- binance_missing_file: a file and its checksum are not there
-- binance_rows_after_end: the files of a contract that ended go on to the end of their day or month, with
-  rates of zero, an open interest of zero, and the last price
+- binance_wrong_checksum: the published checksum of a file is that of another file
+- binance_missing_file: a file and its checksum are missing
+- binance_rows_after_end: the files of an ended contract contain rows until the end of their day or month,
+  with funding rates of zero, an open interest of zero, and the last price
 """
 
 from __future__ import annotations

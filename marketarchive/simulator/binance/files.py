@@ -1,4 +1,4 @@
-"""The public archive of Binance as the simulator serves it: files of data.binance.vision."""
+"""Simulated public archive of Binance: the files of data.binance.vision."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from marketarchive.venues.binance.queries import STEPS
 
 ARCHIVE_HOST = "data.binance.vision"
 HEADER_SINCE = datetime(2023, 1, 1, tzinfo=UTC)
-"""Since when files of candles have a header."""
+"""First day whose files of candles have a header line."""
 _METRICS_SINCE = datetime(2021, 12, 1, tzinfo=UTC)
 _KINDS = {"klines": "trade", "markPriceKlines": "mark", "indexPriceKlines": "index"}
 _PATH = re.compile(
@@ -38,7 +38,7 @@ _FUNDINGS = ("calc_time", "funding_interval_hours", "last_funding_rate")
 
 
 class FileArchive:
-    """Public archive of files of a simulated world: zip files and their checksums."""
+    """The archive of a simulated world: zip files and their checksums."""
 
     def __init__(self, seed: int, world: PerpsWorld, contracts: Mapping[str, SimContract]) -> None:
         self._seed = seed
@@ -46,9 +46,9 @@ class FileArchive:
         self._contracts = contracts
 
     def answer(self, request: SimRequest, now_ns: int) -> Reply:
-        """Return a file, or its checksum.
+        """Answer the request for a file or its checksum.
 
-        A day's is published the next day, a month's on the next one's first Monday.
+        A day's file is published on the next day, a month's file on the first Monday of the next month.
         """
         place = _PATH.fullmatch(request.path)
         contract = None if place is None else self._contracts.get(place["symbol"])
@@ -123,7 +123,7 @@ class FileArchive:
 
 
 def candle_row(contract: SimContract, kind: str, length: int, each: Any) -> list[Any]:
-    """Return a candle as the venue lists it; that of a price has no volume."""
+    """Return a candle as the venue lists it; candles of a mark price or index have no volume."""
     prices = [shown(price, contract) for price in (each.open, each.high, each.low, each.close)]
     ended = (each.opened + length) * 1000 - 1
     if kind != "trade":
@@ -134,12 +134,15 @@ def candle_row(contract: SimContract, kind: str, length: int, each: Any) -> list
 
 
 def shown(price: Any, contract: SimContract) -> str:
-    """Format a price of one unit of the symbol as the venue writes it."""
+    """Return a price of one unit of the symbol in the venue's format."""
     return f"{price * contract.multiplier:.8f}"
 
 
 def _file_span(every: str, date: str) -> tuple[datetime | None, datetime, datetime]:
-    """Return the beginning of a file, its end, and its time of publication; None where `date` is no date."""
+    """Return the beginning of a file, its end, and its time of publication.
+
+    every: period of the file; date: as in its name. The beginning is None for a text that is no date.
+    """
     try:
         first = datetime.fromisoformat(date if every == "daily" else f"{date}-01").replace(tzinfo=UTC)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Bitstamp as the simulator serves it: WebSocket API v2, and the order book over REST."""
+"""Simulated Bitstamp: WebSocket API v2, and the order book over REST."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from marketarchive.venues.exchange import assets_of
 SOCKET_HOST = "ws.bitstamp.net"
 REST_HOST = "www.bitstamp.net"
 DEPTH = 120
-"""Levels a side of the whole book."""
+"""Levels per side of the simulated book."""
 SENT = 100
-"""Levels a side in frames."""
+"""Levels per side that a frame contains."""
 
 _CHANNEL = re.compile(r"(order_book|live_trades)_([a-z]+)")
 _ORDER_BOOK = re.compile(r"/api/v2/order_book/([a-z]+)/")
@@ -29,7 +29,7 @@ _MICROSECOND = SECOND // 1_000_000
 
 
 class Bitstamp:
-    """Simulated venue: answers requests and opens the sessions of its sockets, by (seed, request, time)."""
+    """The simulated venue: its answers and frames depend only on seed, request and simulated time."""
 
     hosts = frozenset({SOCKET_HOST, REST_HOST})
 
@@ -57,7 +57,7 @@ class Bitstamp:
 
 
 class BitstampSession(SpotSession):
-    """Venue's side of one connection: replies to what a client sends, and yields the frames that are due."""
+    """The venue's side of one connection: it replies to the client's texts and makes frames when due."""
 
     def received(self, text: str, now_ns: int) -> SocketReply:
         message = message_of(text)
@@ -133,5 +133,8 @@ def _refused(ns: int, why: str) -> SocketReply:
 
 
 def simulated(seed: int) -> Bitstamp:
-    """Return the simulated venue; `seed` determines its world. The simulator finds it by this name."""
+    """Create the simulated venue whose data are determined by `seed`.
+
+    The simulator discovers it by the name of this function.
+    """
     return Bitstamp(seed)

@@ -1,6 +1,6 @@
-"""Faults of Bitstamp: what only the venue itself can do.
+"""Kinds of faults that the simulated Bitstamp carries out itself.
 
-- ws_request_reconnect: the request to connect anew comes before the frame hit; the connection goes on
+- ws_request_reconnect: a request to reconnect is sent before the frame that is hit; the connection stays open
 """
 
 from __future__ import annotations

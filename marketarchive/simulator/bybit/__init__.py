@@ -1,4 +1,4 @@
-"""Bybit's linear perpetuals as the simulator serves them: routes of api.bybit.com without a key."""
+"""Simulated linear perpetuals of Bybit: the routes of api.bybit.com that need no key."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from marketarchive.venues.bybit.queries import PERIODS, STEPS
 
 HOST = "api.bybit.com"
 _SINGLE_SINCE = from_iso("2026-06-11T00:00:00Z") // SECOND
-"""Since when one side of open interest stands beside both."""
+"""Unix second from which open interest of one side is stated beside that of both."""
 _REFUSAL = Reply(b"403, access too frequent", 403, "text/plain; charset=utf-8")
 _BUCKET = Bucket("bybit/http", 120.0, 600.0, 1.0, _REFUSAL)
 _KINDS = {"kline": "trade", "mark-price-kline": "mark", "index-price-kline": "index"}
@@ -24,7 +24,7 @@ CONTRACTS = contracts("bybit")
 
 
 class Bybit(SimRestVenue):
-    """Simulated venue: answers requests and opens the sessions of its sockets, by (seed, request, time)."""
+    """The simulated venue: its answers and frames depend only on seed, request and simulated time."""
 
     hosts = frozenset({HOST})
 
@@ -44,7 +44,10 @@ class Bybit(SimRestVenue):
         }
 
     def answer(self, request: SimRequest, now_ns: int) -> Reply:
-        """Answer a request. Errors have status 200 too; what is in `result` is text, all around it is not."""
+        """Answer a request.
+
+        Errors have status 200 too. Values inside `result` are text, those around it are not.
+        """
         read = self._routes.get(request.path)
         if read is None or request.method != "GET":
             return Reply(b"", 404)
@@ -63,7 +66,7 @@ class Bybit(SimRestVenue):
     # ---- routes ----------------------------------------------------------------------------------------
 
     def _instruments(self, request: SimRequest, now: int) -> dict[str, Any]:
-        """Return contracts that are traded, unless another status is requested."""
+        """Answer the request for contracts: those that are traded, unless another status is requested."""
         _linear(request)
         status = request.first("status", "Trading")
         known = [contract for contract in CONTRACTS.values() if status == "Trading"]
@@ -85,7 +88,7 @@ class Bybit(SimRestVenue):
         }  # fmt: skip
 
     def _funding_rates(self, request: SimRequest, now: int) -> dict[str, Any]:
-        """Return settlements, newest first; a beginning without an end is refused."""
+        """Answer the request for settled funding, newest first; a start without an end is refused."""
         contract = _contract(request)
         first, last = request.first("startTime"), request.first("endTime")
         if first and not last:
@@ -104,7 +107,10 @@ class Bybit(SimRestVenue):
         return {"category": "linear", "list": rows[: _size(request, 200, 200)]}
 
     def _candles(self, request: SimRequest, now: int) -> dict[str, Any]:
-        """Return candles, newest first; a range that does not fit on a page is cut at its beginning."""
+        """Answer the request for candles, newest first.
+
+        The oldest part of a range too long for a page is left out.
+        """
         contract = _contract(request)
         kind = _KINDS[request.path.rpartition("/")[2]]
         length = STEPS.get(request.first("interval"))
@@ -118,7 +124,10 @@ class Bybit(SimRestVenue):
         return {"symbol": contract.symbol, "category": "linear", "list": rows[::-1][:size]}
 
     def _open_interest(self, request: SimRequest, now: int) -> dict[str, Any]:
-        """Return rows, newest first; a lone `startTime` is ignored, the oldest row's time is in seconds."""
+        """Answer the request for open interest, newest first.
+
+        A `startTime` without an end is ignored; the time of the oldest row is in seconds instead of ms.
+        """
         contract = _contract(request)
         length = _LENGTHS.get(request.first("intervalTime"))
         if length is None:
@@ -207,5 +216,8 @@ def _size(request: SimRequest, usual: int, largest: int) -> int:
 
 
 def simulated(seed: int) -> Bybit:
-    """Return the simulated venue; `seed` determines its world. The simulator finds it by this name."""
+    """Create the simulated venue whose data are determined by `seed`.
+
+    The simulator discovers it by the name of this function.
+    """
     return Bybit(seed)

@@ -1,4 +1,4 @@
-"""The stream pages of data.chain.link and the endpoints that their script asks."""
+"""Simulated stream pages of data.chain.link, and the endpoints that their script requests."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from marketarchive.times import SECOND, from_seconds
 
 HOST = "data.chain.link"
 CARRIED_S = 900
-"""A page without an endpoint (fault `page_no_json`) carries its reports this far into the future."""
+"""Seconds ahead for which a page contains its own reports, when it has no endpoint (fault `page_no_json`)."""
 
 _WINDOWS_S = {"1m": 60}
 _LIMIT = 1000  # requests per 10 s; not documented
@@ -29,7 +29,7 @@ _SCRIPT = "application/javascript; charset=utf-8"
 
 
 class Chainlink:
-    """Simulated venue: answers requests and opens the sessions of its sockets, by (seed, request, time)."""
+    """The simulated venue: its answers and frames depend only on seed, request and simulated time."""
 
     hosts = frozenset({HOST})
 
@@ -51,7 +51,7 @@ class Chainlink:
                 return self._history(request, now_ns)
         if request.path == SCRIPT_PATH:
             return Reply(SCRIPT.encode(), 200, _SCRIPT, _HEADERS)
-        return Reply(NOT_FOUND, 404, _HTML, _HEADERS)  # also /api/query-timescale: it is gone
+        return Reply(NOT_FOUND, 404, _HTML, _HEADERS)  # also /api/query-timescale, which no longer exists
 
     def connect(self, request: SimRequest, number: int, now_ns: int) -> SimSession | None:
         del request, number, now_ns
@@ -62,7 +62,7 @@ class Chainlink:
         return "chainlink_pages", _LIMIT
 
     def truth(self, start_ns: int, end_ns: int) -> list[dict[str, Any]]:
-        """Return no markets; `reports` are the truth of what the pages show."""
+        """Return no markets, because the venue has none; its true prices are in its attribute `reports`."""
         del start_ns, end_ns
         return []
 
@@ -97,9 +97,9 @@ class Chainlink:
         return _json({"data": {"allStreamValuesGenerics": {"nodes": nodes}}})
 
     def _make_nodes(self, report: SimReport) -> list[tuple[int, str, str, str]]:
-        """Return (place, attribute, value, time) of each attribute.
+        """Return (position, attribute, value, time) of each attribute of a report.
 
-        No order is promised, and none is kept.
+        The venue guarantees no order, so the position is arbitrary.
         """
         observed = stamp(report)
         return [
@@ -119,5 +119,8 @@ def _json(document: Any, status: int = 200) -> Reply:
 
 
 def simulated(seed: int) -> Chainlink:
-    """Return the simulated venue; `seed` determines its world. The simulator finds it by this name."""
+    """Create the simulated venue whose data are determined by `seed`.
+
+    The simulator discovers it by the name of this function.
+    """
     return Chainlink(seed, prices_of(seed))

@@ -1,4 +1,4 @@
-"""The endpoint of a page's history: candles of a minute, an hour or a day, as text inside JSON."""
+"""Endpoint of a page's price history: candles of a minute, an hour or a day, as text inside JSON."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from marketarchive.simulator.chainlink.streams import Stream
 from marketarchive.times import SECOND, to_seconds
 
 _LOOKED_AT = 4
-_PART_NS = 3 * SECOND  # holds a report, wherever it begins
+_PART_NS = 3 * SECOND  # long enough to contain a report, wherever it begins
 
 
 @dataclass(frozen=True)
 class CandleRange:
-    """Size of a `timeRange`: `count` buckets of `bucket_s` up to now."""
+    """The answer to one `timeRange`: the last `count` complete candles of `bucket_s` seconds."""
 
     name: str
     bucket_s: int
@@ -32,14 +32,17 @@ RANGES = {
 
 
 class SimCandles:
-    """Candles of whole buckets; high and low are those of _LOOKED_AT reports, open and close true."""
+    """Source of candles.
+
+    Open and close are exact; high and low are those of _LOOKED_AT reports in between.
+    """
 
     def __init__(self, reports: Reports) -> None:
         self._reports = reports
         self._nodes = lru_cache(maxsize=1 << 13)(self._make)
 
     def nodes(self, stream: Stream, wanted: CandleRange, now_ns: int) -> list[dict[str, Any]]:
-        """Return the buckets, the newest first; the one that `now_ns` lies in is left out."""
+        """Return the candles of a stream, newest first; the candle that contains `now_ns` is left out."""
         last = now_ns // SECOND // wanted.bucket_s
         return [
             node
@@ -57,7 +60,7 @@ class SimCandles:
         ]
 
     def _some(self, stream: Stream, begin_ns: int, length_ns: int) -> Iterator[SimReport]:
-        """Yield the first report of the bucket, some between, and the last."""
+        """Yield reports of one candle: the first, some in between, and the last."""
         for part in range(_LOOKED_AT - 1):
             at = begin_ns + part * length_ns // _LOOKED_AT
             yield next(self._reports.observed(stream, at, at + _PART_NS))
@@ -66,7 +69,10 @@ class SimCandles:
 
 
 def _text(report: SimReport, at_ns: int | None = None) -> str:
-    """Format an observation as `2026-04-13 12:08:00.339431+00`."""
+    """Return the time of an observation in the endpoint's format: `2026-04-13 12:08:00.339431+00`.
+
+    at_ns: another time to be used instead.
+    """
     at = report.observed_at
     if at_ns is not None:
         at = at.fromtimestamp(to_seconds(at_ns), at.tzinfo)

@@ -1,14 +1,14 @@
-"""Faults of the stream pages: what only the venue itself can do.
+"""Kinds of faults that the simulated stream pages carry out themselves.
 
-The first two hit requests to its endpoint (/api/*), the others the page itself (/streams/*). Their seconds
-after loading are of the wall:
+The first two hit requests to the page's endpoint (/api/*), the others the page itself (/streams/*). Their
+seconds are of the wall clock:
 
-- page_lag: the endpoint is `seconds` further behind than it is anyway
-- page_stale: the endpoint repeats what it knew when the fault first hit
-- page_no_json: the page has its next 15 minutes of reports inside and asks the endpoint for nothing
-- page_crash: `after_s` seconds after it was loaded the page hangs in a loop, goes to about:blank or
+- page_lag: the endpoint serves reports `seconds` later than it does anyway
+- page_stale: the endpoint repeats the reports that it had when the fault first hit
+- page_no_json: the page contains its next 15 minutes of reports, and requests nothing from the endpoint
+- page_crash: `after_s` seconds after it was loaded, the page hangs in a loop, goes to about:blank or
   stops at an error (`how`: loop, blank, throw); a script can neither close nor crash its own page
-- page_leak: the page keeps `mb_per_s` more megabytes each second
+- page_leak: the page allocates `mb_per_s` more megabytes each second
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The stream page as a browser gets it.
+"""The HTML of a stream's page.
 
-Text labels and `__NEXT_DATA__` are what readers of the real page relied on; no saved copy of it was found,
-so everything else (tags, attributes, the order of parts) is ours and nothing to rely on.
+Readers of the real page relied on its text labels and on `__NEXT_DATA__`. No saved copy of the page was
+found, so everything else (tags, attributes, the order of parts) is made up, and nothing to rely on.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from marketarchive.simulator.chainlink.streams import Stream, stream_data
 
 SCRIPT_PATH = "/_next/static/chunks/stream-page.js"
 
-# what goes wrong in the page, `after` milliseconds (wall) after it was loaded
+# faults in the page, `after` milliseconds (wall clock) after it was loaded
 _CRASHES = {
     "loop": "setTimeout(function () { for (;;) {} }, %(after)d);",
     "blank": "setTimeout(function () { location.href = 'about:blank'; }, %(after)d);",
@@ -37,8 +37,8 @@ def render(
 ) -> bytes:
     """Return the HTML of a stream's page.
 
-    request: slug in the address; faults: options by kind, of those that hit the page; carried: (milliseconds
-    from now on, report) each, or None.
+    request: slug in the URL; faults: options by kind, of those that hit the page; carried: (milliseconds from
+    now, report) for a page that contains its own reports, None for a page that requests them.
     """
     data = {
         "props": {"pageProps": {"streamData": stream_data(stream)}, "__N_SSP": True},

@@ -1,7 +1,8 @@
-"""The reports of a stream: a pure function of (seed, stream, running number).
+"""The reports of a stream, each a pure function of (seed, stream, number of the report).
 
-Spot reports come 1.056 s apart on average at an irregular place in the second, as recorded; those of an
-average stand at whole seconds. A value at a whole second is the world's price of that second, exactly.
+Spot reports are on average 1.056 s apart, at an irregular place in the second, as recorded; reports of
+averages are at whole seconds. The value at a whole second is exactly the simulated world's price of that
+second.
 """
 
 from __future__ import annotations
@@ -17,20 +18,20 @@ from marketarchive.simulator.prices import E18, Prices
 from marketarchive.times import SECOND
 
 LAG_NS = 3 * SECOND
-"""From an observation until the page's endpoint tells it, give or take _LAG_JITTER_NS."""
+"""Time (ns) from an observation until the page's endpoint serves it, plus or minus _LAG_JITTER_NS."""
 
 _US = 1000  # ns
-_STEP_US = {True: 1_056_000, False: 1_000_000}  # by "is spot"
+_STEP_US = {True: 1_056_000, False: 1_000_000}  # by whether the stream is spot
 _JITTER_US = 260_000
 _LAG_JITTER_NS = 200_000_000
-_SPREAD = 3 / 68_287  # of the price; the median that was recorded
+_SPREAD = 3 / 68_287  # of the price; the recorded median
 _STEP_E18 = 10**10  # bid and ask have eight decimals
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
 class SimReport:
-    """One report; prices are dollars times 10**18, `mid` is the venue's `benchmark`."""
+    """One report of a stream. Prices are in units of 1e-18 dollars; `mid` is the venue's `benchmark`."""
 
     observed_us: int
     published_ns: int
@@ -48,7 +49,7 @@ class SimReport:
 
 
 class Reports:
-    """Source of all reports of all streams of a seed."""
+    """Source of the reports of all streams of a seed."""
 
     def __init__(self, seed: int, prices: Prices) -> None:
         self._seed = seed
@@ -56,7 +57,7 @@ class Reports:
         self.make = lru_cache(maxsize=1 << 14)(self._make)
 
     def observed(self, stream: Stream, from_ns: int, to_ns: int) -> Iterator[SimReport]:
-        """Yield the reports with from_ns <= observation < to_ns, the oldest first."""
+        """Yield the reports with from_ns <= observation < to_ns (simulated wall clock), oldest first."""
         step = _STEP_US[not stream.window_s]
         for number in range(from_ns // _US // step - 1, to_ns // _US // step + 2):
             report = self.make(stream, number)
@@ -64,7 +65,7 @@ class Reports:
                 yield report
 
     def published(self, stream: Stream, now_ns: int, window_s: int) -> list[SimReport]:
-        """Return the reports published in the last `window_s` seconds up to `now_ns`, the oldest first."""
+        """Return the reports of the last `window_s` seconds that were published by `now_ns`, oldest first."""
         found = self.observed(stream, now_ns - window_s * SECOND, now_ns)
         return [report for report in found if report.published_ns <= now_ns]
 
@@ -87,9 +88,9 @@ class Reports:
         )
 
     def value(self, stream: Stream, us: int) -> int:
-        """Return the true price (dollars times 10**18) at a moment.
+        """Return the true price in units of 1e-18 dollars. us: Unix microseconds.
 
-        Between two seconds it is interpolated linearly.
+        Between whole seconds it is interpolated linearly.
         """
         second, rest = divmod(us, 10**6)
         before = self._at(stream, second)
@@ -105,11 +106,14 @@ class Reports:
 
 
 def decimal(value: int) -> str:
-    """Format dollars times 10**18 as the endpoint writes them: `80108.829825`."""
+    """Return a price (units of 1e-18 dollars) in the endpoint's format: `80108.829825`."""
     whole, rest = divmod(value, E18)
     return f"{whole}.{rest:018d}".rstrip("0").rstrip(".")
 
 
 def stamp(report: SimReport) -> str:
-    """Format as `2026-05-08T19:53:19.123679+00:00`; a whole second has no decimals."""
+    """Return the time of a report in the format `2026-05-08T19:53:19.123679+00:00`.
+
+    A time at a whole second has no decimals.
+    """
     return report.observed_at.isoformat()

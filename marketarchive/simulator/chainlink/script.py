@@ -1,9 +1,9 @@
-"""The script of a stream page.
+"""The script of a stream's page.
 
-It asks the page's endpoint once in a second of simulated time, never while an answer is outstanding, and
-writes the newest report into the labels. A socket tells it of each second, so it follows simulated time at
-whatever speed, and simulated time waits for a browser that is late. Where the page carries its reports itself
-(`#stream-reports`) it asks for nothing.
+It requests the page's endpoint once in each second of simulated time, never while an answer is outstanding,
+and writes the newest report into the labels. A socket announces each second, so the page follows simulated
+time at any speed, and simulated time waits for a browser that is late. A page that contains its own reports
+(`#stream-reports`) requests nothing.
 """
 
 SCRIPT = """\

@@ -1,4 +1,4 @@
-"""The streams that have a page: their slugs, ids and what their pages say of them."""
+"""The streams that have a page: their slugs and ids, and how their pages describe them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from marketarchive.simulator.prices import ASSETS
 TWAP_WINDOWS_S = (30, 60)
 
 _NAMES = {"BTC": "Bitcoin", "ETH": "Ethereum", "SOL": "Solana", "XRP": "XRP"}
-_FEED_IDS = {  # as the venue's own pages and five readers name them
+_FEED_IDS = {  # as the venue's own pages and five readers state them
     "BTC": "0x00039d9e45394f473ab1f050a1b963e6b05351e52d71e507509ada0c95ed75b8",
     "ETH": "0x000362205e10b3a147d02792eccee483dca6c7b44ecce7012cb8c6e0b68b3ae9",
     "SOL": "0x0003b778d3f6b2ac4991302b89cb313f99a42467d6c9c5f96f57c29c0d2bc24f",
@@ -22,7 +22,7 @@ _OPERATORS = 16
 
 @dataclass(frozen=True)
 class Stream:
-    """Stream that a page shows: an average over `window_s` seconds, 0 for spot."""
+    """A stream that has a page: an average over `window_s` seconds, 0 for the spot price."""
 
     asset: str
     window_s: int
@@ -40,7 +40,7 @@ def _spot(asset: str) -> Stream:
 
 
 def _twap(asset: str, window_s: int) -> Stream:
-    """Return a TWAP stream with an invented id: nobody has published the ids of these."""
+    """Return a TWAP stream with an invented id, because the real ids are not published."""
     slug = f"{asset.lower()}-usd-twap-{window_s}s-streams"
     return Stream(asset, window_s, slug, f"0x0003{digest(30, slug).hex()}")
 
@@ -54,11 +54,11 @@ BY_FEED_ID = {stream.feed_id: stream for stream in STREAMS}
 BY_SLUG = {stream.slug: stream for stream in STREAMS} | {
     f"{stream.asset.lower()}-usd": stream for stream in STREAMS if not stream.window_s
 }
-"""With the aliases: `/streams/btc-usd` is the spot page."""
+"""Slug -> stream, aliases included: `/streams/btc-usd` is the spot page."""
 
 
 def stream_data(stream: Stream) -> dict[str, Any]:
-    """Return `streamData` of a page's __NEXT_DATA__: what the stream is, no price."""
+    """Return `streamData` of a page's __NEXT_DATA__, which describes the stream without any price."""
     asset = stream.asset
     kind = f"TWAP-{stream.window_s}s" if stream.window_s else "RefPrice"
     product = f"{asset}/USD-{kind}-DS-Premium-Global-003"

@@ -1,4 +1,4 @@
-"""Coinbase as the simulator serves it: Advanced Trade, whose frames are numbered, and the Exchange feed."""
+"""Simulated Coinbase: Advanced Trade, whose frames are numbered, and the Exchange feed."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from marketarchive.venues.exchange import assets_of
 HOST = "advanced-trade-ws.coinbase.com"
 EXCHANGE_HOST = "ws-feed.exchange.coinbase.com"
 DEPTH = 100
-"""Levels a side of the whole book; all of them are told."""
+"""Levels per side of the simulated book; all of them are sent."""
 
 
 class Coinbase:
-    """Simulated venue: answers requests and opens the sessions of its sockets, by (seed, request, time)."""
+    """The simulated venue: its answers and frames depend only on seed, request and simulated time."""
 
     hosts = frozenset({HOST, EXCHANGE_HOST})
 
@@ -45,5 +45,8 @@ class Coinbase:
 
 
 def simulated(seed: int) -> Coinbase:
-    """Return the simulated venue; `seed` determines its world. The simulator finds it by this name."""
+    """Create the simulated venue whose data are determined by `seed`.
+
+    The simulator discovers it by the name of this function.
+    """
     return Coinbase(seed)

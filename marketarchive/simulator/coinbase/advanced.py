@@ -1,4 +1,4 @@
-"""Advanced Trade's socket: every frame of a connection has a number, heartbeats and acknowledgements too."""
+"""Advanced Trade's socket, which numbers all frames of a connection, heartbeats and acknowledgements too."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ BOOK = "level2"
 CHANNELS = (BOOK, "market_trades", "ticker")
 HEARTBEATS = "heartbeats"
 TRADES = 50
-"""Trades that a subscription repeats."""
+"""Number of past trades that are sent after a subscription."""
 
 _UNDATED = "1970-01-01T00:00:00Z"
 _NUMBER = b'"sequence_num":0'
 
 
 class AdvancedSession(SpotSession):
-    """Venue's side of one connection: replies to what a client sends, and yields the frames that are due."""
+    """The venue's side of one connection: it replies to the client's texts and makes frames when due."""
 
     def __init__(self, world: SpotWorld, now_ns: int) -> None:
         super().__init__(world, now_ns)

@@ -1,4 +1,4 @@
-"""The Exchange feed's socket: no frame has a number, trades and heartbeats count by product."""
+"""The Exchange feed's socket: frames have no number; trades and heartbeats are numbered for each product."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from marketarchive.times import SECOND, iso
 
 BOOK = "level2_batch"
 BOOK_NAME = "level2_50"
-"""As acknowledgements call it."""
+"""Name of the book channel in acknowledgements."""
 CHANNELS = (BOOK, "matches", "ticker", "heartbeat")
 KEYED = ("level2", "level3", "full")
 
@@ -22,7 +22,7 @@ _KEYED_WHY = "level2, level3, and full channels now require authentication."
 
 
 class ExchangeFeedSession(SpotSession):
-    """Venue's side of one connection: replies to what a client sends, and yields the frames that are due."""
+    """The venue's side of one connection: it replies to the client's texts and makes frames when due."""
 
     def received(self, text: str, now_ns: int) -> SocketReply:
         message = message_of(text)
@@ -111,7 +111,11 @@ def _best(levels: Levels) -> str:
 def _match(
     symbol: str, ns: int, sequence: int, trade: SpotTrade, kind: str, traded_ns: int | None = None
 ) -> Frame:
-    """Return a trade that is sent at `ns`, traded then unless said otherwise."""
+    """Return the frame of a trade.
+
+    ns: when it is due; sequence: number of the product's update; kind: type of the frame; traded_ns: time of
+    the trade, None = the same as `ns`.
+    """
     return _sent(
         ns,
         "trade" if kind == "match" else "backfill",

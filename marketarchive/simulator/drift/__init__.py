@@ -1,4 +1,4 @@
-"""The archive of Drift as the simulator serves it: its frozen data server, and files of its bucket."""
+"""Simulated archive of Drift: its data server in the final state, and the files of its bucket."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _REFUSAL = json_reply({"success": False, "error": "Too many requests"}, 429)
 
 
 class Drift(SimRestVenue):
-    """Simulated public archive of files: answers requests by (seed, request, time)."""
+    """The simulated archive: its answers depend only on seed, request and simulated time."""
 
     hosts = frozenset(_HOSTS)
 
@@ -44,7 +44,7 @@ class Drift(SimRestVenue):
         return Bucket(f"drift/{request.host}", 5.0, 300.0, 1, _REFUSAL)
 
     def _file(self, symbol: str, day: str) -> Reply:
-        """Return a file of the bucket: CSV in gzip, the oldest first."""
+        """Answer the request for a file of the bucket: gzipped CSV of a contract's day, oldest row first."""
         if symbol not in self.funding.assets or not _FIRST_FILE <= day <= _LAST_FILE:
             return _NO_FILE
         first = from_iso(day) // SECOND
@@ -57,7 +57,10 @@ class Drift(SimRestVenue):
         return Reply(gzip.compress(text.getvalue().encode(), mtime=0), content_type="text/csv")
 
     def _day(self, symbol: str, day: str, request: SimRequest) -> Reply:
-        """Return a day until the end; on the last one there is a later record, from a settlement."""
+        """Answer the request for a contract's day on the data server.
+
+        The last day ends with the exchange, but contains one later record, from its final settlement.
+        """
         if day <= _LAST_FILE or day > "2026-04-01":
             return json_reply({"success": True, "meta": {"nextPage": None}, "records": []})
         if day < "2026-04-01":
@@ -68,5 +71,8 @@ class Drift(SimRestVenue):
 
 
 def simulated(seed: int) -> Drift:
-    """Return the simulated archive; `seed` determines its world. The simulator finds it by this name."""
+    """Create the simulated archive whose data are determined by `seed`.
+
+    The simulator discovers it by the name of this function.
+    """
     return Drift(seed)

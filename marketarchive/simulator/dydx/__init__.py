@@ -1,4 +1,4 @@
-"""dYdX's perpetuals as the simulator serves them: routes of indexer.dydx.trade."""
+"""Simulated perpetuals of dYdX: the routes of indexer.dydx.trade."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from marketarchive.venues.symbols import symbols
 
 HOST = "indexer.dydx.trade"
 _TOO_MANY = json_reply({"errors": [{"msg": "Too many requests"}]}, 429)
-_REFUSAL = Reply(_TOO_MANY.body, 429, headers={"Retry-After": "2000"})  # milliseconds
+_REFUSAL = Reply(_TOO_MANY.body, 429, headers={"Retry-After": "2000"})  # Retry-After is in milliseconds
 _ENDED = {
     "clobPairId": "3", "ticker": "MATIC-USD", "status": "FINAL_SETTLEMENT", "oraclePrice": "0.3932407381",
     "volume24H": "0", "nextFundingRate": "0", "openInterest": "0", "marketType": "CROSS",
@@ -23,7 +23,7 @@ _ENDED = {
 
 
 class _RefusedError(Exception):
-    """A request that is refused, with the parameter that is wrong."""
+    """Raised to refuse a request, with the name of its wrong parameter."""
 
     def __init__(self, param: str, text: str) -> None:
         super().__init__(text)
@@ -31,7 +31,7 @@ class _RefusedError(Exception):
 
 
 class Dydx(SimRestVenue):
-    """Simulated venue: answers requests and opens the sessions of its sockets, by (seed, request, time)."""
+    """The simulated venue: its answers and frames depend only on seed, request and simulated time."""
 
     hosts = frozenset({HOST})
 
@@ -62,7 +62,7 @@ class Dydx(SimRestVenue):
     # ---- routes ----------------------------------------------------------------------------------------
 
     def _markets(self, request: SimRequest, now: int) -> Reply:
-        """Return all contracts by their names, one that ended too."""
+        """Answer the request for contracts, by name, one ended contract included."""
         found = {ticker: self._market(ticker, now // 1000) for ticker in self._assets} | {"MATIC-USD": _ENDED}
         chosen = request.first("market") or request.first("ticker")
         if chosen and chosen not in found:
@@ -85,7 +85,10 @@ class Dydx(SimRestVenue):
         }  # fmt: skip
 
     def _fundings(self, request: SimRequest, ticker: str, now: int) -> list[dict[str, Any]]:
-        """Return settlements, newest first, up to and with a moment; there is no lower bound."""
+        """Return settlements, newest first, up to and including the requested time.
+
+        The route has no lower bound.
+        """
         asset, size = self._asset(ticker), _size(request)
         last = min(now, _moment(request, "effectiveBeforeOrAt", now))
         rows = []
@@ -104,7 +107,7 @@ class Dydx(SimRestVenue):
         return rows[:size]
 
     def _candles(self, request: SimRequest, ticker: str, now: int) -> list[dict[str, Any]]:
-        """Return candles, newest first, the running one too; `fromISO` is in the range, `toISO` is not."""
+        """Return candles, newest first, the open one included; `fromISO` is inclusive, `toISO` exclusive."""
         asset, size = self._asset(ticker), _size(request)
         length = STEPS.get(request.first("resolution"))
         if length is None:
@@ -151,5 +154,8 @@ def _written(ms: int) -> str:
 
 
 def simulated(seed: int) -> Dydx:
-    """Return the simulated venue; `seed` determines its world. The simulator finds it by this name."""
+    """Create the simulated venue whose data are determined by `seed`.
+
+    The simulator discovers it by the name of this function.
+    """
     return Dydx(seed)

@@ -1,4 +1,4 @@
-"""Gemini as the simulator serves it: the WebSocket API at the root of ws.gemini.com."""
+"""Simulated Gemini: the WebSocket API at the root of ws.gemini.com."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from marketarchive.venues.exchange import assets_of
 
 HOST = "ws.gemini.com"
 DEPTH = 120
-"""Levels a side of the whole book."""
+"""Levels per side of the simulated book."""
 
 _STREAM = re.compile(r"([a-z]+)@(depth@100ms|trade|bookTicker)")
 _TIME = re.compile(rb'"E":(\d+)')
 
 
 class Gemini:
-    """Simulated venue: answers requests and opens the sessions of its sockets, by (seed, request, time)."""
+    """The simulated venue: its answers and frames depend only on seed, request and simulated time."""
 
     hosts = frozenset({HOST})
 
@@ -51,10 +51,13 @@ class Gemini:
 
 
 class GeminiSession(SpotSession):
-    """Venue's side of one connection: replies to what a client sends, and yields the frames that are due."""
+    """The venue's side of one connection: it replies to the client's texts and makes frames when due."""
 
     def __init__(self, world: SpotWorld, now_ns: int, snapshot: int) -> None:
-        """Serve the venue. snapshot: levels a side of the first book; all where negative, none at 0."""
+        """Prepare a connection.
+
+        snapshot: levels per side of the first book, negative = all, 0 = no first book.
+        """
         super().__init__(world, now_ns)
         self._snapshot = snapshot
 
@@ -137,5 +140,8 @@ def _frame(ns: int, kind: str, document: dict[str, Any], *symbols: str) -> Frame
 
 
 def simulated(seed: int) -> Gemini:
-    """Return the simulated venue; `seed` determines its world. The simulator finds it by this name."""
+    """Create the simulated venue whose data are determined by `seed`.
+
+    The simulator discovers it by the name of this function.
+    """
     return Gemini(seed)

@@ -1,4 +1,4 @@
-"""GMX v2 as the simulator serves it: the oracle keeper, the API v1 and Subsquid, without a key."""
+"""Simulated GMX v2: the oracle keeper, the API v1 and Subsquid, without a key."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _FIXED = 10**30
 _DAYS = {"1d": 1, "7d": 7, "30d": 30, "90d": 90, "180d": 180, "1y": 365, "total": 500}
 _REFUSAL = json_reply({"message": "Too many requests"}, 429)
 _SINGLE = "0x450bb6774Dd8a756274E0ab4107953259d2ac541"
-"""A second pool of ETH."""
+"""Address of a second pool of ETH."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,10 @@ class _Pool:
 
 
 class Rates(NamedTuple):
-    """Factors a second, of 10**30. Funding of a side: what it receives; borrowing: what it pays."""
+    """Rates of both sides per second, in units of 1e-30.
+
+    Funding is what a side receives, borrowing what it pays.
+    """
 
     funding_long: int
     funding_short: int
@@ -45,7 +48,7 @@ class Rates(NamedTuple):
 
 
 class SimInterest(NamedTuple):
-    """Open interest of both sides, base units and dollars."""
+    """Open interest of both sides, in base units and dollars."""
 
     long: Decimal
     short: Decimal
@@ -60,7 +63,7 @@ POOLS = {
 
 
 class Gmx(SimRestVenue):
-    """Simulated venue: answers requests and opens the sessions of its sockets, by (seed, request, time)."""
+    """The simulated venue: its answers and frames depend only on seed, request and simulated time."""
 
     hosts = frozenset({KEEPER, API, SQUID})
 
@@ -89,17 +92,23 @@ class Gmx(SimRestVenue):
     def limit(self, request: SimRequest) -> Bucket:
         return Bucket(f"gmx/{request.host}", 1.0, 60.0, 1, _REFUSAL)
 
-    # ---- what is true ----------------------------------------------------------------------------------
+    # ---- truth ---------------------------------------------------------------------------------------------
 
     def sides(self, asset: str, second: int) -> SimInterest:
-        """Return open interest of both sides; dollars are at entry prices, which exceed the present one."""
+        """Return open interest of both sides at a Unix second.
+
+        Dollars are at entry prices, which are above the present price.
+        """
         long = self.world.open_interest(asset, second)
         short = self.world.open_interest(asset, second + 40 * DAY_S)
         price = self.world.price(asset, "index", second)
         return SimInterest(long, short, long * price * Decimal("1.03"), short * price * Decimal("1.01"))
 
     def rates(self, asset: str, second: int) -> Rates:
-        """Return the rates of both sides: what one pays the other receives. second: Unix seconds."""
+        """Return the rates of both sides at a Unix second.
+
+        What one side pays in funding the other receives.
+        """
         sides = self.sides(asset, second)
         paid = round(7e21 * wave(self._seed, f"gmx{asset}funding", 17, second)) + 1
         received = paid * int(sides.long * 1000) // int(sides.short * 1000)
@@ -110,7 +119,10 @@ class Gmx(SimRestVenue):
     # ---- the oracle keeper -----------------------------------------------------------------------------
 
     def _markets(self, request: SimRequest, now: int) -> Reply:
-        """Return all pools: also a second one of ETH, and one that only swaps."""
+        """Answer the request for pools.
+
+        Among them are a second pool of ETH and one that serves only swaps.
+        """
         del request, now
         rows = [self._market(pool) for pool in POOLS.values()]
         other = {**rows[1], "name": "ETH/USD [ETH-ETH]", "marketToken": _SINGLE}
@@ -134,7 +146,7 @@ class Gmx(SimRestVenue):
         }
 
     def _markets_now(self, request: SimRequest, now: int) -> Reply:
-        """Return rates as factors a year; positive funding is what a side pays."""
+        """Answer the request for present rates: fractions per year, positive funding is what a side pays."""
         del request
         rows = []
         for pool in POOLS.values():
@@ -173,11 +185,14 @@ class Gmx(SimRestVenue):
         )
 
     def _price(self, pool: _Pool, second: int) -> str:
-        """Return a price in dollars of 10**(30 - decimals)."""
+        """Return a price in dollars as the venue's fixed point, in units of 10**(decimals - 30)."""
         return str(int(self.world.price(pool.asset, "index", second).scaleb(30 - pool.decimals)))
 
     def _candles(self, request: SimRequest, now: int) -> Reply:
-        """Return the newest candles first, the first still running; by number alone, without a range."""
+        """Answer the request for candles, newest first, the open one included.
+
+        The route takes a number of candles, but no range of time.
+        """
         length = STEPS.get(request.first("period"))
         pool = next((each for each in POOLS.values() if each.token == request.first("tokenSymbol")), None)
         size = request.first("limit", "1000")
@@ -196,7 +211,10 @@ class Gmx(SimRestVenue):
     # ---- the API ---------------------------------------------------------------------------------------
 
     def _rates(self, request: SimRequest, now: int) -> Reply:
-        """Return hourly rates, newest first: factors a second, positive funding is what a side receives."""
+        """Answer the request for hourly rates, newest first.
+
+        They are fractions per second; positive funding is what a side receives.
+        """
         days = _DAYS.get(request.first("period"))
         if days is None:
             return json_reply({"statusCode": 400, "message": "Invalid period", "error": "Bad Request"}, 400)
@@ -241,7 +259,10 @@ class Gmx(SimRestVenue):
     # ---- Subsquid --------------------------------------------------------------------------------------
 
     def _graph(self, request: SimRequest, now: int) -> Reply:
-        """Open interest by the hour; addresses have to be written exactly so. Failures come with 200."""
+        """Answer the GraphQL request for hourly open interest.
+
+        Addresses are case-sensitive; failures have status 200.
+        """
         try:
             sent = msgspec.json.decode(request.body, type=dict[str, Any])
             query, given = str(sent["query"]), dict(sent.get("variables") or {})
@@ -287,5 +308,8 @@ def _fixed(dollars: Decimal) -> str:
 
 
 def simulated(seed: int) -> Gmx:
-    """Return the simulated venue; `seed` determines its world. The simulator finds it by this name."""
+    """Create the simulated venue whose data are determined by `seed`.
+
+    The simulator discovers it by the name of this function.
+    """
     return Gmx(seed)

@@ -1,4 +1,4 @@
-"""Hyperliquid's perpetuals as the simulator serves them: POST api.hyperliquid.xyz/info without a key."""
+"""Simulated perpetuals of Hyperliquid: POST api.hyperliquid.xyz/info, without a key."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from marketarchive.venues.hyperliquid.queries import FUNDING_PAGE, STEPS
 HOST = "api.hyperliquid.xyz"
 HOURLY_SINCE = from_iso("2023-06-08T00:00:00Z") // SECOND
 _KEPT = 5000
-"""Candles of a step."""
+"""Candles of each length that are kept."""
 _REFUSAL = Reply(b"null", 429)
 _UNKNOWN = Reply(b"null", 500)
 _UNREADABLE = Reply(b"Failed to deserialize the JSON body into the target type", 422, "text/plain")
@@ -40,7 +40,7 @@ class _InfoRequest(msgspec.Struct, rename="camel"):
 
 
 class Hyperliquid(SimRestVenue):
-    """Simulated venue: answers requests and opens the sessions of its sockets, by (seed, request, time)."""
+    """The simulated venue: its answers and frames depend only on seed, request and simulated time."""
 
     hosts = frozenset({HOST})
 
@@ -71,9 +71,9 @@ class Hyperliquid(SimRestVenue):
         return json_reply(read(document, to_ms(now_ns)))
 
     def limit(self, request: SimRequest) -> Bucket:
-        """Return the bucket of a request's weight, by the rows that a page may hold.
+        """Return the bucket that takes a request's weight, counted by the most rows that its page may have.
 
-        The venue counts those it holds.
+        The real venue counts the rows that a page has.
         """
         document = _read(request)
         weight = 20.0
@@ -88,7 +88,7 @@ class Hyperliquid(SimRestVenue):
     # ---- types -----------------------------------------------------------------------------------------
 
     def _meta(self, now: int) -> dict[str, Any]:
-        """Return all coins, in the middle one that ended."""
+        """Return the names of all coins, with an ended one in the middle."""
         del now
         coins: list[dict[str, Any]] = [
             {"szDecimals": 2, "name": symbol, "maxLeverage": 40, "marginTableId": 56}
@@ -115,7 +115,7 @@ class Hyperliquid(SimRestVenue):
         }  # fmt: skip
 
     def _funding_history(self, request: _InfoRequest, now: int) -> Any:
-        """Return settlements, oldest first from `startTime`; 500 at most."""
+        """Return settlements from `startTime` on, oldest first, at most 500."""
         contract = self._contracts[request.coin]
         last = min(now, request.end_time or now)
         first = max(request.start_time, self.world.listed(contract.asset) * 1000)
@@ -129,7 +129,10 @@ class Hyperliquid(SimRestVenue):
         return rows[:FUNDING_PAGE]
 
     def _candles(self, request: _InfoRequest, now: int) -> Any:
-        """Return candles, oldest first from that of `startTime`; only the newest 5000 of a length exist."""
+        """Return candles from the one that contains `startTime` on, oldest first.
+
+        Only the newest 5000 of each length exist.
+        """
         contract = self._contracts[request.coin]
         length = STEPS.get(request.interval, 0)
         if length < BAR_S:
@@ -151,7 +154,10 @@ class Hyperliquid(SimRestVenue):
 
 
 def _read(request: SimRequest) -> _InfoRequest | None:
-    """Return the body of a request, of candles the inner one with their type; None where it is no request."""
+    """Return the decoded body of a request; None when it is no valid request.
+
+    A request for candles nests its fields in an inner object, which is returned with the outer type.
+    """
     try:
         document = msgspec.json.decode(request.body, type=_InfoRequest)
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -167,11 +173,14 @@ def _price(price: Decimal, contract: SimContract) -> str:
 
 
 def _text(number: Decimal) -> str:
-    """Write a number as the venue does: a whole one with a zero behind the point."""
+    """Return a number in the venue's format: an integer has a zero after the point."""
     text = written(number)
     return text if "." in text else f"{text}.0"
 
 
 def simulated(seed: int) -> Hyperliquid:
-    """Return the simulated venue; `seed` determines its world. The simulator finds it by this name."""
+    """Create the simulated venue whose data are determined by `seed`.
+
+    The simulator discovers it by the name of this function.
+    """
     return Hyperliquid(seed)

@@ -1,4 +1,4 @@
-"""Kalshi as the simulator serves it: 15-minute rounds on the prices of the one world, a signed socket."""
+"""Simulated Kalshi: 15-minute rounds on the prices of the simulated world, and a signed socket."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ HOSTS = SOCKET_HOSTS | {
     "external-api.demo.kalshi.co",
     "demo-api.kalshi.co",
 }
-"""The REST hosts have the socket as well; the venue's own simulation shows the same world."""
+"""Hosts that are served. REST hosts also have the socket; the venue's demo exchange shows the same world."""
 SOCKET_PATH = "/trade-api/ws/v2"
 BUCKET = Bucket(
     "kalshi/public",
@@ -45,11 +45,11 @@ BUCKET = Bucket(
     cost=REQUEST_TOKENS,
     refusal=json_reply({"error": {"code": "too_many_requests", "message": "too many requests"}}, 429),
 )
-"""The documented one of a key's read requests; its refusal says nothing of how long to wait."""
+"""Limit of read requests, as documented for a key; a refusal does not state how long to wait."""
 
 
 class Kalshi:
-    """Simulated venue: answers requests and opens the sessions of its sockets, by (seed, request, time)."""
+    """The simulated venue: its answers and frames depend only on seed, request and simulated time."""
 
     hosts = HOSTS
 
@@ -66,7 +66,7 @@ class Kalshi:
     def answer(self, request: SimRequest, now_ns: int) -> Reply:
         if request.path == ROUTE:
             return self.access.give(request)
-        if request.path == SOCKET_PATH:  # asked for without an upgrade, or refused by it
+        if request.path == SOCKET_PATH:  # requested without an upgrade
             return self.access.refusal(request, now_ns) or json_reply({"error": "upgrade required"}, 426)
         return self._rest.answer(request, now_ns // SECOND)
 
@@ -81,7 +81,7 @@ class Kalshi:
         return self.access.refusal(request, now_ns) or self.session()
 
     def session(self) -> StreamSession:
-        """Return the venue's side of a connection that is let in."""
+        """Return the venue's side of a new connection."""
         indices = {index: asset for asset, index in INDICES.items() if asset in ASSETS}
         return StreamSession(self.stream, self.lives, self._round_of, indices)
 
@@ -90,20 +90,30 @@ class Kalshi:
         return by_ticker(self.rounds, ticker, None if end_ns is None else end_ns // SECOND)
 
     def list_rounds(self, assets: Sequence[str]) -> None:
-        """List the rounds of these assets only."""
+        """Restrict lists to the rounds of these assets; rounds of others are still found by ticker."""
         self.rounds.listed_series = [series for series, asset in SERIES.items() if asset in assets]
 
     def open_catalog(self, markets: int) -> None:
-        """Add long-running markets, of which so many are open at a moment. Raises ConfigurationError."""
+        """Add a catalogue of which `markets` are open at any moment.
+
+        Raises ConfigurationError for too many.
+        """
         self._rest.catalog = Listings(Catalog(self._seed, "kalshi", markets))
 
     def catalog_market(self, slot: int, generation: int, member: int) -> Life | None:
-        """Return a long-running market by its place, None where there is none."""
+        """Return a market of the catalogue; None when there is none.
+
+        slot: number of its sequence of events; generation: number of its event in the slot; member: number of
+        the market in its event.
+        """
         long = self._rest.catalog
         return None if long is None else long.catalog.market(slot, generation, member)
 
     def catalog_truth(self, start_ns: int, end_ns: int) -> Iterator[dict[str, Any]]:
-        """Yield the long-running markets listed in a time range (wall ns), or ended shortly before it."""
+        """Yield the truth of the catalogue's markets in lists between two simulated times (ns).
+
+        Markets that ended shortly before are still in lists.
+        """
         long = self._rest.catalog
         if long is None:
             return
@@ -113,7 +123,7 @@ class Kalshi:
                 listings = [long.as_of(life, each.at) for each in life.revisions]
                 true = life.truth()
                 for revision, listing in zip(true["revisions"], listings, strict=True):
-                    revision["title"] = listing.title  # what tells markets apart is the label
+                    revision["title"] = listing.title  # markets of an event differ in their label only
                 yield {
                     "market_id": listings[0].ticker,
                     "slug": listings[0].ticker,
@@ -130,9 +140,9 @@ class Kalshi:
                 }
 
     def truth(self, start_ns: int, end_ns: int) -> list[dict[str, Any]]:
-        """Return every round that could be seen between two moments, by close.
+        """Return the truth of each round that could be seen between two simulated times (ns), by close.
 
-        How it ended is null of one that had not closed by `end_ns`.
+        The result is null for a round that closes after `end_ns`.
         """
         start, end = start_ns // SECOND, end_ns // SECOND
         found = self.rounds.between(start - LIVE_S - 60, end + LISTED_AHEAD_S)
@@ -167,5 +177,8 @@ def _true(each: SimRound, *, has_ended: bool) -> dict[str, Any]:
 
 
 def simulated(seed: int) -> Kalshi:
-    """Return the simulated venue; `seed` determines its world. The simulator finds it by this name."""
+    """Create the simulated venue whose data are determined by `seed`.
+
+    The simulator discovers it by the name of this function.
+    """
     return Kalshi(seed)

@@ -1,9 +1,9 @@
-"""Access to the simulated Kalshi: keys that it has given out or was given, and signatures by them.
+"""Access to the simulated Kalshi: API keys that it issued or that clients registered, and their signatures.
 
-    GET  HOST/_simulator/api_key   a key made now: {"api_key_id", "private_key"}, as the venue's page gives
-    POST HOST/_simulator/api_key   takes a public key (PEM) and answers {"api_key_id"}
+    GET  HOST/_simulator/api_key   issues a new key: {"api_key_id", "private_key"}, as the venue's page does
+    POST HOST/_simulator/api_key   registers a public key (PEM) and answers {"api_key_id"}
 
-Both are routes of the simulator's own. Refusals are those of captures of 2026-06-11.
+The real venue has neither route. Refusals are as in captures of 2026-06-11.
 """
 
 from __future__ import annotations
@@ -29,19 +29,20 @@ from marketarchive.times import to_ms
 
 ROUTE = "/_simulator/api_key"
 SKEW_MS = 10_000
-"""A time stamp that is 5 s wrong is accepted, one of 30 s is not; in between nobody looked."""
+"""Greatest accepted error of a time stamp, ms. The venue accepts 5 s and refuses 30 s; in between nobody
+has tried."""
 
 PublicKey = RSAPublicKey | Ed25519PublicKey
 
 
 class Access:
-    """The keys of one simulator."""
+    """The API keys that one simulator knows."""
 
     def __init__(self) -> None:
         self._keys: dict[str, PublicKey] = {}
 
     def give(self, request: SimRequest) -> Reply:
-        """Answer a request for a key, or one that brings a public key."""
+        """Answer a request for a new key, or one that registers a public key."""
         if request.method == "POST":
             try:
                 public = load_pem_public_key(request.body)
@@ -55,7 +56,7 @@ class Access:
         return json_reply({"api_key_id": self._add(private.public_key()), "private_key": text})
 
     def refusal(self, request: SimRequest, now_ns: int) -> Reply | None:
-        """Return the answer to a request that is not signed as it has to be; None where it is."""
+        """Return the refusal of a request whose signature is missing or wrong; None when it is right."""
         key_id, stamp, signature = (
             request.headers.get(f"kalshi-access-{name}", "") for name in ("key", "timestamp", "signature")
         )
@@ -69,7 +70,7 @@ class Access:
         paths = (
             request.path,
             f"/{request.host}{request.path}",
-        )  # a client may take all after our own host for it
+        )  # clients may sign everything after the simulator's own host as the path
         if not any(_verifies(public, f"{stamp}{request.method}{path}", signature) for path in paths):
             return _refused("authentication_error", "INCORRECT_API_KEY_SIGNATURE")
         return None

@@ -1,8 +1,8 @@
-"""Books and trades of simulated rounds: pure functions of the second.
+"""Books and trades of simulated rounds, pure functions of the second.
 
-A book has bids of both sides in steps of 0.001 near 0 and 1, of 0.01 between. It is empty before the open,
-for two seconds after it, and after the close; in the last two minutes one of seven seconds has one side only.
-While trading rests it stays as it was.
+A book has bids of both outcomes in steps of 0.001 near 0 and 1, of 0.01 between. It is empty before the open,
+for two seconds after it, and after the close; in the last two minutes one second in seven has one side only.
+While trading is paused the book does not change.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from marketarchive.simulator.noise import bits, digest
 from marketarchive.simulator.prices import ASSETS, E18, Prices
 
 Level = tuple[str, str]
-"""(dollars, contracts)."""
+"""A level as (price in dollars, size in contracts)."""
 Side = tuple[Level, ...]
 
 QUIET_S = 2  # after the open
@@ -27,12 +27,12 @@ LAST_S = 120
 ONE_SIDED_PERCENT = 15
 DEPTH = 12
 TRADE_S = 4
-"""A round has a trade in each stretch of so many seconds."""
+"""Each period of so many seconds of a round has one trade."""
 
 
 @dataclass(frozen=True)
 class SimBook:
-    """Bids of both sides, rising: the best is the last."""
+    """Bids for YES and for NO, each with prices rising to the best."""
 
     yes: Side = ()
     no: Side = ()
@@ -43,7 +43,10 @@ class SimBook:
 
     @property
     def yes_ask(self) -> Level | None:
-        """Return the best offer of YES, dollars: 1 - the best bid for NO."""
+        """Return the best ask of YES as (price, size); None without bids for NO.
+
+        Its price is 1 minus the best bid for NO.
+        """
         if not self.no:
             return None
         price, size = self.no[-1]
@@ -55,18 +58,18 @@ EMPTY = SimBook()
 
 @dataclass(frozen=True)
 class SimTrade:
-    """A trade; `at_us` is Unix microseconds."""
+    """One trade; `at_us` is Unix microseconds."""
 
     id: str
     ticker: str
     at_us: int
-    price: int  # thousandths of a dollar, of YES
+    price: int  # price of YES in thousandths of a dollar
     size: str
     taker: Literal["yes", "no"]
 
 
 class Books:
-    """Books and trades of a seed's rounds."""
+    """Source of the books and trades of a seed's rounds."""
 
     def __init__(self, seed: int, prices: Prices) -> None:
         self._seed = seed
@@ -75,7 +78,7 @@ class Books:
         self.trades = lru_cache(maxsize=1 << 10)(self._trades)
 
     def _at(self, market: SimRound, second: int) -> SimBook:
-        """Return the book of a round at a second."""
+        """Return the book of a round at a Unix second."""
         if is_paused(second):
             second = paused_since(second) - 1
         if not market.start + QUIET_S <= second < market.end:
@@ -99,7 +102,7 @@ class Books:
         return tuple(reversed(levels))
 
     def chance(self, market: SimRound, second: int) -> float:
-        """Return the probability of YES as the crowd sees it, within [0.004, 0.996]."""
+        """Return the probability of YES that the price shows at a Unix second, within [0.004, 0.996]."""
         now = self._prices.spot(market.asset, second) / E18
         volatility = ASSETS[market.asset][1]
         left = volatility * math.sqrt(market.end - second + 1)
@@ -107,7 +110,7 @@ class Books:
         return min(max(0.5 * math.erfc(-distance / math.sqrt(2)), 0.004), 0.996)
 
     def _trades(self, market: SimRound) -> tuple[SimTrade, ...]:
-        """Return all trades of a round, by time."""
+        """Return all trades of a round in order of time."""
         found = []
         for second in range(market.start + QUIET_S, market.end, TRADE_S):
             if is_paused(second):
@@ -131,12 +134,12 @@ class Books:
         return tuple(found)
 
     def trades_until(self, market: SimRound, at_us: int) -> tuple[SimTrade, ...]:
-        """Return the trades of a round that have happened, by time."""
+        """Return the trades of a round up to `at_us` (Unix microseconds), in order of time."""
         found = self.trades(market)
         return found[: bisect_right(found, at_us, key=lambda trade: trade.at_us)]
 
     def volume(self, market: SimRound, second: int) -> str:
-        """Return the contracts traded so far."""
+        """Return the contracts traded in a round by a Unix second, as text."""
         if second < market.start:
             return "0.00"
         sizes = (Decimal(trade.size) for trade in self.trades_until(market, second * 1_000_000))
@@ -144,7 +147,7 @@ class Books:
 
 
 def below(price: int) -> int:
-    """Return the next price of the grid under `price`, thousandths; 0 where there is none."""
+    """Return the next lower price, in thousandths of a dollar; 0 when there is none."""
     if price > 900:
         return price - 1
     if price > 100:
@@ -153,12 +156,12 @@ def below(price: int) -> int:
 
 
 def above(price: int) -> int:
-    """Return the next price of the grid over `price`, thousandths; 1000 where there is none."""
+    """Return the next higher price, in thousandths of a dollar; 1000 when there is none."""
     return 1000 - below(1000 - price)
 
 
 def dollars(thousandths: int) -> str:
-    """Return the text of a price: 0.4700."""
+    """Return a price (thousandths of a dollar) in the venue's format: 0.4700."""
     return f"{thousandths / 1000:.4f}"
 
 

@@ -1,7 +1,7 @@
-"""Candlesticks of both tiers, with their two sets of names.
+"""Candlesticks of the live and the historical tier, whose field names differ.
 
-A candle's end is inclusive; daily ones end at midnight in New York, 04:00 or 05:00 UTC. A period in which
-nothing was traded has none (August 2026).
+The end of a candlestick is inclusive; daily ones end at midnight in New York, 04:00 or 05:00 UTC. A period
+without trades has no candlestick (August 2026).
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from marketarchive.times import SECOND, utc
 from marketarchive.venues.kalshi.tickers import EASTERN
 
 PERIODS = (1, 60, 1440)
-"""Minutes."""
+"""Lengths of candlesticks in minutes."""
 MOST = 5000
-"""CandleSource that a request may span, whether there are any or not."""
-_SAMPLES = {1: 1, 60: 12, 1440: 24}  # looks at the price within a period
+"""Most candlestick periods that the range of a request may cover, with or without candlesticks in them."""
+_SAMPLES = {1: 1, 60: 12, 1440: 24}  # minutes -> prices looked at within a period
 
 
 class _Prices(NamedTuple):
-    """Thousandths of a dollar."""
+    """Open, high, low and close in thousandths of a dollar."""
 
     bid: int
     ask: int
@@ -32,7 +32,10 @@ class _Prices(NamedTuple):
 
 @dataclass(frozen=True)
 class SimCandle:
-    """Prices of one period: open, high, low and close of best bid, best ask and trades, thousandths."""
+    """One candlestick: open, high, low and close of best bid, best ask and trades.
+
+    Prices are in thousandths of a dollar.
+    """
 
     end: int
     bids: tuple[int, ...]
@@ -43,7 +46,7 @@ class SimCandle:
     open_interest: float
 
     def row(self, *, is_historical: bool) -> dict[str, Any]:
-        """Return the candle in the form of its tier, live or historical."""
+        """Return the candlestick in the form of the historical or the live tier."""
         name, count = ("", "") if is_historical else ("_dollars", "_fp")
         price = {**_ohlc(self.trades, name), f"mean{name}": _dollars(sum(self.trades) / len(self.trades))}
         if self.previous is not None:
@@ -59,7 +62,7 @@ class SimCandle:
 
 
 class CandleSource:
-    """Candlesticks of a market."""
+    """Source of the candlesticks of markets."""
 
     def __init__(self, books: Books) -> None:
         self._books = books
@@ -67,7 +70,10 @@ class CandleSource:
     def between(
         self, market: SimRound | Listing, start: int, end: int, minutes: int, now: int
     ) -> Iterator[SimCandle]:
-        """Yield the candles whose period ended in start <= time <= end, and by now, by time."""
+        """Yield a market's candlesticks that ended in start <= time <= end and by `now`, in order of time.
+
+        start, end, now: Unix seconds; minutes: length of a candlestick.
+        """
         opens, closes = market.start, market.end
         for low, high in _periods(max(start, opens), min(end, now, closes + minutes * 60), minutes):
             candle = self._candle(market, max(low, opens), min(high, closes - 1), high, minutes)
@@ -111,12 +117,12 @@ class CandleSource:
 
 
 def span(start: int, end: int, minutes: int) -> float:
-    """Return the number of candles that a range could have."""
+    """Return how many candlestick periods a range of Unix seconds covers. minutes: length of each."""
     return (end - start) / (minutes * 60)
 
 
 def _periods(start: int, end: int, minutes: int) -> Iterator[tuple[int, int]]:
-    """Yield (begin, end) of the periods that end in start <= time <= end."""
+    """Yield (begin, end) of the periods that end in start <= time <= end, all in Unix seconds."""
     if minutes < 1440:
         step = minutes * 60
         for high in range(-(-start // step) * step, end + 1, step):
@@ -130,7 +136,7 @@ def _periods(start: int, end: int, minutes: int) -> Iterator[tuple[int, int]]:
 
 
 def _midnight(second: int) -> int:
-    """Return the beginning of the day in New York that a second lies in."""
+    """Return the beginning of the New York day that contains a Unix second."""
     at = utc(second * SECOND).astimezone(EASTERN)
     return int(at.replace(hour=0, minute=0, second=0, microsecond=0).timestamp())
 

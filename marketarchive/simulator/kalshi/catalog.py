@@ -1,4 +1,4 @@
-"""Long-running markets of the catalogue as Kalshi's: their tickers, and how they stand at a moment."""
+"""Long-running markets of the simulated catalogue in Kalshi's terms: tickers, and states at a moment."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from marketarchive.simulator.kalshi.rounds import cutoff, is_paused
 from marketarchive.simulator.noise import bits
 
 LIVE_S = 7 * DAY_S
-"""Markets that settled longer ago are in the historical tier only; both tiers have those between."""
+"""Seconds after its settlement for which a market is in the live tier; the cutoff of the historical tier
+is earlier, so for some time both have it."""
 
 _TICKER = re.compile(r"KX[A-Z]+-(\d{1,6})G(\d{1,6})(?:-(\w+))?")
 _STATUSES = {"closed": "closed", "disputed": "disputed", "final": "finalized"}
@@ -22,7 +23,7 @@ _LEVELS = 4
 
 @dataclass(frozen=True)
 class Listing:
-    """A market as it is from one revision to the next."""
+    """A market in the state that it has from one revision to the next."""
 
     life: Life
     now: Revision
@@ -64,13 +65,16 @@ class Listing:
 
     @property
     def title(self) -> str:
-        """Return the event's title, which all its markets share, with what was changed of it."""
+        """Return the title of the market's event, with the changes of this revision.
+
+        All its markets share it.
+        """
         texts = self.life.event.texts
         is_edited = self.now.title != texts.questions[self.life.member]
         return f"{texts.event_title.removesuffix('?')}, officially?" if is_edited else texts.event_title
 
     def status(self, second: int) -> str:
-        """Return its status as markets carry it."""
+        """Return the market's status in the venue's words. second: Unix seconds."""
         if self.now.state == "proposed":
             return "amended" if self.now.was_disputed else "determined"
         if self.now.state != "open":
@@ -80,11 +84,11 @@ class Listing:
         return "inactive" if is_paused(second) else "active"
 
     def is_listed(self, second: int) -> bool:
-        """Return whether the live tier has it."""
+        """Return whether the market is in the live tier at a Unix second."""
         return self.created <= second and (self.finalized is None or self.finalized > second - LIVE_S)
 
     def book(self, second: int) -> SimBook:
-        """Return its book: a few levels around the price while it is open."""
+        """Return the market's book at a Unix second: a few levels around the price, while it is open."""
         if self.now.state != "open" or second < self.start:
             return EMPTY
         bid, ask = quote(self.life, second)
@@ -104,7 +108,7 @@ class Listings:
         self._newest: tuple[tuple[int, int] | None, list[Listing]] = None, []
 
     def every(self, second: int) -> list[Listing]:
-        """Return the markets of both tiers as they are at a second, by time of listing."""
+        """Return the markets of both tiers as they are at a Unix second, in order of listing."""
         key = self.catalog.state_key(second)
         if self._newest[0] != key:
             events = self.catalog.events(second)
@@ -112,16 +116,16 @@ class Listings:
         return self._newest[1]
 
     def listed(self, second: int) -> Iterator[Listing]:
-        """Yield the markets of the live tier."""
+        """Yield the markets of the live tier at a Unix second."""
         return (each for each in self.every(second) if each.is_listed(second))
 
     def historical(self, second: int) -> Iterator[Listing]:
-        """Yield the markets of the historical tier."""
+        """Yield the markets of the historical tier at a Unix second."""
         limit = cutoff(second)
         return (each for each in self.every(second) if each.finalized is not None and each.finalized < limit)
 
     def as_of(self, life: Life, second: int) -> Listing:
-        """Return a market as it is at a second."""
+        """Return a market in its state at a Unix second."""
         revision = life.at(second)
         key = (life.key, revision.at)
         if (made := self._made.get(key)) is None:
@@ -129,21 +133,21 @@ class Listings:
         return made
 
     def by_ticker(self, ticker: str, second: int) -> Listing | None:
-        """Return the market of a ticker; None of one that is none of the catalogue's."""
+        """Return the market with a ticker at a Unix second; None for a ticker of no such market."""
         event = self._event(ticker)
         lives = () if event is None else event.markets
         found = next((life for life in lives if ticker_of(life) == ticker), None)
         return None if found is None else self.as_of(found, second)
 
     def of_event(self, ticker: str, second: int) -> list[Listing]:
-        """Return the markets of an event; none of one that is none of the catalogue's."""
+        """Return the markets of the event with a ticker; none for a ticker that is not of the catalogue."""
         event = self._event(ticker)
         if event is None or event_ticker(event) != ticker:
             return []
         return self.siblings(event, second)
 
     def siblings(self, event: Event, second: int) -> list[Listing]:
-        """Return the markets of an event, in an order that differs from second to second."""
+        """Return the markets of an event, in an order that changes from second to second."""
         found = [self.as_of(life, second) for life in event.markets]
         return sorted(found, key=lambda each: bits(event.seed, "order", each.ticker, second))
 
@@ -159,14 +163,14 @@ def event_ticker(event: Event) -> str:
 
 
 def ticker_of(life: Life) -> str:
-    """Return the ticker of a market: its event's, and three letters or the step that it is about."""
+    """Return the ticker of a market: that of its event, and three letters or the number it is about."""
     texts = life.event.texts
     code = f"T{texts.steps[life.member]}" if texts.steps else life.label[:3].upper()
     return f"{event_ticker(life.event)}-{code}"
 
 
 def quote(life: Life, second: int) -> tuple[int, int]:
-    """Return best bid and ask of YES, thousandths of a dollar."""
+    """Return best bid and ask of YES at a Unix second, in thousandths of a dollar."""
     second -= second % 60
     wide = 1 + (bits(life.event.seed, "wide", life.key, second) % 10 == 0)
     bid = min(max(int(life.chance(second) * 100 - wide / 2), 1), 98)

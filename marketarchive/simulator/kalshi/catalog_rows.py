@@ -1,4 +1,4 @@
-"""Rows of the catalogue's markets, events and series, in the shape recorded on 2026-10-06."""
+"""JSON rows of the catalogue's markets, events and series, in the shape recorded on 2026-10-06."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ SERIES = {
     "KXAWARD": "Culture",
     "KXHIGHTEMP": "Weather",
 }
-"""Categories of the series of the catalogue."""
+"""Series of the catalogue -> category."""
 
 
 def market_row(each: Listing, second: int) -> dict[str, Any]:
-    """Return the row of a market."""
+    """Return the JSON row of a market of the catalogue at a Unix second."""
     status, life = each.status(second), each.life
     texts = life.event.texts
     book = each.book(second)
@@ -89,7 +89,10 @@ def market_row(each: Listing, second: int) -> dict[str, Any]:
 
 
 def event_row(event: Event, markets: Sequence[Listing], second: int, *, nested: bool) -> dict[str, Any]:
-    """Return the row of an event, nested with those of its markets that the live tier has."""
+    """Return the JSON row of an event.
+
+    nested: True = with those of its `markets` that are in the live tier at `second`.
+    """
     texts = event.texts
     row: dict[str, Any] = {
         "category": texts.category,
@@ -110,7 +113,7 @@ def event_row(event: Event, markets: Sequence[Listing], second: int, *, nested: 
 
 
 def series_row(series: str) -> dict[str, Any]:
-    """Return the row of a series of the catalogue."""
+    """Return the JSON row of a series of the catalogue."""
     return {
         "additional_prohibitions": None,
         "categories": [SERIES[series]],

@@ -1,11 +1,11 @@
-"""Faults of the simulated Kalshi: what only the venue itself can do.
+"""Kinds of faults that the simulated Kalshi carries out itself.
 
-- kalshi_copies: the answer is a copy of up to `seconds` ago, with the Age that says so, as a cache in
-  front of the venue gives it; `age` false leaves the header out
-- kalshi_needs_key: a route says that it has to be signed (401)
-- kalshi_short_pages: a page has at most `rows`, whatever was requested
-- kalshi_empty_page: a page has no rows, its cursor goes on
-- kalshi_first_page_again: the cursor is ignored: the first page is answered again
+- kalshi_copies: the answer is a copy up to `seconds` old, as from a cache in front of the venue; the header
+  Age states how old, unless `age` is false
+- kalshi_needs_key: a public route requires a signature (401)
+- kalshi_short_pages: a page has at most `rows` rows, whatever was requested
+- kalshi_empty_page: a page has no rows, but a cursor to the next page
+- kalshi_first_page_again: the cursor is ignored, and the first page returned again
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Events in the lives of the simulated venue's markets: pure functions of the second.
+"""Events of the simulated venue's markets on the lifecycle channel, pure functions of the second.
 
-A round is made, given its strike, decided and paid; none of the venue's other markets exists here but in this
-channel, which reports all of them.
+A round is created, gets its strike, is determined and settled. The channel reports all of the venue's
+markets; the other ones exist in the simulator only as such events.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from marketarchive.simulator.kalshi.rows import RANGES, SECONDARY, rules_of, tit
 
 LIFECYCLE = "market_lifecycle_v2"
 OTHERS_EVERY_S = 15
-"""Seconds between two frames about other markets; the venue numbered about 3 a second (2026-07-19)."""
+"""Seconds between two frames about other markets; the real venue sent about 3 a second (2026-07-19)."""
 
 
 class LifeEvent(NamedTuple):
-    """Something that happens to a market."""
+    """One lifecycle event of a market."""
 
     second: int
     ticker: str
@@ -29,19 +29,19 @@ class LifeEvent(NamedTuple):
 
 
 class Lifecycle:
-    """The lives of a seed's rounds."""
+    """Source of the lifecycle events of a seed's rounds."""
 
     def __init__(self, rounds: Rounds) -> None:
         self._rounds = rounds
         self._of_quarter = lru_cache(maxsize=64)(self._quarter)
 
     def at(self, second: int) -> list[LifeEvent]:
-        """Return the events of a second, in order."""
+        """Return the events of a Unix second, in order."""
         others = [_other(second)] if second % OTHERS_EVERY_S == 0 else []
         return [*self._of_quarter(second // ROUND_S).get(second, ()), *others]
 
     def _quarter(self, quarter: int) -> dict[int, list[LifeEvent]]:
-        """Return the events of a quarter of an hour by second."""
+        """Return second -> events for one quarter of an hour. quarter: Unix seconds divided by 900."""
         begin = quarter * ROUND_S
         ahead = begin + ROUND_S + LISTED_AHEAD_S + ROUND_S
         found: dict[int, list[LifeEvent]] = {}
@@ -53,7 +53,7 @@ class Lifecycle:
 
 
 def _life(each: SimRound) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield (second, message) of a round."""
+    """Yield (Unix second, message) of each event of a round."""
     yield each.created, _message(each.ticker, "created", **_made(each))
     if each.strike_from is not None:
         yield (

@@ -1,4 +1,4 @@
-"""The simulated REST interface: routes, filters, cursors, error bodies."""
+"""The simulated REST interface of Kalshi: routes, filters, cursors, error bodies."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from marketarchive.venues.kalshi.tickers import market_facts
 
 T = TypeVar("T")
 Traded = SimRound | Listing
-"""A market of either kind, as it is at a moment."""
+"""A round, or a market of the catalogue in its state at a moment."""
 
 PREFIX = "/trade-api/v2"
 COMBINATIONS = 40
@@ -46,7 +46,7 @@ EXCHANGE = ("Default", "Combos", "Crypto & Commodities")
 
 
 class _RefusedError(Exception):
-    """A request that is refused, with its status and body."""
+    """Raised for a request that is refused, with the status and body of the refusal."""
 
     def __init__(self, body: dict[str, Any], status: int = 400) -> None:
         super().__init__(str(body))
@@ -55,7 +55,7 @@ class _RefusedError(Exception):
 
 
 class CandleWindow(NamedTuple):
-    """Unix seconds, and the minutes of a candlestick."""
+    """A requested range of candlesticks: Unix seconds, and the minutes of each."""
 
     start: int
     end: int
@@ -63,7 +63,7 @@ class CandleWindow(NamedTuple):
 
 
 class Rest:
-    """Answers requests at a second."""
+    """The REST interface; it answers a request as of a Unix second."""
 
     def __init__(self, rounds: Rounds, books: Books) -> None:
         self._rounds = rounds
@@ -93,7 +93,7 @@ class Rest:
         ]
 
     def answer(self, request: SimRequest, second: int) -> Reply:
-        """Return the answer to a request, with the faults that are the venue's own."""
+        """Return the answer to a request, changed by the venue's own faults that hit it."""
         if request.method != "GET":
             return _error(405, "method_not_allowed", "method not allowed")
         if "kalshi_needs_key" in request.faults:
@@ -185,7 +185,7 @@ class Rest:
         return json_reply({"event": self._event_row(members[0], second, nested=nested), "markets": beside})
 
     def _members(self, event: str, second: int) -> Sequence[Traded]:
-        """Return the markets of an event; none of one that is not known."""
+        """Return the markets of an event at a Unix second; none for an unknown ticker."""
         if self.catalog is not None and (found := self.catalog.of_event(event, second)):
             return [each for each in found if each.created <= second]
         one = self._find(f"{event}-{event[-2:]}", second)
@@ -230,12 +230,12 @@ class Rest:
         return catalog_rows.market_row(each, second)
 
     def _listed(self, second: int) -> list[Traded]:
-        """Return the markets of the live tier."""
+        """Return all markets of the live tier at a Unix second."""
         rounds = self._rounds.listed(second)
         return [*rounds, *(() if self.catalog is None else self.catalog.listed(second))]
 
     def _historical(self, second: int) -> list[Traded]:
-        """Return the markets of the historical tier."""
+        """Return all markets of the historical tier at a Unix second."""
         rounds = self._rounds.historical(second)
         return [*rounds, *(() if self.catalog is None else self.catalog.historical(second))]
 
@@ -261,7 +261,7 @@ class Rest:
         return json_reply({"market": self._market_row(found, second)})
 
     def _find_old(self, ticker: str, second: int) -> Traded | None:
-        """Return a market of the historical tier."""
+        """Return the market of the historical tier with a ticker; None when there is none."""
         found = self._find(ticker, second)
         if isinstance(found, SimRound):
             return found if found in self._rounds.historical(second) else None
@@ -361,7 +361,7 @@ class Rest:
         high = min(_whole(request, "max_ts", until), until)
         if ticker := request.first("ticker"):
             each = self._find(ticker, until)
-            markets = [each] if isinstance(each, SimRound) else []  # those of the catalogue list none
+            markets = [each] if isinstance(each, SimRound) else []  # markets of the catalogue list no trades
         else:
             markets = list(self._rounds.between(max(low, high - 7200), high + 900))
         found = [
@@ -379,7 +379,7 @@ class Rest:
 
 
 def _selected(request: SimRequest, found: Sequence[Traded], second: int) -> list[Traded]:
-    """Return the markets that pass the request's filters; unknown filters are ignored, as by the venue."""
+    """Return the markets that match the request's filters; unknown filters are ignored, as by the venue."""
     status = request.first("status")
     if status and status not in STATUSES:
         raise _RefusedError(
@@ -404,7 +404,7 @@ def _selected(request: SimRequest, found: Sequence[Traded], second: int) -> list
 
 def _market_key(each: Any) -> tuple[int, str]:
     if isinstance(each, dict):
-        return (2**40, each["ticker"])  # combinations stand at the head of an unfiltered list
+        return (2**40, each["ticker"])  # combinations come first in an unfiltered list
     return each.created, each.ticker
 
 
@@ -415,16 +415,17 @@ def _trade_key(trade: SimTrade) -> tuple[int, str]:
 def _page(
     request: SimRequest, found: Sequence[T], limit: int, key: Callable[[T], tuple[int, str]]
 ) -> tuple[list[T], str]:
-    """Return the rows of a page, the newest first, and the cursor of the next.
+    """Return the rows of a page, newest first, and the cursor of the next page, "" after the last.
 
-    A cursor that cannot be read counts as none.
+    key: sort key of a row. A cursor that cannot be read is ignored.
     """
     after = None if "kalshi_first_page_again" in request.faults else _read_cursor(request.first("cursor"))
     left = sorted((each for each in found if after is None or key(each) < after), key=key, reverse=True)
     page = left[:limit]
     cursor = _write_cursor(key(page[-1])) if len(left) > limit else ""
     if "kalshi_empty_page" in request.faults and cursor:
-        return [], _write_cursor((2**50, "") if after is None else after, "empty")  # same place, other text
+        # an empty page: the cursor has the same place, but another text
+        return [], _write_cursor((2**50, "") if after is None else after, "empty")
     return page, cursor
 
 
@@ -449,7 +450,11 @@ def _limit(request: SimRequest, usual: int, most: int, operation: str) -> int:
 
 
 def _window(request: SimRequest, operation: str, markets: int = 1) -> CandleWindow:
-    """Return the range of a request for candlesticks of so many markets. Raises _RefusedError."""
+    """Return the range of candlesticks that a request asks for.
+
+    operation: name for errors; markets: number of markets requested together. Raises _RefusedError for an
+    invalid range.
+    """
     texts = {name: request.first(name) for name in ("start_ts", "end_ts", "period_interval")}
     for name, text in texts.items():
         if not text.isdigit():

@@ -1,4 +1,4 @@
-"""Rows of the simulated venue, as recorded on 2026-10-06 and 2026-08-17: keys in order of the alphabet."""
+"""JSON rows of the simulated Kalshi, as recorded on 2026-08-17 and 2026-10-06: keys in alphabetical order."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ SECONDARY = (
 
 
 class Rows:
-    """Writes rows of rounds at a second."""
+    """Writer of the JSON rows of rounds as of a Unix second."""
 
     def __init__(self, rounds: Rounds, books: Books) -> None:
         self._rounds = rounds
         self._books = books
 
     def market(self, each: SimRound, second: int) -> dict[str, Any]:
-        """Return the row of a round."""
+        """Return the JSON row of a round at a Unix second."""
         status = each.status(second)
         has_strike = each.strike_from is not None and second >= each.strike_from
         book = self._books.at(each, second) if status in ("active", "inactive") else EMPTY
@@ -95,7 +95,10 @@ class Rows:
         return dict(sorted(row.items()))
 
     def event(self, each: SimRound, second: int, *, nested: bool) -> dict[str, Any]:
-        """Return the event of a round, which has no other market; past the cutoff without it."""
+        """Return the JSON row of a round's event, whose only market is the round.
+
+        nested: True = contain the market, unless the cutoff has passed it.
+        """
         row: dict[str, Any] = {
             "category": "Crypto",
             "collateral_return_type": "",
@@ -115,7 +118,7 @@ class Rows:
 
 
 def series_row(series: str) -> dict[str, Any]:
-    """Return the row of a series."""
+    """Return the JSON row of a series."""
     return {
         "additional_prohibitions": None,
         "categories": ["Crypto"],
@@ -136,7 +139,7 @@ def series_row(series: str) -> dict[str, Any]:
 
 
 def trade_row(trade: SimTrade) -> dict[str, Any]:
-    """Return the row of a trade."""
+    """Return the JSON row of a trade."""
     return {
         "count_fp": trade.size,
         "created_time": iso(trade.at_us * MICROSECOND),
@@ -152,9 +155,10 @@ def trade_row(trade: SimTrade) -> dict[str, Any]:
 
 
 def combination(number: int, second: int) -> dict[str, Any]:
-    """Return a market that combines others; unfiltered lists are flooded by them (demo, 2026-06-11).
+    """Return the JSON row of a market that combines others; they flood unfiltered lists (demo, 2026-06-11).
 
-    It has what the specification of 2026-08-22 requires of every market; nobody has quoted it.
+    It has the fields that the specification of 2026-08-22 requires of every market; no recording was
+    available.
     """
     event = f"KXMVECROSSCATEGORY-S2026{number:08X}"
     title = f"yes combination {number}"
@@ -205,7 +209,7 @@ def combination(number: int, second: int) -> dict[str, Any]:
 
 
 def time(second: int) -> str:
-    """Return `2026-08-17T05:00:00Z`."""
+    """Return a Unix second in the venue's format: `2026-08-17T05:00:00Z`."""
     return f"{iso(second * SECOND)[:19]}Z"
 
 
@@ -214,7 +218,7 @@ def _other(price: str) -> str:
 
 
 def title_of(each: SimRound) -> str:
-    """Return the title of the YES side, which names the strike once it is set."""
+    """Return the title of the round's YES side, which contains the strike once that is set."""
     return f"Target Price: ${each.strike:,}"
 
 

@@ -1,4 +1,4 @@
-"""The venue's side of a connection: subscriptions, their numbered frames, and what commands answer."""
+"""Kalshi's side of a connection: subscriptions, their numbered frames, and answers to commands."""
 
 from __future__ import annotations
 
@@ -28,22 +28,26 @@ from marketarchive.times import MILLISECOND, SECOND, from_iso, iso, to_ms
 BOOK, TICKER, TRADE, INDEX = "orderbook_delta", "ticker", "trade", "cfbenchmarks_value"
 BRTI = "BRTI"
 BRTI_DECIMALS, DECIMALS = 2, 8
-"""Of an index as it is published: of others than BRTI no source tells; at 2 most of XRP's would be lost."""
+"""Decimals of the published BRTI and of other indices. No source states those of the others; with 2 most
+of XRP's price would be lost."""
 CHANNELS = (BOOK, TICKER, TRADE, INDEX, LIFECYCLE)
 _NUMBERED = (BOOK, TRADE, INDEX, LIFECYCLE)
 LIFE_LAG = 700 * MILLISECOND
 _SENT_AFTER_MS = 2
-"""Milliseconds from what happens to when it is queued."""
+"""Milliseconds from an event to the queueing of its frame."""
 
 _ISO = re.compile(rb'"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z)"')
 _MS = re.compile(rb'((?:"ts_ms"|"sending_ts_ms"|"received_at"|\\"time\\"):)(\d{13})')
 
 Key = str
-"""A ticker, or the id of an index."""
+"""A key of a subscription: the ticker of a market, or the id of an index."""
 
 
 class StreamSession:
-    """One connection; a subscription of a channel has its id, `sid`, and its own numbers from 1."""
+    """The venue's side of one connection.
+
+    Each subscribed channel has an id, `sid`, and numbers its frames from 1.
+    """
 
     name = ""
 
@@ -54,17 +58,19 @@ class StreamSession:
         find: Callable[[str], SimRound | None],
         indices: Mapping[str, str],
     ) -> None:
-        """Serve a connection.
+        """Prepare a connection.
 
-        lives: what happens to markets; find: the round of a ticker; indices: id -> asset.
+        world: books, trades and indices; lives: lifecycle events; find: returns the round of a ticker, None
+        if there is none; indices: id of an index -> asset.
         """
         self._world = world
         self._lives = lives
         self._find = find
         self._indices = indices
-        self._keys: dict[str, dict[Key, None]] = {}  # by channel
+        self._keys: dict[str, dict[Key, None]] = {}  # channel -> its subscribed keys, in order
         self._sids: dict[str, int] = {}
-        self._numbers: dict[str, list[tuple[int, int]]] = {}  # channel -> (ns, number) given lately
+        # channel -> (ns, number) of recently numbered frames
+        self._numbers: dict[str, list[tuple[int, int]]] = {}
         self._places: dict[Key, int] = {}
         self._has_yes_prices = False
 
@@ -221,7 +227,11 @@ class StreamSession:
                 yield self._ticker(market, ticker)
 
     def _counted(self, channel: str, frames: Sequence[Frame], now_ns: int) -> list[Frame]:
-        """Return `frames` numbered on from those of the channel sent by now; later ones are not sent."""
+        """Return `frames` with consecutive numbers after those that the channel sent by `now_ns`.
+
+        Numbers given to frames that were queued for later are taken back, because these frames are queued
+        anew.
+        """
         if channel not in _NUMBERED:
             return list(frames)
         given = self._numbers.setdefault(channel, [])
@@ -261,7 +271,7 @@ class StreamSession:
         return self._sent(BOOK, "orderbook_delta", change.ns, "book", message, market)
 
     def _no_price(self, price: str) -> str:
-        """Return a NO bid's price as the subscription wants it."""
+        """Return the price of a bid for NO in the form that the subscription requested: of NO or of YES."""
         return _rest(price) if self._has_yes_prices else price
 
     def _first_ticker(self, market: SimRound, ns: int) -> Frame:
@@ -342,7 +352,7 @@ class StreamSession:
         payload = msgspec.json.encode({**document, "msg": message}) + b"\n"
         return Frame(ns, event, payload, () if market is None else (market.ticker,), symbol=symbol)
 
-    # ---- what connections ask ----------------------------------------------------------------------------
+    # ---- what sessions implement --------------------------------------------------------------------------
 
     def end(self, now_ns: int) -> tuple[int, str] | None:
         del now_ns
@@ -363,7 +373,10 @@ class StreamSession:
 
 
 def _listed(params: dict[str, Any], *names: str) -> list[Any]:
-    """Return a parameter that is a list, or one that stands for a list of one."""
+    """Return a list parameter of a command; `names` are its plural and singular form.
+
+    The value of a singular form becomes a list of one.
+    """
     for name in names:
         value = params.get(name)
         if value is not None:
@@ -381,7 +394,7 @@ def _mean(value: Decimal, count: int, first: int, last: int) -> dict[str, Any]:
 
 
 def _rest(price: str) -> str:
-    """Return 1 - a price."""
+    """Return 1 minus a price, as text."""
     return dollars(1000 - round(Decimal(price) * 1000))
 
 

@@ -1,7 +1,7 @@
-"""Messages of the simulated Kalshi's socket about a round and an index in one second: pure functions of it.
+"""Content of the simulated socket about rounds and indices, pure functions of the second.
 
-The changes that lead to the book of a second happen in the second before it, so at a whole second the stream
-shows the very book that REST does.
+The changes that lead to the book of a whole second happen within the second before it. So at a whole second
+the stream shows the same book as REST.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ from marketarchive.simulator.prices import E18, Prices
 from marketarchive.times import MICROSECOND, MILLISECOND, SECOND
 
 _FIRST, _LAST = 50 * MILLISECOND, 930 * MILLISECOND
-"""Within a second, changes of books happen between these."""
+"""Changes of books happen between these times (ns) within a second."""
 TICKER_AT = 960 * MILLISECOND
 INDEX_LAG = 150 * MILLISECOND
 
 
 @dataclass(frozen=True, slots=True)
 class LevelChange:
-    """A level's size changes by so much."""
+    """A change of the size of one level."""
 
     ns: int
-    side: str  # yes, no
-    price: str  # of that side
+    side: str  # yes or no
+    price: str  # price of that outcome
     change: str
 
 
 @dataclass(frozen=True, slots=True)
 class SimTicker:
-    """A ticker's fields as they stand at a moment."""
+    """The fields of a market's ticker at a moment."""
 
     ns: int
     book: SimBook
@@ -44,7 +44,7 @@ class SimTicker:
 
 @dataclass(frozen=True, slots=True)
 class IndexPrice:
-    """An index at a whole second, and the means that go with it: (value, prices, from s, to s)."""
+    """The value of an index at a whole second, and its means as (value, number of prices, from s, to s)."""
 
     second: int
     value: Decimal
@@ -53,7 +53,7 @@ class IndexPrice:
 
 
 class StreamWorld:
-    """Content of the simulated socket: books, tickers, trades and indices of a seed's rounds."""
+    """Source of the content of the socket: books, tickers, trades and indices of a seed's rounds."""
 
     def __init__(self, books: Books, prices: Prices) -> None:
         self._books = books
@@ -61,7 +61,7 @@ class StreamWorld:
         self.changes = lru_cache(maxsize=1 << 12)(self._changes)
 
     def _changes(self, market: SimRound, second: int) -> tuple[LevelChange, ...]:
-        """Return the changes of a round's book after a whole second up to the next one, by time."""
+        """Return the changes of a round's book after a Unix second and before the next, in order of time."""
         before, after = self._books.at(market, second), self._books.at(market, second + 1)
         found = [
             (side, price, change)
@@ -76,7 +76,7 @@ class StreamWorld:
         )
 
     def book(self, market: SimRound, ns: int) -> SimBook:
-        """Return the book of a round at `ns` (simulated wall ns)."""
+        """Return the book of a round at `ns` (simulated wall clock)."""
         second = ns // SECOND
         held = self._books.at(market, second)
         sides = {"yes": dict(held.yes), "no": dict(held.no)}
@@ -92,24 +92,27 @@ class StreamWorld:
         return SimBook(yes, no)
 
     def trades(self, market: SimRound, second: int) -> list[SimTrade]:
-        """Return the trades of a round after a whole second up to the next one, by time."""
+        """Return the trades of a round after a Unix second and up to the next, in order of time."""
         low, high = second * 1_000_000, (second + 1) * 1_000_000
         return [each for each in self._books.trades(market) if low < each.at_us <= high]
 
     def ticker(self, market: SimRound, second: int) -> SimTicker | None:
-        """Return the ticker late in a second; None where nothing that it says has changed in it."""
+        """Return the ticker that a round sends late in a Unix second.
+
+        None when none of its fields has changed.
+        """
         ns = second * SECOND + TICKER_AT
         before, now = self.state(market, ns - SECOND), self.state(market, ns)
         return None if _said(before) == _said(now) else now
 
     def state(self, market: SimRound, ns: int) -> SimTicker:
-        """Return the fields of a ticker at `ns`."""
+        """Return the fields of a round's ticker at `ns` (simulated wall clock)."""
         trades = self._books.trades_until(market, ns // 1000)
         volume = sum((Decimal(trade.size) for trade in trades), Decimal())
         return SimTicker(ns, self.book(market, ns), trades[-1] if trades else None, f"{volume:.2f}")
 
     def index(self, asset: str, second: int) -> IndexPrice:
-        """Return the index of an asset at a whole second."""
+        """Return the index of an asset at a Unix second."""
         close = -(-second // ROUND_S) * ROUND_S
         first = close - MEAN_S
         settling = None
@@ -127,7 +130,7 @@ class StreamWorld:
 
 
 def _differences(old: Side, new: Side) -> Iterator[tuple[str, str]]:
-    """Yield (price, change of its size), levels that go first."""
+    """Yield (price, change of its size) for each level that differs, removed levels first."""
     before, after = dict(old), dict(new)
     for price in sorted({*before, *after}, key=lambda each: (each in after, each)):
         change = Decimal(after.get(price, "0.00")) - Decimal(before.get(price, "0.00"))

@@ -1,6 +1,6 @@
-"""Kraken as the simulator serves it: WebSocket API v2 with right checksums.
+"""Simulated Kraken: WebSocket API v2 with correct checksums.
 
-Books are cut to the subscribed depth: a level that falls out of it is not reported, one that comes in is.
+Books are cut to the subscribed depth: a level that drops out of it is not reported, one that enters it is.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from marketarchive.venues.exchange import assets_of
 HOST = "ws.kraken.com"
 DEPTHS = (10, 25, 100, 500, 1000)
 DEPTH = 120
-"""Levels a side of the whole book, more than collectors subscribe."""
+"""Levels per side of the simulated book, more than collectors subscribe."""
 TRADES = 50
-"""Trades that a subscription repeats."""
+"""Number of past trades that are sent after a subscription."""
 
 
 class Kraken:
-    """Simulated venue: answers requests and opens the sessions of its sockets, by (seed, request, time)."""
+    """The simulated venue: its answers and frames depend only on seed, request and simulated time."""
 
     hosts = frozenset({HOST})
 
@@ -52,7 +52,7 @@ class Kraken:
 
 
 class KrakenSession(SpotSession):
-    """Venue's side of one connection: replies to what a client sends, and yields the frames that are due."""
+    """The venue's side of one connection: it replies to the client's texts and makes frames when due."""
 
     def __init__(self, world: SpotWorld, now_ns: int) -> None:
         super().__init__(world, now_ns)
@@ -131,7 +131,10 @@ class KrakenSession(SpotSession):
 
 
 def _seen(before: Levels, after: Levels, depth: int) -> Levels:
-    """Return the delta of a side: levels that are new in the depth or changed, and those that are gone."""
+    """Return the delta of one side within `depth`: new and changed levels, and removed ones with size zero.
+
+    before, after: all levels of the side, best price first.
+    """
     if before == after:
         return ()
     had, has = dict(before[:depth]), dict(after[:depth])
@@ -141,7 +144,10 @@ def _seen(before: Levels, after: Levels, depth: int) -> Levels:
 
 
 def _checksum(bids: Levels, asks: Levels) -> int:
-    """Return the CRC32 of the ten best levels of each side, worked out from texts alone."""
+    """Return the CRC32 of the ten best levels of each side.
+
+    It is computed from the texts alone, independently of the code under test.
+    """
     digits = "".join(
         text.replace(".", "").lstrip("0") for level in (*asks[:10], *bids[:10]) for text in level
     )
@@ -195,5 +201,8 @@ def _refusal(ns: int, method: str, why: str) -> Frame:
 
 
 def simulated(seed: int) -> Kraken:
-    """Return the simulated venue; `seed` determines its world. The simulator finds it by this name."""
+    """Create the simulated venue whose data are determined by `seed`.
+
+    The simulator discovers it by the name of this function.
+    """
     return Kraken(seed)

@@ -1,4 +1,4 @@
-"""OKX's perpetual swaps as the simulator serves them: routes of www.okx.com without a key."""
+"""Simulated perpetual swaps of OKX: the routes of www.okx.com that need no key."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _REQUESTS = {
     "/public/interest-rate-loan-quota": 2,
     "/market/candles": 40, "/market/mark-price-candles": 20, "/market/index-candles": 20,
 }  # fmt: skip
-"""In two seconds."""
+"""Route -> most requests in two seconds."""
 _REFUSAL = json_reply({"code": "50011", "msg": "Too Many Requests", "data": []}, 429)
 
 
@@ -56,7 +56,7 @@ _BY_INDEX = {contract.index: contract for contract in CONTRACTS.values()}
 
 
 class Okx(SimRestVenue):
-    """Simulated venue: answers requests and opens the sessions of its sockets, by (seed, request, time)."""
+    """The simulated venue: its answers and frames depend only on seed, request and simulated time."""
 
     hosts = frozenset({HOST, ARCHIVE_HOST})
 
@@ -77,7 +77,7 @@ class Okx(SimRestVenue):
         }
 
     def answer(self, request: SimRequest, now_ns: int) -> Reply:
-        """Answer a request; errors have status 200 as well."""
+        """Answer a request; errors have status 200 too."""
         if request.host == ARCHIVE_HOST:
             return self._funding_file(request.path, now_ns)
         read = self._routes.get(request.path.removeprefix(PREFIX))
@@ -96,7 +96,10 @@ class Okx(SimRestVenue):
         return Bucket(f"okx{path}", most / 2, most, 1.0, _REFUSAL)
 
     def _funding_file(self, path: str, now_ns: int) -> Reply:
-        """Return a month of UTC+8, from two days after its end on; stamps are up to 4 s late."""
+        """Answer the request for a file with a month's funding, of UTC+8.
+
+        It is published two days after the end of the month; its times are up to 4 s late.
+        """
         place = _FILE.fullmatch(path)
         contract = None if place is None else CONTRACTS.get(place["symbol"])
         if place is None or contract is None or place["first"] != place["year"] + place["month"]:
@@ -197,9 +200,10 @@ class Okx(SimRestVenue):
     def _candles(
         self, contract: _Contract, kind: str, request: SimRequest, now: int, largest: int
     ) -> Iterable[tuple[Candle, str]]:
-        """Return candles, newest first; one that is not over is not confirmed.
+        """Return candles with their `confirm` texts, newest first; an open candle is not confirmed.
 
-        Routes without `history` have the newest.
+        kind: trade, mark or index; now: Unix ms; largest: most rows on a page. Routes without `history` serve
+        the newest candles.
         """
         length = STEPS.get(request.first("bar"))
         if length is None or length < BAR_S:
@@ -207,7 +211,7 @@ class Okx(SimRestVenue):
         size = _size(request, largest)
         first, last = _between(request, now)
         if request.first("before") and not request.first("after"):
-            last = now  # the newest of all
+            last = now  # the newest candles of all
         first = max(-(-first // 1000), (last // 1000 // length - size + 1) * length)
         if "history" not in request.path:
             first = max(first, (now // 1000 // length - _RECENT_ROWS + 1) * length)
@@ -287,7 +291,7 @@ def _prices(each: Candle) -> list[str]:
 
 
 def _between(request: SimRequest, now: int) -> tuple[int, int]:
-    """Return the first and the last ms: neither `before` nor `after` is in the answer."""
+    """Return the first and the last ms wanted; `before` and `after` themselves are excluded. now: Unix ms."""
     return int(request.first("before") or -1) + 1, min(int(request.first("after") or now + 1) - 1, now)
 
 
@@ -299,5 +303,8 @@ def _size(request: SimRequest, largest: int) -> int:
 
 
 def simulated(seed: int) -> Okx:
-    """Return the simulated venue; `seed` determines its world. The simulator finds it by this name."""
+    """Create the simulated venue whose data are determined by `seed`.
+
+    The simulator discovers it by the name of this function.
+    """
     return Okx(seed)

@@ -1,4 +1,4 @@
-"""Polymarket from one world: Gamma, the order book, the Data API, the market channel, RTDS, a web route."""
+"""Simulated Polymarket: Gamma, order book, Data API, market channel, RTDS and a route of the web pages."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ MILLISECOND = SECOND // 1000
 
 
 class Polymarket:
-    """The venue as the server sees it; answers depend on (seed, request, millisecond) only."""
+    """The simulated venue: its answers and frames depend only on seed, request and simulated time."""
 
     hosts = frozenset({GAMMA_HOST, CLOB_HOST, DATA_HOST, MARKET_HOST, RTDS_HOST, WEB_HOST})
 
@@ -79,15 +79,21 @@ class Polymarket:
         return name, LIMITS[name]
 
     def list_rounds(self, assets: Sequence[str]) -> None:
-        """List the rounds of these assets only."""
+        """Restrict lists to the rounds of these assets; rounds of others are still found by id and slug."""
         self.world.listed_assets = assets
 
     def open_catalog(self, markets: int) -> None:
-        """Add long-running markets, of which so many are open at a moment. Raises ConfigurationError."""
+        """Add a catalogue of which `markets` are open at any moment.
+
+        Raises ConfigurationError for too many.
+        """
         self.world.open_catalog(markets)
 
     def catalog_truth(self, start_ns: int, end_ns: int) -> Iterator[dict[str, Any]]:
-        """Yield the long-running markets that were listed between two moments or not over long before."""
+        """Yield the truth of the catalogue's markets in lists between two simulated times (ns).
+
+        Markets that ended shortly before are still in lists.
+        """
         long = self.world.catalog
         if long is None:
             return
@@ -109,9 +115,9 @@ class Polymarket:
                 }
 
     def truth(self, start_ns: int, end_ns: int) -> list[dict[str, Any]]:
-        """Return every market that could be seen between two moments, by rising number.
+        """Return the truth of each market that could be seen between two simulated times (ns), by number.
 
-        How it ended is null of a round that had not ended by `end_ns`.
+        The result is null for a round that ends after `end_ns`.
         """
         start, end = start_ns // SECOND, end_ns // SECOND
         rounds = self.world.rounds_between(start - HISTORY_S - 60, end + LISTED_AHEAD_S)
@@ -148,5 +154,8 @@ class Polymarket:
 
 
 def simulated(seed: int) -> Polymarket:
-    """Return the simulated venue; `seed` determines its world. The simulator finds it by this name."""
+    """Create the simulated venue whose data are determined by `seed`.
+
+    The simulator discovers it by the name of this function.
+    """
     return Polymarket(seed)

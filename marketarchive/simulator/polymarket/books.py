@@ -1,8 +1,9 @@
-"""Order books: of any market at any millisecond, without having been through those before.
+"""Order books of any market at any millisecond, computable in any order.
 
-At each whole second a book is what `levels` says, less what trades took since; from one to the next a series
-of single-level changes leads, each at a millisecond of its own. In a second the trade comes first (before
-`LAST_MS`), then the changes; a finer tick changes everything at once.
+At each whole second a book is what `levels` states, less what trades have taken since. Between two seconds a
+series of changes of single levels leads from one book to the next, each at its own millisecond. Within a
+second the trade comes first (before `LAST_MS`), then the changes; a change to a finer tick size changes all
+levels at once.
 """
 
 from __future__ import annotations
@@ -21,12 +22,15 @@ from marketarchive.simulator.polymarket.world import World
 __all__ = ["MIN_ORDER_SIZE", "BookStep", "SimBooks", "SimTop"]
 
 _SECONDS_KEPT = _LADDERS_KEPT = 1024
-_LEAST_LEFT = 100  # hundredths; what a trade leaves at a level at least
+_LEAST_LEFT = 100  # hundredths of a share that a trade leaves at a level at least
 
 
 @dataclass(frozen=True, slots=True)
 class BookStep:
-    """One change of a market's book and what it leads to. Levels are the first token's, in ticks."""
+    """One event of a market's book, with the state that it leads to.
+
+    Levels are prices of the first token in ticks.
+    """
 
     ms: int
     kind: Literal["change", "trade", "retick"]
@@ -36,13 +40,17 @@ class BookStep:
     last: str
     is_bid: bool = False
     level: int = 0
-    size: int = 0  # hundredths of a share, the new total; 0: removed
+    size: int = 0  # new size in hundredths of a share; 0: the level is removed
     trade: TapeTrade | None = None
-    sides: tuple[tuple[bytes, bytes], ...] = ()  # (bids, asks) of both tokens, where the book is sent whole
+    # (bids, asks) of both tokens as text, if the whole book is sent
+    sides: tuple[tuple[bytes, bytes], ...] = ()
 
 
 class SimBooks:
-    """Source of all books of a world; the newest ones are cached, so that going forward is quick."""
+    """Source of all books of a simulated world.
+
+    The newest books are cached, so that going forward in time is fast.
+    """
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -55,21 +63,30 @@ class SimBooks:
     # --- at a whole second -------------------------------------------------------------------------------
 
     def body(self, market: SimMarket, side: int, second: int) -> bytes:
-        """Return the book of one token as /book sends it; the caller knows that the market is open."""
+        """Return the book of one token at a Unix second in the JSON of /book; the market must be open.
+
+        side: 0 or 1, the token.
+        """
         return self.body_at(market, side, second * 1000)
 
     def top(self, market: SimMarket, second: int) -> SimTop:
         return self.levels.top(market, self.levels.changed(market, second))
 
     def last_trade(self, market: SimMarket, second: int) -> str:
-        """Return the last trade's price, three decimals, same for both tokens; "" before any trade."""
+        """Return the last trade price with three decimals, equal for both tokens; "" before any trade.
+
+        second: Unix seconds.
+        """
         trade = self.tape.last(market, second - 1)
         return trade.last_price if trade else ""
 
     # --- at a millisecond --------------------------------------------------------------------------------
 
     def body_at(self, market: SimMarket, side: int, ms: int) -> bytes:
-        """Return the book of one token as /book sends it, after everything that happened up to `ms`."""
+        """Return the book of one token in the JSON of /book, after all events up to `ms` (Unix ms).
+
+        side: 0 or 1, the token.
+        """
         second = ms // 1000
         done = self._done(market, ms)
         stamp = done[-1].ms if done else self._stamp(market, second)
@@ -93,14 +110,14 @@ class SimBooks:
         return done[-1].last if done else self.last_trade(market, ms // 1000)
 
     def _done(self, market: SimMarket, ms: int) -> list[BookStep]:
-        """Return the steps of the second that `ms` lies in, up to `ms`."""
+        """Return the events in the second that contains `ms` (Unix ms), up to `ms`."""
         second, rest = divmod(ms, 1000)
         return [step for step in self.steps(market, second) if step.ms <= ms] if rest else []
 
-    # --- what happens ------------------------------------------------------------------------------------
+    # --- events --------------------------------------------------------------------------------------------
 
     def steps(self, market: SimMarket, second: int) -> tuple[BookStep, ...]:
-        """Return all that happens after `second` up to and including the next one, in order."""
+        """Return all events after a Unix second, up to and including the next one, in order."""
         trade = self.tape.at(market, second)
         is_changed = self.levels.changes_into(market, second + 1)
         if trade is None and not is_changed:
@@ -142,7 +159,7 @@ class SimBooks:
             ladder.reset(target)
             yield _whole(ladder, last_ms, "retick", before, None)
             return
-        # a book that is stamped anew and the same by chance is shown by a level that is the same
+        # if a book gets a new time but by chance the same levels, one unchanged level is sent again
         changes = ladder.differences(target) or [_same(target)]
         draws = digest(64, self.world.seed, "order", market.number, second)
         removals = sum(not size for _, _, size in changes)
@@ -161,15 +178,15 @@ class SimBooks:
             yield BookStep(ms, "change", hashes, before, top, ladder.last, is_bid, level, size)
 
     def _stamp(self, market: SimMarket, second: int) -> int:
-        """Return the milliseconds of the last change at or before a whole second."""
+        """Return the Unix ms of the last event at or before a Unix second."""
         stamp = self.levels.stamp(market, self.levels.changed(market, second))
         trade = self.tape.last(market, second - 1)
         return stamp if trade is None else max(stamp, trade.ms)
 
     def _base(self, market: SimMarket, second: int, *, take: bool = False) -> Ladder:
-        """Return the book of a whole second, for the caller to change.
+        """Return the book at a Unix second, to be changed by the caller.
 
-        take: the caller keeps it and changes it into the next second's.
+        take: True = the caller turns it into the book of the next second; False = it is a copy.
         """
         kept = self._ends.get(market.number)
         if kept is not None and kept[0] == self._stamp(market, second):

@@ -1,7 +1,7 @@
-"""Long-running markets of the catalogue as Polymarket's: their ids, slugs, events, and how they stand.
+"""Long-running markets of the simulated catalogue in Polymarket's terms: ids, slugs, events and states.
 
-A market of the catalogue changes: its text, whether it is closed, what it pays. `CatalogMarkets` gives it as
-it is at a moment, as a `SimMarket` like all others.
+A market of the catalogue changes over time: its text, whether it is closed, what it pays. `CatalogMarkets`
+returns it in its state at a moment, as a `SimMarket` like all other markets.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from marketarchive.simulator.polymarket.markets import Group, SimMarket
 from marketarchive.simulator.polymarket.rounds import EPOCH, FIRST_NUMBER, PER_SECOND, Ids
 
 EVENT_AFTER = 500_000
-"""So much higher is the number of an event than that of its first market."""
+"""Difference between the number of an event and that of its first market."""
 
 _FIRST_PLACE = PER_SECOND // 2
-_MARK = 1  # the byte of an id that is 0 in those of rounds
+_MARK = 1  # the byte of an id that is 0 in ids of rounds
 _CONDITION, _FIRST, _SECOND = range(3)
 _TAG_IDS = {"Politics": "2", "Sports": "1", "Economy": "100328", "Tech": "1401", "Weather": "84"}
 _SLUG = re.compile(r"[a-z0-9-]*?-(\d+)-(\d+)(?:-(\d+))?")
@@ -31,7 +31,7 @@ _HIDDEN = {
 
 
 def catalog_of(seed: int, markets: int) -> Catalog:
-    """Return the catalogue of a seed. Raises ConfigurationError."""
+    """Return the catalogue of a seed. Raises ConfigurationError for too many `markets`."""
     return Catalog(seed, "polymarket", markets, reopens_final=True, has_matches=True)
 
 
@@ -46,7 +46,7 @@ class CatalogMarkets:
         self._groups: dict[str, Group] = {}
 
     def listed(self, second: int) -> list[SimMarket]:
-        """Return the markets listed by a second as they are then, by rising number."""
+        """Return the markets that are listed at a Unix second, in their state then, by rising number."""
         key = self.catalog.state_key(second)
         if self._newest[0] != key:
             events = self.catalog.events(second)
@@ -54,7 +54,7 @@ class CatalogMarkets:
         return self._newest[1]
 
     def as_of(self, life: Life, second: int) -> SimMarket:
-        """Return a market as it is at a second."""
+        """Return a market in its state at a Unix second."""
         revision = life.at(second)
         key = (life.key, revision.at)
         if (made := self._made.get(key)) is None:
@@ -62,12 +62,12 @@ class CatalogMarkets:
         return made
 
     def siblings(self, market: SimMarket, second: int) -> list[SimMarket]:
-        """Return all markets of a market's event, itself among them."""
+        """Return all markets of the event of `market`, itself included, in their state at a Unix second."""
         lives: Iterable[Life] = () if market.life is None else market.life.event.markets
         return [self.as_of(each, second) for each in lives]
 
     # --- names -------------------------------------------------------------------------------------------
-    # each leads to the market as it is in the end
+    # each of them returns the market in its final state
 
     def by_number(self, number: int) -> SimMarket | None:
         seconds, place = divmod(number - FIRST_NUMBER, PER_SECOND)
@@ -78,7 +78,10 @@ class CatalogMarkets:
         return self._final(event.markets[member])
 
     def by_id(self, raw: bytes) -> tuple[SimMarket, int] | None:
-        """Return (market, role) of the bytes of an id: 0 of the condition, 1 and 2 of its tokens."""
+        """Return (market, role) for the bytes of an id; the role is 0 for a condition, 1 and 2 for tokens.
+
+        None for an id that is not of the catalogue.
+        """
         packed = self._ids.unseal(raw)
         if packed is None or packed[3] != _MARK:
             return None
@@ -87,7 +90,7 @@ class CatalogMarkets:
         return None if life is None else (self._final(life), role)
 
     def by_slug(self, slug: str) -> SimMarket | None:
-        """Return the market of a slug, the first of an event's."""
+        """Return the market with a slug, or the first market of the event with it; None without one."""
         if (found := _SLUG.fullmatch(slug)) is None:
             return None
         life = self.catalog.market(int(found[1]), int(found[2]), int(found[3] or 0))

@@ -1,4 +1,4 @@
-"""Routes of clob.polymarket.com that need no key."""
+"""The routes of clob.polymarket.com that need no key."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _Open = tuple[SimMarket, int, str]  # market, side, token
 
 
 class Clob:
-    """Responses of the order book's REST interface at a moment."""
+    """The order book's REST interface; it answers a request as of a moment."""
 
     def __init__(self, world: World, books: SimBooks) -> None:
         self._world = world
@@ -95,7 +95,7 @@ class Clob:
     # --- tokens ------------------------------------------------------------------------------------------
 
     def _open(self, token: str, second: int) -> _Open | None:
-        """Return the open market of a token; None for unknown and closed ones alike."""
+        """Return the open market of a token; None for an unknown and for a closed token alike."""
         found = self._world.by_token(token)
         if found is None:
             return None
@@ -126,13 +126,19 @@ class Clob:
         )
 
     def _many_books(self, found: list[_Open], ms: int) -> Reply:
-        """Return books shuffled anew each second: the venue gives no order."""
+        """Answer with several books, in an order that changes each second: the venue guarantees none.
+
+        ms: Unix ms.
+        """
         shuffled = random.Random(f"{self._world.seed}/{ms // 1000}").sample(found, len(found))
         bodies = [self._books.body_at(market, side, ms) for market, side, _ in shuffled]
         return Reply(b"[" + b",".join(bodies) + b"]")
 
     def _sides(self, found: _Open, ms: int) -> tuple[SimTop, int | None, int | None]:
-        """Return the best bid and ask of this token, in ticks."""
+        """Return the best prices of the market, and the best bid and ask of this token in ticks.
+
+        Bid and ask are None for an empty side. ms: Unix ms.
+        """
         market, side, _ = found
         top = self._books.top_at(market, ms)
         if side == 0:
@@ -159,7 +165,7 @@ class Clob:
         return None if best is None else f"{best / top.ticks:g}"
 
     def _price(self, found: _Open, ms: int, request: SimRequest) -> Reply:
-        """Return the best bid for BUY, the best ask for SELL."""
+        """Answer the request for a price: the best bid for BUY, the best ask for SELL. ms: Unix ms."""
         side = request.first("side").upper()
         if side not in ("BUY", "SELL"):
             return json_reply({"error": "Invalid side"}, 400)
@@ -255,7 +261,10 @@ class Clob:
         )
 
     def _list(self, request: SimRequest, which: str, second: int) -> Reply:
-        """Return a page by a cursor that is the base64 of an offset; `closed` is ignored."""
+        """Return a page of markets; its cursor is the base64 of an offset, the filter `closed` is ignored.
+
+        which: the route's list; second: Unix seconds.
+        """
         try:
             text = base64.b64decode(request.first("next_cursor") or "MA==", validate=True).decode()
         except (binascii.Error, UnicodeDecodeError):

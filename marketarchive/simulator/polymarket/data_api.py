@@ -1,4 +1,4 @@
-"""Routes of data-api.polymarket.com."""
+"""The routes of data-api.polymarket.com."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from marketarchive.simulator.polymarket.trades import (
 from marketarchive.simulator.polymarket.world import World
 
 REPORTED_AFTER_S = 30
-"""A resolution is listed so long after the close."""
+"""Seconds after the close at which a resolution is listed."""
 _CONDITIONS_MAX = 20
 
 
 class DataApi:
-    """Responses of the Data API at a moment."""
+    """The Data API; it answers a request as of a moment."""
 
     def __init__(self, world: World, books: SimBooks) -> None:
         self._world = world
@@ -57,7 +57,10 @@ class DataApi:
         return [self._world.as_of(market, second) for market in found if market.is_listed(second)]
 
     def _traded(self, request: SimRequest, conditions: list[str], event: str, second: int) -> Reply:
-        """Return trades; without a filter those of the rounds whose window is open."""
+        """Answer the request for trades; without a filter these are of the rounds whose window is open.
+
+        conditions: condition ids; event: id of an event, "" for none; second: Unix seconds.
+        """
         limit = request.first("limit", str(LIMIT))
         if not limit.isdigit() or not 0 < int(limit) <= LIMIT_MAX:
             return _error("invalid_request", f"limit is 1 to {LIMIT_MAX}", 400, "limit")
@@ -71,7 +74,7 @@ class DataApi:
         asof, skip = min(place[0], second), place[1]
         markets = self._chosen(conditions, event, asof) if conditions or event else self._live(asof)
         if request.first("user"):
-            markets = []  # this world has no users of its own
+            markets = []  # trades of a user: this world has no users of its own
         rows, has_more = self._trades.page(markets, request.first("side").upper(), asof, skip, int(limit))
         following = write_cursor(asof, skip + len(rows)) if has_more else None
         return json_reply(
@@ -87,9 +90,9 @@ class DataApi:
         )
 
     def _traded_v1(self, request: SimRequest, second: int) -> Reply:
-        """Return trades as the first version: a bare array, pages by offset up to a cap.
+        """Answer the request for trades in the first version: a bare array, paged by a bounded offset.
 
-        Times are not filtered by.
+        It has no filter of time. second: Unix seconds.
         """
         numbers = [request.first("limit", str(LIMIT)), request.first("offset", "0")]
         if not all(number.isdigit() for number in numbers):
@@ -106,7 +109,7 @@ class DataApi:
         return json_reply([first_version(row) for row in rows])
 
     def _live(self, second: int) -> list[SimMarket]:
-        """Return the rounds whose window is open."""
+        """Return the rounds whose window is open at a Unix second."""
         listed = self._world.listed(second)
         return [each for each in listed if each.start and each.start <= second < each.end]
 
@@ -120,7 +123,7 @@ class DataApi:
         )
 
     def _row(self, market: SimMarket, second: int) -> dict[str, Any] | None:
-        """Return a resolution, None before it is reported; legacy rows have no payouts."""
+        """Return a resolution; None before it is reported. Old rows have no payouts. second: Unix seconds."""
         closed_at = market.closed_at
         if closed_at is None or second < closed_at + REPORTED_AFTER_S:
             return None

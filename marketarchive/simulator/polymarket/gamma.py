@@ -1,4 +1,4 @@
-"""Routes of gamma-api.polymarket.com, with the traps that readers reported."""
+"""The routes of gamma-api.polymarket.com, with the irregularities that readers of it reported."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ _IDS_MAX = 100
 
 _ORDERS = frozenset({"endDate", "closedTime", "volumeNum", "volume24hr", "volume"})
 
-_Row = SimMarket | tuple[Group, list[SimMarket]]  # of /markets, of /events
+_Row = SimMarket | tuple[Group, list[SimMarket]]  # a row of /markets or of /events
 _Key = Callable[[_Row], tuple[float, int]]
 
 
 class _BadRequestError(Exception):
-    """A request that the venue answers with 422."""
+    """Raised for a request that the venue answers with 422."""
 
 
 class Gamma:
-    """Responses of the catalogue at a moment."""
+    """Gamma; it answers a request as of a Unix second."""
 
     def __init__(self, world: World, rows: GammaRows) -> None:
         self._world = world
@@ -96,7 +96,7 @@ class Gamma:
             raise _BadRequestError("offset is not supported, use after_cursor")
         limit = _limit(request, _CAPS[what], strict=True)
         rows, key = self._selected(request, second, what)
-        # sending `cursor` instead of `after_cursor` is ignored and gives page 1 again
+        # `cursor` instead of `after_cursor` is ignored: the first page is returned again
         if after := request.first("after_cursor"):
             rows = _after(rows, key, _read_cursor(after), rising=_rising(request))
         page = rows[:limit]
@@ -115,9 +115,12 @@ class Gamma:
         return json_reply(self._render(rows[offset : offset + limit], second, what))
 
     def _selected(self, request: SimRequest, second: int, what: str) -> tuple[Sequence[_Row], _Key]:
-        """Return the rows that match the filters, in the requested order, and their sort key."""
+        """Return the rows that match the filters, in the requested order, and their sort key.
+
+        what: markets or events; second: Unix seconds.
+        """
         found = _filtered(request, self._world.listed(second))
-        # closed: false by default on markets; on events the opposite of what the documents say
+        # closed: false by default for markets; for events the opposite of what the documents say
         closed = request.first("closed", "false" if what == "markets" else "true") == "true"
         rows: Sequence[_Row]
         if what == "markets":
@@ -128,13 +131,14 @@ class Gamma:
         order = request.first("order")
         key = self._key(order, second)
         if what == "markets" and order not in _ORDERS:
-            return rows if _rising(request) else rows[::-1], key  # as they are listed
+            return rows if _rising(request) else rows[::-1], key  # in order of listing
         return sorted(rows, key=key, reverse=not _rising(request)), key
 
     def _key(self, order: str, second: int) -> _Key:
-        """Return the sort key of an order.
+        """Return the sort key of rows for an `order`.
 
-        Names in snake case are ignored, like any unknown order: ids, createdAt and startDate rise together.
+        Names in snake case are ignored like any unknown order. Ids, createdAt and startDate all rise with the
+        listing. second: Unix seconds.
         """
 
         def number(row: _Row) -> int:
@@ -156,7 +160,7 @@ class Gamma:
         return [self._rows.event(row[0], row[1], second) for row in rows if not isinstance(row, SimMarket)]
 
     def _series(self, request: SimRequest) -> Reply:
-        """Return the up/down series."""
+        """Answer the request for the up/down series."""
         found = []
         for asset in ASSET_LIST:
             for duration in updown.DURATIONS:
@@ -184,7 +188,7 @@ class Gamma:
 
 
 def _filtered(request: SimRequest, listed: Sequence[SimMarket]) -> Sequence[SimMarket]:
-    """Return the markets that pass every filter of a request."""
+    """Return the markets that match every filter of a request."""
     tests: list[Callable[[SimMarket], bool]] = []
     if series := _wanted(request, "series_id"):
         tests.append(lambda market: market.group.series_id in series)
@@ -246,7 +250,10 @@ def _rising(request: SimRequest) -> bool:
 
 
 def _after(rows: Sequence[_Row], key: _Key, last: tuple[float, int], *, rising: bool) -> Sequence[_Row]:
-    """Return the rows after a place; they are in the order of their keys."""
+    """Return the rows after a place in the order of their keys.
+
+    last: key of the last row of the page before; rising: True = keys rise.
+    """
     if rising:
         return rows[bisect_right(rows, last, key=key) :]
     return rows[bisect_right(rows, _negative(last), key=lambda row: _negative(key(row))) :]

@@ -1,4 +1,4 @@
-"""Rows of the catalogue as Gamma writes them: JSON inside strings, numbers as strings, keys left out."""
+"""Rows as Gamma writes them: JSON inside strings, numbers as strings, missing keys."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from marketarchive.simulator.polymarket.world import World
 from marketarchive.simulator.prices import E18
 
 REFRESH_S = 10
-"""Gamma's prices follow the books in steps; between them a row keeps its bytes."""
+"""Seconds between two updates of the prices in Gamma's rows; meanwhile the bytes of a row do not change."""
 METADATA_AFTER_S = 90
-"""eventMetadata appears so long after the close."""
+"""Seconds after the close at which eventMetadata appears."""
 
 
 def iso(second: int, fraction: int = 0) -> str:
@@ -25,19 +25,22 @@ def iso(second: int, fraction: int = 0) -> str:
 
 
 def space_time(second: int) -> str:
-    """Format as `2026-07-24 00:50:52+00`, as closedTime is written."""
+    """Return a Unix second in the format of closedTime: `2026-07-24 00:50:52+00`."""
     return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%d %H:%M:%S+00")
 
 
 class GammaRows:
-    """Source of rows of markets and events at a moment."""
+    """Source of the rows of markets and events at a moment."""
 
     def __init__(self, world: World, books: SimBooks) -> None:
         self._world = world
         self._books = books
 
     def market(self, market: SimMarket, second: int, *, with_event: bool = True) -> dict[str, Any]:
-        """Return a row of /markets; inside an event it has no `events`."""
+        """Return a row of /markets at a Unix second.
+
+        with_event: False = without `events`, for a row inside an event.
+        """
         seen = second - second % REFRESH_S
         draw = bits(self._world.seed, "row", market.number)
         row: dict[str, Any] = {
@@ -111,9 +114,9 @@ class GammaRows:
         return row
 
     def _ids(self, market: SimMarket, row: dict[str, Any]) -> None:
-        """Write the ids of a version.
+        """Add the ids in the form of the market's protocol version to `row`.
 
-        v1 hides them in a string; v2 has a real array, and a v1 list of something else beside it.
+        v1 has them as JSON in a string; v2 as an array, beside a v1 list of something else.
         """
         ids = json.dumps(market.tokens)
         if market.version == "v2":
@@ -167,7 +170,10 @@ class GammaRows:
         return round(20_000 * (0.5 + unit(self._world.seed, "liquidity", market.number, second // 60)), 4)
 
     def volume(self, market: SimMarket, second: int) -> float:
-        """Return dollars traded so far, with the venue's float noise; 0 before the first trade."""
+        """Return the dollars traded by a Unix second, with the venue's rounding noise.
+
+        0 before the first trade.
+        """
         if market.life is not None:
             return market.life.volume(second)
         first = market.listed_at if market.kind == "other" else (market.start or 0) - 7200
@@ -177,9 +183,9 @@ class GammaRows:
     def event(
         self, group: Group, markets: Sequence[SimMarket], second: int, rounds: Sequence[SimMarket] = ()
     ) -> dict[str, Any]:
-        """Return a row of /events with `markets`.
+        """Return a row of /events with `markets` at a Unix second.
 
-        With `rounds` instead it is the trimmed parent of a market row.
+        rounds: markets of the event for its short form, which a market row contains; then without `markets`.
         """
         every = [*markets, *rounds]
         start = every[0].start
@@ -242,7 +248,7 @@ class GammaRows:
         }
 
     def _metadata(self, market: SimMarket, second: int) -> dict[str, Any] | None:
-        """Return the two boundary prices as JSON numbers, once they are stated; None until then."""
+        """Return a round's two boundary prices as JSON numbers; None until they are stated."""
         if market.kind == "other":
             return {"context_description": "Traders weigh the news.", "context_requires_regen": False}
         if market.closed_at is None or second < market.closed_at + METADATA_AFTER_S:

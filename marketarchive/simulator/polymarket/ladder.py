@@ -1,7 +1,7 @@
-"""One market's book while it changes: levels of both tokens as the texts that are sent and hashed.
+"""One market's book while it changes, with the levels of both tokens as the texts that are sent and hashed.
 
-The second token mirrors the first: its bids are the other's asks at one dollar less the price, in the same
-order, so each level is kept once as a number and twice as text.
+The second token mirrors the first: its bids are the first token's asks at one dollar minus the price, in the
+same order. So each level is stored once as a number and twice as text.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ MIN_ORDER_SIZE = "5"
 
 
 class Ladder:
-    """A book that changes level by level; sizes are hundredths of a share."""
+    """A book that changes level by level. Levels are prices in ticks, sizes hundredths of a share."""
 
     def __init__(self, market: SimMarket, target: TargetBook, last: str) -> None:
         self._market = market
@@ -25,7 +25,7 @@ class Ladder:
         self.reset(target)
 
     def reset(self, target: TargetBook) -> None:
-        """Replace all levels, on the grid of `target`."""
+        """Replace all levels, and the tick size, by those of `target`."""
         self.ticks = target.ticks
         self._bids = _LadderSide(target.bids, target.ticks, is_bid=True)
         self._asks = _LadderSide(target.asks, target.ticks, is_bid=False)
@@ -44,11 +44,14 @@ class Ladder:
         return (self._bids if is_bid else self._asks).sizes.get(level, 0)
 
     def put(self, level: int, size: int, *, is_bid: bool) -> None:
-        """Set the total size at `level`; 0 removes it."""
+        """Set the size at `level` (ticks) in hundredths of a share; 0 removes the level."""
         (self._bids if is_bid else self._asks).put(level, size)
 
     def differences(self, target: TargetBook) -> list[tuple[bool, int, int]]:
-        """Return (is_bid, level, size) of all that has to change; removals first, the best first."""
+        """Return (is_bid, level, size) of each level that differs from `target`.
+
+        Removals come first, best prices first.
+        """
         gone, kept = [], []
         for is_bid, side, wanted in ((True, self._bids, target.bids), (False, self._asks, target.asks)):
             gone += [(is_bid, level, 0) for level in side.levels_best_first() if level not in wanted]
@@ -58,7 +61,7 @@ class Ladder:
     # --- texts -------------------------------------------------------------------------------------------
 
     def sides(self, token: int) -> tuple[bytes, bytes]:
-        """Return (bids, asks) of a token, without brackets."""
+        """Return (bids, asks) of a token as JSON text without brackets. token: 0 or 1."""
         if token == 0:
             return self._bids.text(0), self._asks.text(0)
         return self._asks.text(1), self._bids.text(1)
@@ -77,13 +80,16 @@ class Ladder:
         ).encode()
 
     def hash(self, token: int, stamp: int) -> str:
-        """Return the sha1 of the book as /book sends it at `stamp` (ms), with the hash left empty."""
+        """Return the sha1 of the book in the JSON of /book with the hash left empty.
+
+        token: 0 or 1; stamp: time of the book, Unix ms.
+        """
         bids, asks = self.sides(token)
         text = b"".join((self._head(token, stamp), b'","bids":[', bids, b'],"asks":[', asks, self._tail()))
         return hashlib.sha1(text, usedforsecurity=False).hexdigest()
 
     def body(self, token: int, stamp: int) -> bytes:
-        """Return the book as /book sends it."""
+        """Return the book of a token in the JSON of /book. token: 0 or 1; stamp: its time, Unix ms."""
         bids, asks = self.sides(token)
         head, rest = (
             self._head(token, stamp),
@@ -94,7 +100,7 @@ class Ladder:
 
 
 class _LadderSide:
-    """One side: bids upwards or asks downwards, the best price last, mirrored texts in the same order."""
+    """One side of a book, best price last, with the text of each level for the token and for its mirror."""
 
     def __init__(self, sizes: dict[int, int], ticks: int, *, is_bid: bool) -> None:
         self._ticks = ticks
@@ -144,7 +150,10 @@ class _LadderSide:
         self._texts[1].insert(place, made[1])
 
     def text(self, mirrored: int) -> bytes:
-        """Return the text of the first token's side, or (1) of the second's side that mirrors it."""
+        """Return the JSON text of the side's levels, without brackets.
+
+        mirrored: 0 = as the first token's, 1 = as the second token's side that mirrors it.
+        """
         joined = self._joined[mirrored]
         if joined is None:
             joined = self._joined[mirrored] = b",".join(self._texts[mirrored])
@@ -156,17 +165,17 @@ def _level(price: str, size: str) -> bytes:
 
 
 def size_text(hundredths: int) -> str:
-    """Format a size: "374.34", "110.5", "60"; "0" for none."""
+    """Return a size (hundredths of a share) in the venue's format: "374.34", "110.5", "60"; "0" for none."""
     whole, rest = divmod(hundredths, 100)
     return f"{whole}.{rest:02d}".rstrip("0") if rest else str(whole)
 
 
 def tick_text(ticks: int) -> str:
-    """Format a tick size: "0.01" for 100 ticks per dollar."""
+    """Return a tick size in the venue's format: "0.01" for 100 ticks per dollar."""
     return f"{1 / ticks:g}"
 
 
 @lru_cache(maxsize=8)
 def price_names(ticks: int) -> list[str]:
-    """Return the text of each price on the grid: "0.1", "0.49", "0.999"."""
+    """Return the text of each price for a number of ticks per dollar: "0.1", "0.49", "0.999"."""
     return [f"{level / ticks:.3f}".rstrip("0") for level in range(ticks)]

@@ -1,7 +1,8 @@
 """Books at whole seconds: best prices, levels and their sizes.
 
-A live round changes about each second, others more rarely. From one change to the next few levels differ:
-those at the touch, those that the price has moved over, and each other one about every 32 changes.
+The book of a live round changes about once a second, other books less often. Few levels differ from one
+change to the next: the best ones, those that the price has crossed, and each other one about every 32
+changes.
 """
 
 from __future__ import annotations
@@ -14,20 +15,20 @@ from marketarchive.simulator.noise import bits
 from marketarchive.simulator.polymarket.markets import SimMarket
 from marketarchive.simulator.polymarket.world import World
 
-LIVE_BEFORE_S = 60  # a round's book turns lively so long before its window
+LIVE_BEFORE_S = 60  # seconds before its window from which a round's book is lively
 NEAR_BEFORE_S = 3600
-_FAR_S, _NEAR_S, _OTHER_S = 60, 10, 20  # between two changes of a quiet book
-_KEPT = 32  # changes of a book between two of a level behind the touch
-# of a fine grid: each tick at the touch, further off only round prices
+_FAR_S, _NEAR_S, _OTHER_S = 60, 10, 20  # seconds between two changes of a quiet book
+_KEPT = 32  # changes of a book between two of a level that is not the best
+# levels of a fine grid: each tick near the best price, only round prices further away
 _EACH, _COARSE, _COARSE_TO, _SPARSE = 4, 3, 60, 25
-_STAMP_MS = 300  # the last change before a whole second is so close to it
+_STAMP_MS = 300  # the last change before a whole second is at most so many ms before it
 
 
 @dataclass(frozen=True, slots=True)
 class SimTop:
-    """Best prices of the first token, in ticks; None: that side is empty."""
+    """The best prices of the first token, in ticks; None: the side is empty."""
 
-    ticks: int  # per dollar
+    ticks: int  # ticks per dollar
     bid: int | None
     ask: int | None
 
@@ -40,7 +41,7 @@ class SimTop:
 
 @dataclass(frozen=True, slots=True)
 class TargetBook:
-    """Levels of the first token: ticks -> hundredths of a share."""
+    """A book of the first token: price in ticks -> size in hundredths of a share."""
 
     ticks: int
     bids: dict[int, int]
@@ -48,7 +49,7 @@ class TargetBook:
 
 
 class Levels:
-    """A pure function of (market, second)."""
+    """Source of the books at whole seconds, a pure function of (market, second)."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -56,7 +57,7 @@ class Levels:
         self._drawn = lru_cache(maxsize=1 << 13)(self._draw)
 
     def changed(self, market: SimMarket, second: int) -> int:
-        """Return the second of the last change at or before `second`; the listing counts as one."""
+        """Return the Unix second of the last change at or before `second`; the listing counts as one."""
         start = market.start if market.kind == "round" else None
         if start is None:
             period, since = _OTHER_S, market.listed_at
@@ -73,11 +74,11 @@ class Levels:
         return second
 
     def changes_into(self, market: SimMarket, second: int) -> bool:
-        """Return whether the book changes in the second that ends at `second`."""
+        """Return whether the book changes in the second that ends at the Unix second `second`."""
         return second > market.listed_at and self.changed(market, second) == second
 
     def stamp(self, market: SimMarket, changed: int) -> int:
-        """Return the milliseconds of the last of the changes that lead to the book of `changed`."""
+        """Return the Unix ms of the last of the changes that lead to the book of the second `changed`."""
         return changed * 1000 - bits(self._world.seed, "stamp", market.number, changed) % _STAMP_MS
 
     def top(self, market: SimMarket, changed: int) -> SimTop:
@@ -97,14 +98,15 @@ class Levels:
         return SimTop(ticks, bid if bid > 0 else None, ask if ask < ticks else None)
 
     def target(self, market: SimMarket, changed: int) -> TargetBook:
-        """Return the whole book of a second at which it changed."""
+        """Return the whole book at a Unix second at which it changed."""
         top = self.top(market, changed)
         ticks = top.ticks
         bids = [] if top.bid is None else _grid(range(top.bid, 0, -1), ticks)
         asks = [] if top.ask is None else _grid(range(top.ask, ticks), ticks)
         block, rest = divmod(_step(market, changed), _KEPT)
         draw = bits(self._world.seed, "touch", market.number, changed)
-        # the hundredths at the touch differ from those of the change before, so that each change is seen
+        # hundredths at the best prices differ from those of the change before, so that every change is
+        # visible
         touch = [(110 + (draw >> shift) % 3000) * 100 + changed % 97 for shift in (0, 32)]
         sides = []
         for side, levels in enumerate((bids, asks)):
@@ -113,7 +115,7 @@ class Levels:
             for level in levels:
                 table = new if rest + (level * 11 + market.number) % _KEPT >= _KEPT else old
                 sizes[level] = 500 + table[2 * level] * 256 + table[2 * level + 1]
-            for end in (1, ticks - 1):  # cheap bets on a miracle
+            for end in (1, ticks - 1):  # cheap bids at the lowest and asks at the highest price
                 if end in sizes:
                     sizes[end] += 200_000
             if levels:
@@ -122,7 +124,10 @@ class Levels:
         return TargetBook(ticks, sides[0], sides[1])
 
     def _draw(self, number: int, side: int, block: int, ticks: int) -> bytes:
-        """Return two random bytes for each price."""
+        """Return two random bytes for each price, from which sizes are made.
+
+        number: of the market; side: 0 = bids, 1 = asks; block: number of the period; ticks: number of prices.
+        """
         return shake_128(f"{self._world.seed}|sizes|{number}|{side}|{block}".encode()).digest(2 * ticks)
 
 
@@ -140,7 +145,7 @@ def _step(market: SimMarket, changed: int) -> int:
 
 
 def _grid(levels: range, ticks: int) -> list[int]:
-    """Return the prices that hold orders, from the best on."""
+    """Return the prices (ticks) at which the book has orders, best first."""
     if ticks == 100:
         return list(levels)
     near, rest = levels[:_EACH], levels[_EACH:]

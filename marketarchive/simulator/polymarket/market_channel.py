@@ -1,8 +1,8 @@
-"""Frames of the market channel: a pure function of (market, time), the same on every connection.
+"""Frames of the market channel, a pure function of (market, time), the same on every connection.
 
-A change is one `price_change` with both tokens' legs; a trade is `last_trade_price` and both books whole; a
-finer tick is `tick_size_change` and both books whole. `best_bid_ask`, `new_market` and `market_resolved` are
-for connections with the custom feature, the last two of all markets alike.
+A delta is one `price_change` for both tokens; a trade is `last_trade_price` and both whole books; a finer
+tick size is `tick_size_change` and both whole books. `best_bid_ask`, `new_market` and `market_resolved` are
+sent on connections with the custom feature, the last two for all markets.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _HASH = re.compile(rb'"hash":"([0-9a-f]{40})"')
 
 
 class MarketChannel:
-    """Source of frames; those of the last seconds are cached for the next connection."""
+    """Source of the channel's frames; those of the last seconds are cached for other connections."""
 
     def __init__(self, books: SimBooks) -> None:
         self.world = books.world
@@ -39,7 +39,7 @@ class MarketChannel:
         self._minutes: dict[int, list[Frame]] = {}
 
     def frames(self, market: SimMarket, second: int) -> tuple[Frame, ...]:
-        """Return a market's frames after `second` up to and including the next one."""
+        """Return a market's frames after a Unix second, up to and including the next one."""
         steps = self.books.steps(market, second)
         if not steps:
             return ()
@@ -53,7 +53,7 @@ class MarketChannel:
         return found
 
     def of_all(self, second: int) -> list[Frame]:
-        """Return frames for every connection with the custom feature, of the second after `second`."""
+        """Return the frames for all connections with the custom feature, due in the second after `second`."""
         minute = second // 60
         if minute not in self._minutes:
             if len(self._minutes) > 4:
@@ -63,7 +63,10 @@ class MarketChannel:
         return [frame for frame in self._minutes[minute] if low < frame.ns <= low + SECOND]
 
     def first(self, markets: list[SimMarket], now_ns: int) -> Frame:
-        """Return the array of snapshots that answers a subscription."""
+        """Return the first frame after a subscription: an array with the book of each token.
+
+        now_ns: simulated wall clock, ns.
+        """
         ms = now_ns // _MS
         books = [self._first(market, side, ms) for market in markets for side in (0, 1)]
         return Frame(
@@ -75,7 +78,10 @@ class MarketChannel:
         )
 
     def dated_ahead(self, frame: Frame, ns: int) -> bytes:
-        """Return the frame dated `ns` later; the hash of a book covers its date."""
+        """Return the payload of a frame dated `ns` later.
+
+        Its hashes are recomputed, because they cover the date.
+        """
         payload = frame.payload
         for token in frame.tokens:
             if (known := self.world.by_token(token)) is not None:
@@ -88,7 +94,10 @@ class MarketChannel:
         return _later(payload, ns)
 
     def _first(self, market: SimMarket, side: int, ms: int) -> bytes:
-        """Return the book as /book sends it, less min_order_size and neg_risk."""
+        """Return a first snapshot: the book in the JSON of /book, without min_order_size and neg_risk.
+
+        side: 0 or 1, the token; ms: Unix ms.
+        """
         head, _, rest = self.books.body_at(market, side, ms).partition(b',"min_order_size":')
         tick = rest.partition(b'"tick_size":')[2].partition(b",")[0]
         last = rest.rpartition(b":")[2]
@@ -100,7 +109,8 @@ def frames(
 ) -> Iterator[tuple[int, bytes]]:
     """Yield (simulated ns, payload) of a market's messages with from_ns < ns <= to_ns.
 
-    First snapshots and frames for all connections are left out.
+    First snapshots and frames for all connections are left out. custom: True = with the events of the custom
+    feature.
     """
     channel = MarketChannel(books)
     for second in range(max(from_ns // SECOND, market.listed_at), -(-to_ns // SECOND)):
@@ -152,7 +162,7 @@ def _frames(market: SimMarket, step: BookStep, slug: str) -> Iterator[Frame]:
 
 
 def _best(top: SimTop, side: int) -> tuple[str, str]:
-    """Return the best bid and ask of a token as texts; "" where that side is empty."""
+    """Return the best bid and ask of a token as text; "" for an empty side. side: 0 or 1, the token."""
     names = price_names(top.ticks)
     bid, ask = top.bid, top.ask
     if side == 1:
@@ -178,9 +188,9 @@ def _price_change(market: SimMarket, step: BookStep) -> str:
 
 
 def _refresh(market: SimMarket, side: int, step: BookStep) -> bytes:
-    """Return a snapshot after a trade or a change of tick.
+    """Return the snapshot of a token after a trade or a change of tick size.
 
-    Its keys have another order, and it lacks tick size and last trade.
+    Its keys have another order than in first snapshots, and it lacks tick size and last trade price.
     """
     bids, asks = step.sides[side]
     head = f'{{"market":"{market.condition_id}","asset_id":"{market.tokens[side]}","bids":['
@@ -223,7 +233,7 @@ def _best_bid_ask(market: SimMarket, side: int, step: BookStep) -> str:
 
 
 def _of_minute(world: World, minute: int) -> Iterator[Frame]:
-    """Yield frames of rounds that are listed or that close within a minute."""
+    """Yield the frames about rounds that are listed or close within a minute. minute: Unix seconds / 60."""
     low, high = minute * 60, minute * 60 + 60
     for market in world.rounds_between(low + LISTED_AHEAD_S - 300, high + LISTED_AHEAD_S + 300):
         if low <= market.listed_at < high:
@@ -237,7 +247,7 @@ def _of_minute(world: World, minute: int) -> Iterator[Frame]:
 
 
 def _published_ms(world: World, market: SimMarket, kind: str, second: int) -> int:
-    """Return when it is published, ms: within the second that follows."""
+    """Return when an announcement is sent, Unix ms: within the second after `second`."""
     return second * 1000 + 1 + bits(world.seed, kind, market.number) % 900
 
 

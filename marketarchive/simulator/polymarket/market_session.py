@@ -1,7 +1,8 @@
-"""One connection to the market channel: its subscriptions, and what they make due.
+"""One connection to the market channel: its subscriptions, and the frames that they make due.
 
-Both tokens of a market come and go together. Past so many tokens no first books come and nothing says so; a
-client that does not say PING is cut off; when all its markets have settled the venue closes with 1000.
+Both tokens of a market are subscribed and unsubscribed together. Beyond a number of tokens first books are
+silently left out. A client that sends no PING is cut off. When all its markets have settled, the venue closes
+the connection with code 1000.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ ALL_RESOLVED = (1000, "all subscribed assets resolved")
 
 
 class SimMarketSession:
-    """The venue's side of a connection to /ws/market."""
+    """The venue's side of one connection to /ws/market."""
 
     name = ""
 
     def __init__(self, channel: MarketChannel, now_ns: int) -> None:
         self._channel = channel
-        self._tokens: dict[str, SimMarket] = {}  # as named by the client
+        self._tokens: dict[str, SimMarket] = {}  # token as the client named it -> its market
         self._places: dict[str, int] = {}
         self._custom = False
         self._pinged_ns = now_ns
@@ -63,7 +64,7 @@ class SimMarketSession:
         return [self._channel.first(list(found.values()), now_ns)]
 
     def due(self, from_ns: int, to_ns: int) -> list[Frame]:
-        """Return the frames due; markets are listed and closed at whole seconds."""
+        """Return the frames due in from_ns < ns <= to_ns; markets are listed and closed at whole seconds."""
         found: list[Frame] = []
         markets = {market.number: market for market in self._tokens.values()}.values()
         for second in range(from_ns // SECOND, -(-to_ns // SECOND)):
@@ -83,7 +84,7 @@ class SimMarketSession:
     def end(self, now_ns: int) -> tuple[int, str] | None:
         if now_ns - self._pinged_ns > PING_WITHIN_NS:
             return ABNORMAL, "no PING"
-        second = now_ns // SECOND - 1  # the last market's resolution is sent within a second of its close
+        second = now_ns // SECOND - 1  # a resolution is sent within a second of the close of its market
         if self._tokens and all(market.is_closed(second) for market in self._tokens.values()):
             return ALL_RESOLVED
         return None

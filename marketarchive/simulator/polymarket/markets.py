@@ -1,4 +1,4 @@
-"""A simulated market: what stays the same about it."""
+"""A simulated market: the facts about it that do not change."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Kind = Literal["round", "other"]
 
 @dataclass(frozen=True)
 class Group:
-    """The event that markets belong to."""
+    """The event that a market belongs to."""
 
     number: int
     slug: str
@@ -26,10 +26,10 @@ class Group:
 
 @dataclass(frozen=True)
 class SimMarket:
-    """One simulated market: its ids, slug and window. Times are Unix seconds."""
+    """One simulated market: ids, slug and window. Times are Unix seconds."""
 
     kind: Kind
-    number: int  # Gamma's id; rises with the time of listing
+    number: int  # Gamma's id of the market; rises with the time of listing
     group: Group
     slug: str
     question: str
@@ -39,30 +39,30 @@ class SimMarket:
     listed_at: int
     end: int
     outcomes: tuple[str, ...] | None = ("Yes", "No")
-    start: int | None = None  # of the window or the game
-    closed_at: int | None = None  # None: not within this world's time
+    start: int | None = None  # start of the window, or of a game
+    closed_at: int | None = None  # None: not within the time of this world
     payouts: tuple[str, ...] | None = None  # of a closed market that is no round; None: no result
-    shown_prices: tuple[str, ...] | None = None  # outcomePrices after the close, where they are no payouts
+    shown_prices: tuple[str, ...] | None = None  # outcomePrices after the close, if they are no payouts
     version: Literal["v1", "v2"] | None = "v1"
     neg_risk: bool = False
     accepts_after_close: bool = False
     resolution_source: str = ""
-    # rounds
+    # for rounds
     asset: str | None = None
     duration: str | None = None
-    twap_s: int | None = None  # seconds averaged; None: spot
-    # others
+    twap_s: int | None = None  # seconds over which the settling price is averaged; None: spot
+    # for other markets
     chance: float = 0.5
-    # of the catalogue: what it says and how it stands may change, and this is how it is at one moment
+    # for markets of the catalogue: their text and state may change, and these are those of one moment
     life: Life | None = None
-    hides_end: frozenset[str] = frozenset()  # of "market", "event": where endDate is left out
-    uma_end: int | None = None  # umaEndDate, where it is not the time of the close
+    hides_end: frozenset[str] = frozenset()  # rows ("market", "event") that omit endDate
+    uma_end: int | None = None  # umaEndDate, if it is not the time of the close
     uma_statuses: tuple[str, ...] = ()
     label: str = ""  # within its event
 
     @property
     def is_of_binance(self) -> bool:
-        """Return whether Binance's prices settle it."""
+        """Return whether prices of Binance settle the market."""
         return "binance.com" in self.resolution_source
 
     def is_listed(self, second: int) -> bool:

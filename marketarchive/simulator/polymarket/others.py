@@ -1,7 +1,8 @@
-"""The markets beside the rounds: a few dozen with the shapes that trip readers up.
+"""A few dozen markets other than rounds, with the shapes that readers often fail on.
 
-Negative risk groups, protocol v2 games with 31-byte condition ids, a legacy market with three outcomes and
-one with none named, legacy rows closed at 0/0, a split, and one closed that still accepts orders.
+Among them are negative-risk groups, protocol v2 games with 31-byte condition ids, an old market with three
+outcomes and one without named outcomes, old rows closed at 0/0, a split, and a closed market that still
+accepts orders.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ _QUESTIONS = (
 
 
 def others(seed: int) -> list[SimMarket]:
-    """Return all long-running markets, by ascending number."""
+    """Return all these markets of a seed, by rising number."""
     return [_make(seed, index, **given) for index, given in enumerate(_given())]
 
 

@@ -1,7 +1,7 @@
-"""/prices-history and /batch-prices-history of the order book's REST interface, with their traps.
+"""/prices-history and /batch-prices-history of the order book's REST interface, with their irregularities.
 
-Observed on 2026-08-10 and 2026-08-11: `p` is the midpoint, carried forward; a window is 15 days at most;
-`interval=max` is the last 31 days, so nothing of a market that closed before.
+Observed on 2026-08-10 and 2026-08-11: `p` is the midpoint, carried forward; a range has 15 days at most;
+`interval=max` is the last 31 days, and so is empty for a market that closed before.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from marketarchive.simulator.polymarket.books import SimBooks
 from marketarchive.simulator.polymarket.world import World
 
 WINDOW_S = 15 * 86_400
-BATCH = 20  # tokens
+BATCH = 20  # most tokens in a batch
 
 _DAY_S = 86_400
 _INTERVALS = {
@@ -27,23 +27,23 @@ _INTERVALS = {
     "max": 31 * _DAY_S,
     "all": 31 * _DAY_S,
 }
-_LEAST = {"1w": 5, "1m": 10}  # minutes
+_LEAST = {"1w": 5, "1m": 10}  # smallest number of minutes between points
 _Points = list[dict[str, Any]]
 
 
 class _RefusedError(Exception):
-    """A request that is answered with 400."""
+    """Raised for a request that is answered with 400."""
 
 
 class PriceHistory:
-    """Past midpoints of tokens."""
+    """The routes that serve past midpoints of tokens."""
 
     def __init__(self, world: World, books: SimBooks) -> None:
         self._world = world
         self._books = books
 
     def one(self, request: SimRequest, second: int) -> Reply:
-        """Answer GET /prices-history."""
+        """Answer GET /prices-history as of a Unix second."""
         names = ("market", "startTs", "endTs", "interval", "fidelity")
         market, start, end, interval, fidelity = (request.first(name) or None for name in names)
         try:
@@ -55,7 +55,7 @@ class PriceHistory:
             return json_reply({"error": f"invalid filters: {error}"}, 400)
 
     def batch(self, request: SimRequest, second: int) -> Reply:
-        """Answer POST /batch-prices-history."""
+        """Answer POST /batch-prices-history as of a Unix second."""
         try:
             sent = msgspec.json.decode(request.body)
             tokens = list(map(str, sent["markets"]))
@@ -72,7 +72,10 @@ class PriceHistory:
         return json_reply({"history": {each: self._points(each, window, step, second) for each in tokens}})
 
     def _points(self, token: str, window: tuple[int, int], step_s: int, second: int) -> _Points:
-        """Return the points of a window at multiples of a step; none of an unknown token."""
+        """Return a token's points in a range, at multiples of a step; none for an unknown token.
+
+        window: first and last Unix second; step_s: seconds between points; second: present Unix second.
+        """
         found = self._world.by_token(token)
         if found is None:
             return []
@@ -89,7 +92,10 @@ class PriceHistory:
 
 
 def _window(start: str | None, end: str | None, interval: str | None, second: int) -> tuple[int, int]:
-    """Return first and last second. Raises _RefusedError."""
+    """Return first and last Unix second of the requested range. Raises _RefusedError for an invalid one.
+
+    start, end, interval: parameters as sent; second: present Unix second.
+    """
     if start is None and end is None:
         if interval not in _INTERVALS:
             raise _RefusedError("'startTs' and 'endTs' or a known 'interval' are required")
@@ -106,7 +112,10 @@ def _window(start: str | None, end: str | None, interval: str | None, second: in
 
 
 def _step(fidelity: str | None, interval: str | None) -> int:
-    """Return the seconds between two points. Raises _RefusedError."""
+    """Return the seconds between two points. Raises _RefusedError for invalid parameters.
+
+    fidelity, interval: parameters as sent.
+    """
     least = _LEAST.get(interval or "", 1)
     text = str(least) if fidelity is None else fidelity
     if not text.isdigit() or int(text) < least:

@@ -1,7 +1,7 @@
-"""The up/down rounds: their grids in time, their ids, their rules.
+"""The up/down rounds: their times, ids and rules.
 
-A round's ids carry (asset, duration, start) under a mask, so that any id can be resolved at any time
-without a list of what was ever given out.
+The ids of a round contain (asset, duration, start), masked; so any id can be resolved at any time without a
+list of the ids given out.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from marketarchive.venues.polymarket import updown
 
 EASTERN = ZoneInfo("America/New_York")
 ASSET_LIST = tuple(ASSETS)
-LISTED_AHEAD_S = 24 * 3600  # less up to _LISTING_JITTER_S
-_LISTING_JITTER_S = 240  # below the shortest duration, so that an id has one round
+LISTED_AHEAD_S = 24 * 3600  # up to _LISTING_JITTER_S less
+_LISTING_JITTER_S = 240  # less than the shortest duration, so that a number belongs to one round
 EPOCH = 1_700_000_000
 FIRST_NUMBER = 1_000_000
 PER_SECOND = 64
-"""Numbers of markets listed in one second: the rounds have the first half."""
+"""Numbers of markets listed in one second; the first half of them belongs to rounds."""
 
 TWAP_SINCE = 1_786_060_800  # 2026-08-07T00:00:00Z
 TWAP_60_SINCE = 1_786_665_600  # 2026-08-14T00:00:00Z, for 5m rounds
@@ -35,7 +35,7 @@ _NAMES = {"BTC": "Bitcoin", "ETH": "Ethereum", "SOL": "Solana", "XRP": "XRP"}
 _SERIES_IDS = {("BTC", "5m"): 10684, ("BTC", "15m"): 10192, ("BTC", "4h"): 10331, ("BTC", "1h"): 10114}
 
 Role = Literal["condition", "up", "down"]
-Key = tuple[str, str, int]  # asset, duration, start
+Key = tuple[str, str, int]  # asset, duration, start (Unix s)
 _ROLES: tuple[Role, ...] = ("condition", "up", "down")
 
 
@@ -48,9 +48,9 @@ def _eastern(day: date, hour: int) -> int:
 
 
 def starts(duration: str, low: int, high: int) -> Iterator[int]:
-    """Yield the starts of rounds with low <= start < high, rising.
+    """Yield the starts of rounds with low <= start < high (Unix s), rising.
 
-    4h and 1d rounds lie on a US Eastern grid.
+    Rounds of 4h and 1d follow a US Eastern grid.
     """
     if duration in ("5m", "15m", "1h"):
         step = updown.SECONDS[duration]
@@ -67,9 +67,9 @@ def starts(duration: str, low: int, high: int) -> Iterator[int]:
 
 
 def end_of(duration: str, start: int) -> int:
-    """Return the next round's start.
+    """Return the end of a round that starts at a Unix second, which is the start of the next.
 
-    On a change of clocks a 4h or 1d round is an hour longer or shorter.
+    On a change to or from daylight saving time a 4h or 1d round is an hour longer or shorter.
     """
     length = updown.SECONDS[duration]
     return (
@@ -87,13 +87,13 @@ def is_start(duration: str, second: int) -> bool:
 
 
 class Ids:
-    """Encoding of rounds in condition and token ids, both ways."""
+    """Encoder and decoder of rounds in condition and token ids."""
 
     def __init__(self, seed: int) -> None:
         self._key = str(seed).encode()
 
     def make(self, role: Role, key: Key) -> bytes:
-        """Return the 32 bytes of an id."""
+        """Return the 32 bytes of an id of a round. role: 0 for the condition, 1 and 2 for tokens."""
         asset, duration, start = key
         packed = struct.pack(
             ">BBBBI", _ROLES.index(role), ASSET_LIST.index(asset), updown.DURATIONS.index(duration), 0, start
@@ -101,7 +101,7 @@ class Ids:
         return self.seal(packed)
 
     def read(self, raw: bytes) -> tuple[Role, Key] | None:
-        """Decode the id of a round; None when it is no id of the simulator."""
+        """Return (role, round) of an id's bytes; None for an id that is not of a round."""
         packed = self.unseal(raw)
         if packed is None or packed[3]:
             return None
@@ -109,12 +109,15 @@ class Ids:
         return _ROLES[role], (ASSET_LIST[asset], updown.DURATIONS[duration], start)
 
     def seal(self, packed: bytes) -> bytes:
-        """Return the 32 bytes of an id that carries 8; the fourth of a round's is 0."""
+        """Return the 32 bytes of an id that contains the 8 bytes `packed`.
+
+        The fourth byte of `packed` is 0 for rounds.
+        """
         head = self._hash(packed, 24)
         return head + bytes(a ^ b for a, b in zip(packed, self._hash(head, 8), strict=True))
 
     def unseal(self, raw: bytes) -> bytes | None:
-        """Return the 8 bytes that an id carries; None when it is none of ours."""
+        """Return the 8 bytes that an id contains; None for an id that the simulator did not make."""
         if len(raw) != 32:
             return None
         packed = bytes(a ^ b for a, b in zip(raw[24:], self._hash(raw[:24], 8), strict=True))
@@ -128,7 +131,7 @@ class Ids:
 
 
 class SimRounds:
-    """Source of rounds; the same key always makes the same round."""
+    """Source of rounds; the same (asset, duration, start) always gives the same round."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
@@ -136,7 +139,7 @@ class SimRounds:
         self.make = lru_cache(maxsize=1 << 14)(self._make)
 
     def numbered(self, number: int) -> SimMarket | None:
-        """Return the round with this Gamma id."""
+        """Return the round with this Gamma id; None when there is none."""
         seconds, slot = divmod(number - FIRST_NUMBER, PER_SECOND)
         asset, duration = divmod(slot, 8)
         if seconds < 0 or asset >= len(ASSET_LIST) or duration >= len(updown.DURATIONS):
@@ -177,7 +180,7 @@ class SimRounds:
             start=start,
             end=end,
             outcomes=("Up", "Down"),
-            closed_at=end + 15 + (draw >> 32) % 13,  # about 21 s, as recorded
+            closed_at=end + 15 + (draw >> 32) % 13,  # about 21 s later, as recorded
             resolution_source=_source(asset, duration, twap_s),
             asset=asset,
             duration=duration,
@@ -186,9 +189,10 @@ class SimRounds:
 
 
 def _twap_s(duration: str, start: int) -> int | None:
-    """Return the seconds that the dated rules average over, None for Binance candles.
+    """Return the seconds over which a round's settling price is averaged; None: it is not averaged.
 
-    Hourly and daily rounds stay with those.
+    Which rule holds depends on the date of `start` (Unix s). Hourly and daily rounds always settle on
+    Binance's candles, which are no average.
     """
     if duration in ("1h", "1d") or start < TWAP_SINCE:
         return None
@@ -219,7 +223,7 @@ def _slug(key: Key) -> str:
     if duration == "1h":
         return f"{name}-up-or-down-{at:%B}-{at.day}-{at.year}-{_hour(at)}{at:%p}-et".lower()
     if duration == "1d":
-        # named after the day it ends on, at noon
+        # named after the day at whose noon it ends
         ends = at + timedelta(days=1)
         return f"{name}-up-or-down-on-{ends:%B}-{ends.day}-{ends.year}".lower()
     return updown.slug_of(asset, duration, start)

@@ -1,7 +1,7 @@
-"""The real-time data socket: reference prices with the lag that recordings show.
+"""The real-time data socket: reference prices, as late as in recordings.
 
-One point per topic, symbol and second. What is published is a pure function of (topic, symbol, second) but
-for the connection's own id.
+Each topic has one point per symbol and second. What is published is a pure function of (topic, symbol,
+second), except for the connection's id.
 """
 
 from __future__ import annotations
@@ -27,9 +27,10 @@ _SECONDS_KEPT = 16
 
 @dataclass(frozen=True)
 class SimTopic:
-    """Topic of prices.
+    """A topic of prices.
 
-    lag_ms: from the observation to its publication; window_s: averaged over, 0 for spot.
+    lag_ms: time from an observation to its publication; window_s: seconds over which prices are averaged, 0
+    for spot.
     """
 
     name: str
@@ -52,7 +53,7 @@ TOPICS = {
 
 
 class Rtds:
-    """Source of frames; those of the last seconds are cached for the next connection."""
+    """Source of the socket's frames; those of the last seconds are cached for other connections."""
 
     def __init__(self, seed: int, prices: Prices) -> None:
         self.seed = seed
@@ -60,7 +61,10 @@ class Rtds:
         self._seconds: dict[tuple[str, int], list[tuple[int, str, bytes]]] = {}
 
     def updates(self, topic: SimTopic, second: int) -> list[tuple[int, str, bytes]]:
-        """Return (publication in ms, symbol, frame from `"payload"` on) of the points of `second`."""
+        """Return (publication, symbol, text of the frame from `"payload"` on) of each point of a Unix second.
+
+        The publication is in Unix ms.
+        """
         key = (topic.name, second)
         if (found := self._seconds.get(key)) is None:
             found = self._seconds[key] = [self._update(topic, asset, second) for asset in ASSETS]
@@ -83,7 +87,10 @@ class Rtds:
         return ms, payload["symbol"], msgspec.json.encode(whole)[1:]
 
     def backfill(self, topic: SimTopic, now_ns: int) -> Iterator[Frame]:
-        """Yield the answer to a subscription: one frame per symbol with its recent points."""
+        """Yield the answer to a subscription: a frame for each symbol with its recent points.
+
+        now_ns: simulated wall clock, ns.
+        """
         ms = now_ns // _MS
         for asset in ASSETS:
             seconds = range(ms // 1000 - topic.backfill_s + 1, ms // 1000 + 1)
@@ -114,7 +121,7 @@ class Rtds:
         return second * 1000 + topic.lag_ms + jitter
 
     def _point(self, topic: SimTopic, asset: str, second: int) -> tuple[str, float]:
-        """Return (full_accuracy_value, value)."""
+        """Return full_accuracy_value and value of a point. second: Unix second of its observation."""
         if topic.name == BINANCE:
             value = self._prices.exchange(asset, second)
             return f"{value // E18}.{value % E18 // 10**10:08d}", value / E18
@@ -126,7 +133,7 @@ class Rtds:
 
 
 class SimRtdsSession:
-    """Venue's side of one connection: replies to what a client sends, and yields the frames that are due."""
+    """The venue's side of one connection: it replies to the client's texts and makes frames when due."""
 
     def __init__(self, rtds: Rtds, number: int, now_ns: int) -> None:
         self._rtds = rtds
@@ -146,7 +153,7 @@ class SimRtdsSession:
             return SocketReply("refused", (self._invalid(now_ns),))
         if not all(_is_plain(each) for each in wanted):
             return SocketReply("refused", (self._invalid(now_ns),))
-        for each in wanted:  # one bad topic costs all of a message
+        for each in wanted:  # one unknown topic makes the venue ignore the whole message
             if each["topic"] not in TOPICS or each.get("type", "update") not in ("update", "*"):
                 return SocketReply("refused", (_not_found(each, now_ns),))
         topics = {each["topic"]: TOPICS[each["topic"]] for each in wanted}
@@ -190,12 +197,12 @@ class SimRtdsSession:
 
 
 def connection_id(seed: int, number: int) -> str:
-    """Return the venue's id of the `number`-th connection, counted from 1."""
+    """Return the venue's id of a connection. number: of the connection in this run, from 1."""
     return base64.b64encode(digest(13, seed, "connection", number)).decode()
 
 
 def updates(rtds: Rtds, topics: list[str], from_ns: int, to_ns: int, name: str) -> list[Frame]:
-    """Return the updates of `topics` with from_ns < ns <= to_ns, as connection `name` gets them."""
+    """Return the updates of `topics` with from_ns < ns <= to_ns, as sent on the connection with id `name`."""
     head = f'{{"connection_id":"{name}",'.encode()
     found = []
     for topic in (TOPICS[each] for each in topics):
@@ -219,9 +226,9 @@ def _symbol(topic: SimTopic, asset: str) -> str:
 
 
 def _is_plain(wanted: Any) -> bool:
-    """Return whether a subscription is understood.
+    """Return whether the venue understands a subscription.
 
-    Filters and the dotted names of the venue's own library are not.
+    It does not understand filters and the dotted names of its own library.
     """
     return (
         isinstance(wanted, dict)

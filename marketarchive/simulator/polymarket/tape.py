@@ -1,4 +1,4 @@
-"""Every trade of a market, at any second: at the best price of the book of that second, before it changes."""
+"""All trades of a market at any second, each at the best price that the book of the second had before it."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from marketarchive.simulator.polymarket.levels import LIVE_BEFORE_S, NEAR_BEFORE
 from marketarchive.simulator.polymarket.markets import SimMarket
 from marketarchive.simulator.polymarket.world import World
 
-EVERY_S = 7  # of a live round; one in so many of these slots where it is quieter:
+# seconds between two possible trades of a live round; one in so many possible ones happens when quieter:
+EVERY_S = 7
 _NEAR, _FAR, _OTHER = 5, 10, 5
-_BEFORE_S = 7200  # a round trades so long before its window
-FIRST_MS, LAST_MS = 1, 150  # within its second
+_BEFORE_S = 7200  # seconds before its window from which a round trades
+FIRST_MS, LAST_MS = 1, 150  # earliest and latest ms of a trade within its second
 
 
 @dataclass(frozen=True, slots=True)
 class TapeTrade:
-    """One settlement; `token`, `side` and `hundredths` (of a share) are the taker's."""
+    """One trade. `token`, `side` and `hundredths` (of a share) are those of its taker."""
 
     second: int
     ms: int
@@ -25,25 +26,25 @@ class TapeTrade:
     side: str
     hundredths: int
     ticks: int
-    level: int  # of the first token, in ticks
-    takes_bid: bool  # of the first token's book
+    level: int  # price in ticks of the first token
+    takes_bid: bool  # True: the trade takes from the bids of the first token's book
     wallet: int
     transaction_hash: str
 
     @property
     def price(self) -> float:
-        """Return the price of the taker's token."""
+        """Return the price of the taker's token, in dollars."""
         level = self.level if self.token == 0 else self.ticks - self.level
         return round(level / self.ticks, 3)
 
     @property
     def last_price(self) -> str:
-        """Return the last trade's price of both books: three decimals, of the first token."""
+        """Return the last trade price that both books state: that of the first token, with three decimals."""
         return f"{self.level / self.ticks:.3f}"
 
 
 class Tape:
-    """A pure function of (market, second)."""
+    """Source of trades, a pure function of (market, second)."""
 
     def __init__(self, world: World, levels: Levels) -> None:
         self._world = world
@@ -57,12 +58,12 @@ class Tape:
         return max(market.listed_at, market.start - _BEFORE_S)
 
     def slot(self, market: SimMarket, second: int) -> int:
-        """Return the last second at or before `second` at which this market may have traded."""
+        """Return the last Unix second at or before `second` at which this market may have traded."""
         second = min(second, market.end - 1, market.end if market.closed_at is None else market.closed_at - 1)
         return second - (second - market.number) % EVERY_S
 
     def at(self, market: SimMarket, second: int) -> TapeTrade | None:
-        """Return the trade of this second."""
+        """Return the trade in a Unix second; None when there is none."""
         if (second - market.number) % EVERY_S:
             return None
         key = (market.number, second)
@@ -73,7 +74,7 @@ class Tape:
         return self._made[key]
 
     def last(self, market: SimMarket, second: int) -> TapeTrade | None:
-        """Return the newest trade at or before `second`."""
+        """Return the newest trade at or before a Unix second; None when there is none."""
         top = self.slot(market, second)
         kept = self._lasts.get(market.number)
         if kept is not None and kept[0] <= top <= kept[1]:
@@ -87,7 +88,7 @@ class Tape:
         return found
 
     def between(self, market: SimMarket, first: int, last: int) -> list[TapeTrade]:
-        """Return the trades with first <= second <= last, rising."""
+        """Return the trades with first <= second <= last (Unix s), in order of time."""
         slots = range(first + (market.number - first) % EVERY_S, last + 1, EVERY_S)
         return [trade for second in slots if (trade := self.at(market, second))]
 

@@ -1,4 +1,4 @@
-"""Public trades as the Data API lists them, newest first; a trade is listed with the next whole second."""
+"""Public trades as the Data API lists them, newest first; a trade is listed from the next whole second on."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _V1_NAMES = {
 
 
 class Trades:
-    """Rows of a simulated world's trades, as the Data API lists them."""
+    """Source of the Data API's rows of a simulated world's trades."""
 
     def __init__(self, world: World, tape: Tape) -> None:
         self._world = world
@@ -39,9 +39,9 @@ class Trades:
     def page(
         self, markets: Iterable[SimMarket], side: str, second: int, skip: int, limit: int
     ) -> tuple[list[dict[str, Any]], bool]:
-        """Return (rows, whether there are more) as of `second`.
+        """Return the rows of a page as of a Unix second, and whether more follow.
 
-        side: BUY, SELL or "" for both.
+        side: BUY, SELL, or "" for both; skip: rows to leave out; limit: most rows.
         """
         each = [self._of(market, side, second) for market in markets]
         merged = heapq.merge(*each, key=lambda row: (-row["timestamp"], row["transaction_hash"]))
@@ -86,9 +86,9 @@ def first_version(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def write_cursor(second: int, skip: int) -> str:
-    """Return a cursor opaque to clients: the moment of the first page, and the place.
+    """Return a cursor, opaque to clients, that contains the time of the first page and the rows to skip.
 
-    Because of the moment new trades shift nothing.
+    Because of the time, new trades do not shift the pages.
     """
     return base64.urlsafe_b64encode(f"{second}:{skip}".encode()).decode()
 

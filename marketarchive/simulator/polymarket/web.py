@@ -1,4 +1,4 @@
-"""The route of the venue's own web pages that states a window's opening and closing price."""
+"""The route of the venue's web pages that states the opening and closing price of a window."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from marketarchive.simulator.noise import bits
 from marketarchive.simulator.prices import ASSETS, E18, Prices
 
 LIMIT = 3
-"""Requests per 10 s; not documented: readers that leave 5 s between theirs are not refused."""
+"""Requests per 10 s. Not documented: readers that leave 5 s between requests are not refused."""
 
 _PATH = "/api/crypto/crypto-price"
 _VARIANTS_S = {"fiveminute": 300, "fifteen": 900, "hourly": 3600, "fourhour": 14_400, "daily": 86_400}
 _OF_BINANCE = ("hourly", "daily")
-_PUBLISHED_AFTER_MS, _JITTER_MS = 2000, 1000  # after a boundary
+_PUBLISHED_AFTER_MS, _JITTER_MS = 2000, 1000  # ms after a boundary
 _CACHED_MS = 5000
 _UNPUBLISHED = {
     "openPrice": None,
@@ -27,7 +27,7 @@ _UNPUBLISHED = {
 
 
 class Web:
-    """Responses of polymarket.com at a moment."""
+    """The web pages' route; it answers a request as of a moment."""
 
     def __init__(self, seed: int, prices: Prices) -> None:
         self._seed = seed
@@ -62,7 +62,10 @@ class Web:
         )
 
     def _window_s(self, request: SimRequest) -> int | None:
-        """Return the TWAP window in s; 0 for spot, without the two parameters; None where invalid."""
+        """Return the requested TWAP window in seconds; 0 for spot, without the two parameters.
+
+        None if invalid.
+        """
         if request.first("twapEnabled") != "true":
             return 0
         window = request.first("twapLookbackSeconds")
@@ -80,7 +83,10 @@ class Web:
 
 
 def _second(text: str) -> int | None:
-    """Parse `2026-08-21T11:35:00Z`, also with milliseconds, to Unix seconds."""
+    """Return Unix seconds from a text like `2026-08-21T11:35:00Z`, with or without milliseconds.
+
+    None if invalid.
+    """
     try:
         at = datetime.fromisoformat(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Polymarket's markets of one seed: which exist at a moment, and how likely each outcome is."""
+"""Polymarket's markets in the simulated world of a seed: which exist, and how likely outcomes are."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from marketarchive.simulator.prices import ASSETS, prices_of
 from marketarchive.venues.polymarket import updown
 
 HISTORY_S = 12 * 3600
-"""Rounds that ended longer ago stand in no list; by id and slug they are still found."""
+"""Seconds after its end for which a round is in lists; later it is still found by id and slug."""
 
-_TICK_CHECKS = (0.5, 0.75, 0.9, 0.97)  # parts of a window after which the tick may turn fine
+_TICK_CHECKS = (0.5, 0.75, 0.9, 0.97)  # parts of a window at which the tick size may become finer
 
 
 class World:
-    """A pure function of (seed, time)."""
+    """All markets and outcomes, a pure function of (seed, time)."""
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
@@ -35,32 +35,35 @@ class World:
             token: (market, side) for market in self.others for side, token in enumerate(market.tokens)
         }
         self.catalog: CatalogMarkets | None = None
-        self.listed_assets: Sequence[str] = ASSET_LIST  # rounds of others stand in no list
+        self.listed_assets: Sequence[str] = ASSET_LIST  # rounds of other assets are in no list
         self.by_token = lru_cache(maxsize=1 << 14)(self._find_token)
         self._listing = lru_cache(maxsize=4)(self._list)
 
     def open_catalog(self, markets: int) -> None:
-        """Add long-running markets, of which so many are open at a moment. Raises ConfigurationError."""
+        """Add a catalogue of which `markets` are open at any moment.
+
+        Raises ConfigurationError for too many.
+        """
         self.catalog = CatalogMarkets(self.seed, markets, self.rounds.ids)
         self.by_token.cache_clear()
 
-    # --- what exists -------------------------------------------------------------------------------------
+    # --- markets -------------------------------------------------------------------------------------------
 
     def listed(self, second: int) -> list[SimMarket]:
-        """Return the markets that Gamma lists as they are at a second, by rising number (time of listing)."""
+        """Return the markets that Gamma lists at a Unix second, in their state then, in order of listing."""
         short = [market for market in self._listing(second // 60) if market.is_listed(second)]
         if self.catalog is None:
             return short
         return sorted([*short, *self.catalog.listed(second)], key=lambda market: market.number)
 
     def as_of(self, market: SimMarket, second: int) -> SimMarket:
-        """Return a market that was found by its name as it is at a second."""
+        """Return a market that was found by its name, in its state at a Unix second."""
         if market.life is None or self.catalog is None:
             return market
         return self.catalog.as_of(market.life, second)
 
     def siblings(self, market: SimMarket, second: int) -> list[SimMarket]:
-        """Return all markets of a market's event as they are at a second, itself among them."""
+        """Return all markets of the event of `market`, itself included, in their state at a Unix second."""
         if market.life is not None and self.catalog is not None:
             return self.catalog.siblings(market, second)
         return [other for other in self.others if other.group == market.group] or [market]
@@ -71,7 +74,7 @@ class World:
         return [*self.others, *sorted(rounds, key=lambda market: market.number)]
 
     def rounds_between(self, low: int, high: int) -> Iterable[SimMarket]:
-        """Return the rounds that end after `low` and start before `high`."""
+        """Return the rounds that end after `low` and start before `high` (Unix s)."""
         return [
             market
             for asset in self.listed_assets
@@ -97,7 +100,7 @@ class World:
         return self.rounds.make(*read[1]) if read and read[0] == "condition" else None
 
     def _find_token(self, token: str) -> tuple[SimMarket, int] | None:
-        """Return (market, 0 or 1) of a token id."""
+        """Return the market of a token id, and which of its tokens it is (0 or 1); None for an unknown id."""
         if found := self._by_token.get(token):
             return found
         if not (token.isascii() and token.isdigit()) or len(token) > 78 or (value := int(token)) >= 2**256:
@@ -121,7 +124,7 @@ class World:
         start = updown.start_of_slug(slug)
         if start is not None:
             return self.rounds.make(asset, duration, start) if is_start(duration, start) else None
-        month = 31 * 86400  # slugs with a date: look around now
+        month = 31 * 86400  # slugs with a date: search around the present
         near = starts(duration, second - month, second + month)
         return next(
             (found for at in near if (found := self.rounds.make(asset, duration, at)).slug == slug), None
@@ -133,10 +136,10 @@ class World:
             groups.setdefault(market.group, []).append(market)
         return groups
 
-    # --- how it ends -------------------------------------------------------------------------------------
+    # --- outcomes ------------------------------------------------------------------------------------------
 
     def boundary(self, market: SimMarket, second: int) -> int:
-        """Return the price that a round's rule uses at `second`, dollars times 10**18."""
+        """Return the price that a round's rule uses at a Unix second, in units of 1e-18 dollars."""
         if market.asset is None:
             raise AssertionError(f"{market.slug} is no round")
         if market.twap_s is None:
@@ -144,7 +147,10 @@ class World:
         return self.prices.twap(market.asset, second, market.twap_s)
 
     def _tick(self, market: SimMarket, asset: str, second: int) -> int:
-        """Return the price of a second, of Binance where its candles settle the round."""
+        """Return an asset's price at a Unix second in units of 1e-18 dollars.
+
+        It is Binance's if its candles settle the round.
+        """
         return (self.prices.exchange if market.is_of_binance else self.prices.spot)(asset, second)
 
     def strike(self, market: SimMarket) -> int | None:
@@ -154,16 +160,19 @@ class World:
         return None if market.asset is None else self.boundary(market, market.end)
 
     def payouts(self, market: SimMarket) -> tuple[str, ...] | None:
-        """Return the payout of a share of each outcome; a tie is Up."""
+        """Return dollars paid for a share of each outcome, as text; a tie is Up; None: no result."""
         strike, settlement = self.strike(market), self.settlement(market)
         if strike is None or settlement is None:
             return market.payouts
         return ("1", "0") if settlement >= strike else ("0", "1")
 
-    # --- how likely --------------------------------------------------------------------------------------
+    # --- probabilities -------------------------------------------------------------------------------------
 
     def chance(self, market: SimMarket, second: int) -> float:
-        """Return the crowd's probability of the first outcome, within [0.003, 0.997]."""
+        """Return the probability of the first outcome at a Unix second, as prices show it.
+
+        It is within [0.003, 0.997].
+        """
         if market.life is not None:
             return market.life.chance(second)
         if market.kind == "other":
@@ -182,7 +191,10 @@ class World:
         return min(max(0.5 * math.erfc(-distance / math.sqrt(2)), 0.003), 0.997)
 
     def ticks(self, market: SimMarket, second: int) -> int:
-        """Return ticks per dollar: 100, or 1000 from the first check with a price near an end."""
+        """Return the ticks per dollar: 100, or 1000 from the first check at which the price is near 0 or 1.
+
+        second: Unix seconds.
+        """
         if market.kind == "other":
             return 1000 if market.neg_risk else 100
         if market.start is None:

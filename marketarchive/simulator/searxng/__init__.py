@@ -1,4 +1,4 @@
-"""SearXNG as the simulator serves it: a few engines, which list headlines some time after their date."""
+"""A simulated SearXNG: a few search engines, which list headlines some time after their date."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from marketarchive.times import SECOND, iso
 HOST = "searxng.example"
 ENGINES = ("bing news", "duckduckgo news", "qwant news", "yahoo news")
 OUTLETS = ("herald.example", "www.tribune.example", "gazette.example", "courier.example")
-PAGE = 10  # results
+PAGE = 10  # results on a page
 SLOT_S = 3600
-"""In each stretch of this length at most one headline is published about a query."""
+"""Seconds in which at most one headline is published about a query."""
 REACH_S = 7 * 86_400
-"""Engines list nothing older."""
+"""Seconds back from now for which engines list headlines."""
 LATEST_S = 12 * 3600
-"""The longest time from its date until an engine lists a headline."""
+"""Longest time (s) from a headline's date until an engine lists it."""
 _PATTERNS = ("Analysts weigh {}", "{}: what we know", "Why {} matters", "Update: {}", "The long view on {}")
 _FORBIDDEN = Reply(
     b"<!doctype html>\n<html lang=en>\n<title>403 Forbidden</title>\n<h1>Forbidden</h1>\n<p>You don&#39;t "
@@ -32,17 +32,17 @@ _TOO_MANY = Reply(b"<!doctype html>\n<title>429 Too Many Requests</title>\n", 42
 
 
 class Story(NamedTuple):
-    """One headline: its page does not change, its title may once."""
+    """One headline; its URL never changes, its title may change once."""
 
     url: str
     title: str
-    published: int  # Unix s; what engines say
-    listed: int  # Unix s from which on engines have it with this title
+    published: int  # Unix seconds, as engines state it
+    listed: int  # Unix second from which engines list it with this title
     engines: tuple[str, ...]
 
 
 class Searxng(SimRestVenue):
-    """Simulated search server: answers requests by (seed, request, time)."""
+    """The simulated search server: its answers depend only on seed, request and simulated time."""
 
     hosts = frozenset({HOST})
 
@@ -74,7 +74,7 @@ class Searxng(SimRestVenue):
         return json_reply(_page(text, rows, [[silent, "Suspended: too many requests"]]))
 
     def results(self, text: str, now: int) -> list[dict[str, Any]]:
-        """Return the results of a query at `now` (Unix s), each page with its newest title."""
+        """Return the results of a query at `now` (Unix s), each URL once, with its newest title."""
         newest = {story.url: story for story in self.stories(text, now - REACH_S, now) if story.listed <= now}
         return [
             _result(story, place)
@@ -82,7 +82,10 @@ class Searxng(SimRestVenue):
         ]
 
     def stories(self, text: str, start: int, end: int) -> Iterator[Story]:
-        """Yield the stories about a query published from `start` to `end` (Unix s), listed by then or not."""
+        """Yield the headlines about a query published from `start` to `end` (Unix s).
+
+        Headlines that engines do not list yet are included.
+        """
         for slot in range(start // SLOT_S, end // SLOT_S + 1):
             key = (self._seed, "story", text.casefold(), slot)
             published = slot * SLOT_S + bits(*key, "at") % SLOT_S
@@ -99,7 +102,10 @@ class Searxng(SimRestVenue):
                 yield Story(url, other, published, listed + 1800, engines)
 
     def limit(self, request: SimRequest) -> Bucket:
-        """Return a limit that no client reaches: a private server has no limiter unless it is switched on."""
+        """Return a limit that no client reaches.
+
+        A private server has no rate limit unless one is configured.
+        """
         del request
         return Bucket("searxng", 10.0, 200.0, 1, _TOO_MANY)
 
@@ -124,7 +130,7 @@ def _result(story: Story, place: int) -> dict[str, Any]:
         "url": story.url,
         "title": story.title,
         "content": f"{story.title}. More at {host}.",
-        "publishedDate": iso(story.published * SECOND)[:19],  # without an offset, as engines give it
+        "publishedDate": iso(story.published * SECOND)[:19],  # without an offset, as engines state it
         "engine": story.engines[0],
         "template": "default.html",
         "parsed_url": [scheme, host, f"/{path}", "", "", ""],
@@ -137,5 +143,8 @@ def _result(story: Story, place: int) -> dict[str, Any]:
 
 
 def simulated(seed: int) -> Searxng:
-    """Return the simulated server; `seed` determines its world. The simulator finds it by this name."""
+    """Create the simulated server whose data are determined by `seed`.
+
+    The simulator discovers it by the name of this function.
+    """
     return Searxng(seed)

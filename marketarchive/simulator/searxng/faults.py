@@ -1,8 +1,8 @@
-"""Faults of the simulated SearXNG: what only the server itself can do.
+"""Kinds of faults that the simulated SearXNG carries out itself.
 
-- searxng_html_only: json is not among its formats (403)
-- searxng_engines_down: no engine answers: a page without results that names them
-- searxng_repeats: each result stands in the page twice
+- searxng_html_only: the server does not offer JSON (403)
+- searxng_engines_down: no search engine responds; the page has no results, and names the engines
+- searxng_repeats: a page contains each result twice
 """
 
 from __future__ import annotations

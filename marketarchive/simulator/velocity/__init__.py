@@ -1,4 +1,4 @@
-"""Velocity as the simulator serves it: its data server, which was Drift's."""
+"""Simulated Velocity: its data server, which Drift used before."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from marketarchive.venues.velocity.queries import RECENT_S, STEPS
 HOST = "data.velocity.exchange"
 _REFUSAL = json_reply({"success": False, "error": "Too many requests"}, 429)
 _PAGE = 20
-"""Records on a page of a day."""
+"""Records on one page of a day."""
 _FLOOR = Decimal("0.0000125")
 
 
 @dataclass(frozen=True)
 class Settled:
-    """A funding settlement of one hour, in quote units per base unit."""
+    """One hourly funding settlement, in quote currency per base unit."""
 
-    at: int  # Unix seconds, some after the hour
+    at: int  # Unix seconds, some time after the hour
     long: Decimal
     short: Decimal
     oracle: Decimal
@@ -33,7 +33,7 @@ class Settled:
 
 
 class Funding:
-    """Hourly settlements of one venue."""
+    """The hourly funding settlements of one venue."""
 
     def __init__(self, seed: int, venue: str) -> None:
         self._seed = seed
@@ -42,7 +42,7 @@ class Funding:
         self.assets = {row["symbol"]: asset for asset, row in symbols(venue).items()}
 
     def settled(self, asset: str, hour: int) -> Settled | None:
-        """Return the settlement of an hour (Unix seconds); None where no one triggered it on chain."""
+        """Return the settlement of the hour that begins at a Unix second; None when nobody triggered it."""
         chance = bits(self._seed, self._venue, asset, hour, "settled")
         if chance % 40 == 0:
             return None
@@ -55,7 +55,7 @@ class Funding:
         return Settled(hour + late, rate, short, oracle, mark)
 
     def records(self, symbol: str, first: int, last: int) -> list[dict[str, Any]]:
-        """Return the records of settlements in first <= at <= last, the newest first."""
+        """Return the records of the settlements in first <= at <= last (Unix s), newest first."""
         asset = self.assets[symbol]
         found = []
         for hour in range(first // HOUR_S * HOUR_S, last + 1, HOUR_S):
@@ -91,7 +91,7 @@ def not_found(request: SimRequest) -> Reply:
 
 
 def day_page(funding: Funding, symbol: str, day: str, request: SimRequest, until: int) -> Reply:
-    """Return a page of the archive of a day, of settlements before `until`."""
+    """Return one page of the archive of a day, with settlements before `until` (Unix s)."""
     first = from_iso(day) // SECOND
     if first > until:
         return json_reply({"success": False, "error": "Date cannot be in the future"}, 400)
@@ -100,7 +100,7 @@ def day_page(funding: Funding, symbol: str, day: str, request: SimRequest, until
 
 
 def paged(found: list[dict[str, Any]], request: SimRequest) -> Reply:
-    """Return the page of `found` that the request names, numbered from 1."""
+    """Return the page of `found` that the request names; pages are counted from 1."""
     pages, number = max(-(-len(found) // _PAGE), 1), int(request.first("page", "1"))
     records = found[(number - 1) * _PAGE : number * _PAGE]
     meta = {
@@ -114,7 +114,7 @@ def paged(found: list[dict[str, Any]], request: SimRequest) -> Reply:
 
 
 class Velocity(SimRestVenue):
-    """Simulated venue: answers requests and opens the sessions of its sockets, by (seed, request, time)."""
+    """The simulated venue: its answers and frames depend only on seed, request and simulated time."""
 
     hosts = frozenset({HOST})
 
@@ -141,17 +141,17 @@ class Velocity(SimRestVenue):
         del request
         return Bucket("velocity", 1.0, 60.0, 1, _REFUSAL)
 
-    # ---- what is true ----------------------------------------------------------------------------------
+    # ---- truth ---------------------------------------------------------------------------------------------
 
     def sides(self, asset: str, second: int) -> tuple[Decimal, Decimal]:
-        """Return open interest of longs and of shorts, base units."""
+        """Return open interest of longs and of shorts at a Unix second, in base units."""
         long = self.world.open_interest(asset, second)
         return long, self.world.open_interest(asset, second + 40 * DAY_S)
 
     # ---- routes ----------------------------------------------------------------------------------------
 
     def _recent(self, symbol: str, request: SimRequest, now: int) -> Reply:
-        """Return the newest of 31 days; the cursor is opaque."""
+        """Answer the request for the newest settlements, of 31 days at most; the cursor is opaque."""
         size = request.first("limit", "20")
         if not size.isdigit() or not 1 <= int(size) <= 750:
             return json_reply({"success": False, "error": "limit must be between 1 and 750"}, 400)
@@ -160,7 +160,10 @@ class Velocity(SimRestVenue):
         return json_reply({"success": True, "meta": meta, "records": found[: int(size)]})
 
     def _candles(self, symbol: str, resolution: str, request: SimRequest, now: int) -> Reply:
-        """Return fills and the oracle in one row, the newest first, up to `startTs`."""
+        """Answer the request for candles, newest first, up to `startTs`.
+
+        A row has prices of trades and of the oracle.
+        """
         length, size = STEPS.get(resolution), request.first("limit", "100")
         if length is None or length < BAR_S or not size.isdigit() or not 1 <= int(size) <= 1000:
             return json_reply({"success": False, "error": "invalid resolution or limit"}, 400)
@@ -182,7 +185,7 @@ class Velocity(SimRestVenue):
         return json_reply({"success": True, "markets": rows})
 
     def _market(self, symbol: str, asset: str, now: int) -> dict[str, Any]:
-        """Return a market; a side's `fundingRate` is its cash flow, percent an hour."""
+        """Return the row of a market; `fundingRate` of a side is its cash flow, in percent per hour."""
         long, short = self.sides(asset, now)
         percent = f"{self.world.rate(asset, now) * 100:.8f}"
         minus = percent.removeprefix("-") if percent.startswith("-") else f"-{percent}"
@@ -209,5 +212,8 @@ def _sums(candle: Candle) -> dict[str, float]:
 
 
 def simulated(seed: int) -> Velocity:
-    """Return the simulated venue; `seed` determines its world. The simulator finds it by this name."""
+    """Create the simulated venue whose data are determined by `seed`.
+
+    The simulator discovers it by the name of this function.
+    """
     return Velocity(seed)

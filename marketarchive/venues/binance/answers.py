@@ -13,7 +13,8 @@ from marketarchive.venues.binance import endpoints
 from marketarchive.venues.perp_files import has_digest
 
 BANNED = 418
-"""The address went on after 429s: it is banned, for 2 min to 3 days. To ask meanwhile makes it longer."""
+"""Status for an address that kept sending after 429s: it is banned for 2 min to 3 days, and requests
+meanwhile prolong the ban."""
 BAN_S = 120.0
 _UNTIL = re.compile(rb"banned until (\d{13})")
 INVALID_PARAMETER = -1130
@@ -21,7 +22,7 @@ INVALID_SYMBOL = -1121
 
 
 class SentRefusal(msgspec.Struct):
-    """The body of an error."""
+    """The JSON body of an error."""
 
     code: int
     msg: str = ""
@@ -30,11 +31,11 @@ class SentRefusal(msgspec.Struct):
 def judge(answered: Answered) -> Failure | None:
     """Return the failure that an answer states, with the venue's message; None when it can be parsed.
 
-    For a file that is not in the archive the store answers with XML; a file that differs from its checksum
-    may have been republished, or damaged in transit.
+    For a file that is not in the archive the file server answers with XML; a file whose checksum differs may
+    have been republished, or damaged in transit.
 
-    429 and 418 both carry Retry-After, seconds; a 418 may say in its body until when the ban lasts
-    (`IP banned until 1787546698129`, seen 2026-08-23). 451 is a place that is not served, 403 a firewall.
+    429 and 418 both carry Retry-After, seconds; the body of a 418 may state when the ban ends (`IP banned
+    until 1787546698129`, seen 2026-08-23). 451 means that our place is not served, 403 is a firewall.
     """
     if answered.status == BANNED:
         wait_s = retry_after(answered.headers.get("retry-after"), answered.received_at)
@@ -67,7 +68,7 @@ def _judge_file(answered: Answered) -> Failure | None:
 
 
 def refusal(payload: bytes) -> SentRefusal | None:
-    """Decode the body of an error, None where it is not the venue's own."""
+    """Decode the JSON body of an error; None when the body is not of the venue's form."""
     try:
         return msgspec.json.decode(payload, type=SentRefusal)
     except (msgspec.DecodeError, UnicodeDecodeError):

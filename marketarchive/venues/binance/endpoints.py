@@ -17,13 +17,14 @@ ARCHIVE = "https://data.binance.vision/data/futures/um"
 CHECKSUM = ".CHECKSUM"
 
 WEIGHT = Limit("binance/weight", 2400, window_s=60.0, unit="weights")
-"""Per address; `rateLimits` of exchangeInfo. The header X-MBX-USED-WEIGHT-1M says what is used of it."""
+"""Weights per address and minute; `rateLimits` of exchangeInfo. The header X-MBX-USED-WEIGHT-1M states how
+much of it is used."""
 FUNDING = Limit("binance/funding", 500, window_s=300.0)
-"""Requests to fundingRate and fundingInfo together; they have no weight."""
+"""Requests to fundingRate and fundingInfo together; they cost no weight."""
 STATISTICS = Limit("binance/statistics", 1000, window_s=300.0)
-"""Requests to /futures/data; they have no weight."""
+"""Requests to /futures/data; they cost no weight."""
 FILES = Limit("binance/files", 50, window_s=10.0)
-"""No limit of files is documented (readme, 2025-01-09): the figure is ours."""
+"""No limit for archive files is documented (readme, 2025-01-09); this figure is ours."""
 
 
 def _endpoint(name: str, path: str, limit: Limit = WEIGHT) -> Endpoint:
@@ -54,9 +55,9 @@ FILE_OF = {
     f"{file.name}_checksum": file
     for file in (METRICS_FILE, FUNDING_FILE, CANDLES_FILE, MARK_CANDLES_FILE, INDEX_CANDLES_FILE)
 }
-"""Name of the endpoint of a checksum -> the file that it is of."""
+"""Name of a checksum's endpoint -> endpoint of the file that the checksum is of."""
 
 
 def checksum_of(file: Endpoint) -> Endpoint:
-    """Return the endpoint of a file's published SHA-256."""
+    """Return the endpoint of the published SHA-256 of an archive file."""
     return Endpoint(f"{file.name}_checksum", file.url + CHECKSUM, FILES)

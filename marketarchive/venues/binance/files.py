@@ -1,7 +1,7 @@
-"""Parses files of Binance's public archive into rows of tables.
+"""Parser of the files of Binance's public archive, which turns them into table rows.
 
-Columns: as others read them on 2026-08-01 and 2026-09-08; no file was recorded. Candles have a header since
-about 2023, files before it have none.
+Columns: as others read them on 2026-08-01 and 2026-09-08; no file was recorded. Candles have a header line
+since about 2023, earlier files have none.
 """
 
 from __future__ import annotations
@@ -53,8 +53,9 @@ _PLACE = re.compile(r"/(?:daily|monthly)/(\w+)/([^/]+)/(?:(\w+)/)?[^/]+\.zip$")
 
 
 def parse(received: Received) -> Parsed:
-    """Parse an answer of the archive: a file's rows are `statements`, a checksum's digest is `next_cursor`.
+    """Parse an answer of the archive.
 
+    The rows of a file are in `Parsed.statements`, the digest of a checksum file is `Parsed.next_cursor`.
     Raises ParseError.
     """
     if received.canonical_url.endswith(endpoints.CHECKSUM):
@@ -73,16 +74,19 @@ def parse(received: Received) -> Parsed:
 
 
 class FileRows(PerpRows):
-    """Makes the rows of answers and of files, whose digest is checked where its checksum came before."""
+    """Maker of table rows from answers and archive files.
+
+    A file is compared with its published checksum, if that was received before.
+    """
 
     def __init__(self, read: Reader) -> None:
         super().__init__(read)
-        self._digests: dict[str, str] = {}  # by the address of the file
+        self._digests: dict[str, str] = {}  # URL of a file -> its published digest
 
     def rows(self, received: Received) -> Iterator[TableRow]:
         """Yield the table rows of an answer.
 
-        Raises ParseError, also where a file does not have the published checksum.
+        Raises ParseError, also for a file that differs from its published checksum.
         """
         url = received.canonical_url
         if not url.startswith(endpoints.ARCHIVE):
@@ -116,7 +120,11 @@ def _fundings(received: Received, symbol: str) -> Parsed:
 
 
 def _metrics(received: Received, symbol: str) -> Parsed:
-    """Parse open interest; what is empty or 0 in early files is unknown, not nothing."""
+    """Parse the open interest of one day.
+
+    Early files have empty and zero values, which mean unknown: an amount becomes an error, a value in quote
+    currency None.
+    """
     contract = CONTRACTS.of(symbol)
 
     def rows(line: _Line) -> Iterator[OpenInterestRow]:
@@ -150,5 +158,5 @@ def _candles(received: Received, symbol: str, source: CandleSource, step_s: int)
 
 
 def _utc_ms(text: str) -> int:
-    """Return ms of a time like `2026-07-15 00:00:00`, UTC. Raises ValueError."""
+    """Return ms since the Unix epoch from a UTC time like `2026-07-15 00:00:00`. Raises ValueError."""
     return to_ms(from_datetime(datetime.fromisoformat(text).replace(tzinfo=UTC)))

@@ -12,16 +12,17 @@ from marketarchive.venues.messages import Parsed
 from marketarchive.venues.perps import Range, Series
 
 CANDLES_PAGE = 499
-"""Rows; 1000 are served, at the weight of 2.5 such pages (SDK, 2026-08-21: 1-99 cost 1, 100-499 2, up to
-1000 5)."""
+"""Candles in one page. The venue serves 1000, but at the weight of 2.5 such pages (SDK, 2026-08-21: 1-99
+cost 1, 100-499 2, up to 1000 5)."""
 SHORT_PAGE = 99
 FUNDING_PAGE = 1000
 OPEN_INTEREST_PAGE = 500
 METRICS_STEP_S = 300
-"""Between two rows of a daily file of open interest."""
+"""Seconds between two rows of a daily file of open interest."""
 DAY_S = 86_400
 OPEN_INTEREST_REACH_S = 29.5 * DAY_S
-"""An earlier `startTime` is refused with 400 and -1130; the oldest row lay 29.97 days back on 2026-10-03."""
+"""Greatest age (s) of a requested `startTime`: an earlier one is refused with 400 and -1130. The oldest
+row lay 29.97 days back on 2026-10-03."""
 
 INTERVALS = {
     60: "1m", 180: "3m", 300: "5m", 900: "15m", 1800: "30m", 3600: "1h", 7200: "2h", 14_400: "4h",
@@ -31,28 +32,28 @@ INTERVALS = {
 STEPS = {name: seconds for seconds, name in INTERVALS.items()}
 CANDLE_STEPS_S = tuple(INTERVALS)
 PERIODS_S = tuple(each for each in INTERVALS if each >= 300 and each != 28_800)
-"""At which open interest is listed; not at 3m, 8h."""
+"""Steps (s) in which open interest is listed; 3m and 8h are not among them."""
 
 
 def instruments() -> Query:
-    """Return the request for all contracts; it takes no symbol (one is ignored, live 2026-09-15)."""
+    """Return the request for all contracts; the route ignores a symbol (live 2026-09-15)."""
     return Query(endpoints.INSTRUMENTS)
 
 
 def funding_info() -> Query:
-    """Return the request for intervals of funding; a contract that is not in the answer has 8 h."""
+    """Return the request for funding intervals; a contract missing from the answer has 8 h."""
     return Query(endpoints.FUNDING_INFO)
 
 
 def funding_rates(series: Series, requested: Range) -> Query:
-    """Return the request for settled rates, oldest first."""
+    """Return the request for a range of settled funding rates, oldest first."""
     return _ranged(endpoints.FUNDING_RATES, {"symbol": series.market}, requested, FUNDING_PAGE)
 
 
 def candles(series: Series, requested: Range) -> Query:
-    """Return the request for candles of trades, of the mark price or of the index, oldest first.
+    """Return the request for a range of candles of trades, the mark price or the index, oldest first.
 
-    Index candles are requested by pair, which is written like the symbol for a perpetual.
+    Index candles are requested by pair, whose name for a perpetual is the same as its symbol.
     """
     endpoint, name = {
         "trade": (endpoints.CANDLES, "symbol"),
@@ -66,23 +67,26 @@ def candles(series: Series, requested: Range) -> Query:
 
 
 def open_interest_history(series: Series, requested: Range) -> Query:
-    """Return the request for open interest; a page that is full holds the newest of the range."""
+    """Return the request for a range of open interest; a full page holds the newest rows of the range."""
     chosen = {"symbol": series.market, "period": INTERVALS[series.step_s]}
     return _ranged(endpoints.OPEN_INTEREST_HISTORY, chosen, requested, OPEN_INTEREST_PAGE)
 
 
 def metrics_file(series: Series, requested: Range) -> Query:
-    """Return the request for the checksum of a day's open interest, every five minutes, in the archive."""
+    """Return the request for the checksum of the archive file with a day's open interest.
+
+    The file has a row every five minutes.
+    """
     return _file(endpoints.METRICS_FILE, series, requested)
 
 
 def funding_file(series: Series, requested: Range) -> Query:
-    """Return the request for the checksum of a month's settled rates in the archive."""
+    """Return the request for the checksum of the archive file with a month's settled funding rates."""
     return _file(endpoints.FUNDING_FILE, series, requested)
 
 
 def candles_file(series: Series, requested: Range) -> Query:
-    """Return the request for the checksum of a day's candles in the archive."""
+    """Return the request for the checksum of the archive file with a day's candles."""
     file = {
         "trade": endpoints.CANDLES_FILE,
         "mark": endpoints.MARK_CANDLES_FILE,
@@ -92,7 +96,10 @@ def candles_file(series: Series, requested: Range) -> Query:
 
 
 def next_page(query: Query, parsed: Parsed) -> Query | None:
-    """Return the request for the file of a checksum; `sha256` of its path is no part of the address."""
+    """Return the request for the archive file that a checksum is of; None after any other answer.
+
+    The digest is passed on as `sha256` of the query's path, which the URL does not contain.
+    """
     file = endpoints.FILE_OF.get(query.endpoint.name)
     if file is None or parsed.next_cursor is None:
         return None

@@ -1,7 +1,7 @@
-"""Rows of tables from answers of Binance's perpetuals.
+"""Table rows from answers of Binance's perpetuals.
 
 Shapes: live answers of 2026-09-15. Prices and quantities are texts, times numbers (ms); older documents show
-times as texts, so both are taken.
+times as texts, so both are accepted.
 """
 
 from __future__ import annotations
@@ -39,10 +39,11 @@ from marketarchive.venues.table_rows import (
 
 CONTRACTS = Contracts("binance")
 NEVER_MS = 4_133_404_800_000
-"""The delivery date of a contract without an end (2100-12-25)."""
+"""Delivery date (ms) of a contract without an end: 2100-12-25."""
 RULE = "as listed, base units"
-"""Nothing says whether one side or both are counted; it is taken for one (the open interest of two venues
-that say it is of one size with half of that of a venue that counts both)."""
+"""Rule by which open interest is derived from the venue's figure. The venue does not say whether it counts
+one side or both. It is taken for one, because its size agrees with two venues that count one side, and
+with half of that of a venue that counts both."""
 STATUSES: dict[str, MarketStatus] = {
     "PENDING_TRADING": "unopened", "TRADING": "active", "PRE_SETTLE": "closed", "SETTLING": "closed",
     "PRE_DELIVERING": "closed", "DELIVERING": "closed", "DELIVERED": "closed", "CLOSE": "closed",
@@ -110,7 +111,7 @@ class SentInterval(msgspec.Struct, rename="camel"):
 
 
 def parse(received: Received) -> Parsed:
-    """Parse an answer: its rows are the `statements` of the result. Raises ParseError."""
+    """Parse an answer into `Parsed`, with its table rows in `statements`. Raises ParseError."""
     if received.canonical_url.startswith(endpoints.ARCHIVE):
         return files.parse(received)
     return read_by(_READERS, received)
@@ -119,7 +120,8 @@ def parse(received: Received) -> Parsed:
 def _fundings(received: Received) -> Parsed:
     def rows(sent: SentFunding) -> Iterator[FundingsRow]:
         if sent.rate_type != "Regular":
-            return  # Special: dividends of perpetuals on shares, beside the regular rate (2026-07-28)
+            # "Special": dividends of perpetuals on shares, listed beside the regular rate (2026-07-28)
+            return
         contract = CONTRACTS.of(sent.symbol)
         yield FundingsRow(
             market=sent.symbol,
@@ -183,11 +185,14 @@ def _open_interest(received: Received) -> Parsed:
 
 
 def _premium(received: Received) -> Parsed:
-    """Parse the premium of one contract or all; `lastFundingRate` is expected at the next settlement."""
+    """Parse present prices and funding of one contract or all.
+
+    `lastFundingRate` is the rate expected at the next settlement.
+    """
 
     def rows(sent: SentPremium) -> Iterator[FundingsRow]:
         if sent.next_funding_time == 0:
-            return  # of a contract that is being settled: rate and time are zeros
+            return  # the contract is being settled: rate and time are zero
         contract = CONTRACTS.of(sent.symbol)
         yield FundingsRow(
             market=sent.symbol,

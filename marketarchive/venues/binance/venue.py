@@ -1,4 +1,4 @@
-"""Binance as the rest of the project sees it."""
+"""Declaration of Binance as a venue: feeds, tables, and how answers are parsed and paged."""
 
 from __future__ import annotations
 

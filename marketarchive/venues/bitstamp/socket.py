@@ -1,8 +1,8 @@
 """Bitstamp's WebSocket API v2 and its REST order book: subscriptions, requests and messages.
 
-https://www.bitstamp.net/websocket/v2/ and https://www.bitstamp.net/api/ (November 2026). A book comes whole
-in every frame, the 100 best levels a side, named by its time in microseconds: the REST book of the same
-moment has the same one (recorded 2022-01-05). Nothing is numbered or hashed.
+https://www.bitstamp.net/websocket/v2/ and https://www.bitstamp.net/api/ (November 2026). Every frame contains
+a whole book, the 100 best levels per side, identified by its time in microseconds; the REST book of the same
+moment has the same time (recorded 2022-01-05). Messages have neither numbers nor hashes.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ CHANNEL = Channel(
 _BOOK, _TRADES = "order_book_", "live_trades_"
 
 Micros = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{16}$")]
-"""Microseconds since the Unix epoch."""
+"""Microseconds since the Unix epoch, as text."""
 
 
 class _Frame(msgspec.Struct, frozen=True, gc=False):
@@ -72,7 +72,7 @@ class _Trade(msgspec.Struct, frozen=True, gc=False):
     microtimestamp: Micros
     price_str: Amount  # `price` and `amount` are the same as JSON numbers, which have lost their zeros
     amount_str: Amount
-    type: Literal[0, 1]  # of the taker: 0 buys, 1 sells
+    type: Literal[0, 1]  # side of the taker: 0 buys, 1 sells
 
 
 _FRAME = msgspec.json.Decoder(_Frame)
@@ -81,7 +81,11 @@ _TRADE = msgspec.json.Decoder(_Trade)
 
 
 def decode(payload: bytes, received_at: int) -> Decoded:  # noqa: ARG001  (every frame has the venue's time)
-    """Decode a frame; received_at: ns. Raises ParseError, also where it refuses a subscription."""
+    """Decode a frame of the socket into messages about markets.
+
+    received_at: its receipt, ns since the Unix epoch. Raises ParseError for a frame that cannot be read, or
+    in which the venue refuses a subscription.
+    """
     try:
         frame = _FRAME.decode(payload)
         match frame.event:
@@ -100,7 +104,7 @@ def decode(payload: bytes, received_at: int) -> Decoded:  # noqa: ARG001  (every
 
 
 def parse(received: Received) -> Parsed:
-    """Return the book of an answer of `order_book`. Raises ParseError."""
+    """Return the book in an answer of the route `order_book`. Raises ParseError."""
     before, _, after = ORDER_BOOK.url.partition("{market}")
     market = received.canonical_url.removeprefix(before).removesuffix(after)
     try:
@@ -131,17 +135,17 @@ def _ns(micros: str) -> int:
 
 
 def subscribe(markets: Sequence[str]) -> list[str]:
-    """Return the texts to send, one for each market and channel."""
+    """Return the texts to send to subscribe `markets`, one for each market and channel."""
     return _texts("bts:subscribe", markets)
 
 
 def unsubscribe(markets: Sequence[str]) -> list[str]:
-    """Return the texts to send, one for each market and channel."""
+    """Return the texts to send to unsubscribe `markets`, one for each market and channel."""
     return _texts("bts:unsubscribe", markets)
 
 
 def order_book(market: str) -> Query:
-    """Return the request for a market's snapshot, orders of one price aggregated."""
+    """Return the request for a market's REST snapshot, with the orders of one price added up."""
     return Query(ORDER_BOOK, {"group": 1}, {"market": market})
 
 

@@ -1,4 +1,4 @@
-"""Failures among the answers of Bybit: most have status 200 and stand in the body."""
+"""Failures among the answers of Bybit; most have status 200 and are stated in the body."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import msgspec
 from marketarchive.venues.answers import Answered, Failure, judge_status
 
 TOO_OFTEN = b"access too frequent"
-"""What a 403 says to an address that asked too often; any other 403 is a place that is not served."""
+"""Body text of a 403 for an address over the rate limit; any other 403 means that our place is not served."""
 REFUSED_S = 600.0
-"""For how long such an address is refused, at least; it has to be quiet meanwhile."""
+"""Seconds for which an address over the rate limit is refused at least; it must send nothing meanwhile."""
 
 _RATE_LIMITED = {10006, 10429}
 _PASSING = {10000, 10016}  # server timeout, server error
@@ -20,7 +20,7 @@ _INVALID = {10001, 10029}  # a parameter; a symbol
 
 
 class BybitEnvelope(msgspec.Struct, rename="camel"):
-    """The members that every answer has: code and message of its success or failure."""
+    """The fields that every answer has: code and message of its success or failure."""
 
     ret_code: int
     ret_msg: str = ""
@@ -29,8 +29,8 @@ class BybitEnvelope(msgspec.Struct, rename="camel"):
 def judge(answered: Answered) -> Failure | None:
     """Return the failure that an answer states, with the venue's message; None when it can be parsed.
 
-    Codes: docs/v5/error.mdx, 2026-07-24. A 403 is either a throttle or a refusal of the place, as HTML of the
-    network in front of the venue.
+    Codes: docs/v5/error.mdx, 2026-07-24. A 403 is either a rate limit or a refusal of our place, sent as HTML
+    by the network in front of the venue.
     """
     if answered.status == 403 and TOO_OFTEN in answered.payload.lower():
         detail = "status 403: access too frequent"
@@ -53,7 +53,7 @@ def judge(answered: Answered) -> Failure | None:
 
 
 def envelope_of(payload: bytes) -> BybitEnvelope | None:
-    """Decode code and message of an answer, None where it is not the venue's own."""
+    """Decode code and message of an answer; None when the body is not of the venue's form."""
     try:
         return msgspec.json.decode(payload, type=BybitEnvelope)
     except (msgspec.DecodeError, UnicodeDecodeError):

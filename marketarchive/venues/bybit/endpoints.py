@@ -11,9 +11,10 @@ from marketarchive.venues.endpoint import Endpoint, Limit
 BASE = "https://api.bybit.com"
 
 HTTP = Limit("bybit/http", 600, window_s=5.0)
-"""Requests per address, to all routes together (documents, 2026-07-24).
+"""Requests per address to all routes together (documents, 2026-07-24).
 
-Above it the address is refused for ten minutes (403)."""
+An address above it is refused for ten minutes (403).
+"""
 
 
 def _endpoint(name: str, path: str) -> Endpoint:

@@ -30,15 +30,15 @@ PERIODS = {
 
 
 def instruments(status: str | None = None) -> Query:
-    """Return the request for contracts of a status; None: those that are traded."""
+    """Return the request for contracts with a status; None: those that are traded."""
     chosen = {} if status is None else {"status": status}
     return Query(endpoints.INSTRUMENTS, {**LINEAR, **chosen, "limit": str(INSTRUMENTS_PAGE)})
 
 
 def funding_rates(series: Series, requested: Range) -> Query:
-    """Return the request for settled rates, newest first.
+    """Return the request for a range of settled funding rates, newest first.
 
-    `startTime` alone is refused (documents, 2026-07-24).
+    The venue refuses `startTime` without an end (documents, 2026-07-24).
     """
     times = {"startTime": str(requested.first), "endTime": str(requested.last)}
     chosen = {**LINEAR, "symbol": series.market, **times, "limit": str(FUNDING_PAGE)}
@@ -46,7 +46,7 @@ def funding_rates(series: Series, requested: Range) -> Query:
 
 
 def candles(series: Series, requested: Range) -> Query:
-    """Return the request for candles of trades, of the mark price or of the index, newest first."""
+    """Return the request for a range of candles of trades, the mark price or the index, newest first."""
     endpoint = {
         "trade": endpoints.CANDLES,
         "mark": endpoints.MARK_CANDLES,
@@ -58,14 +58,17 @@ def candles(series: Series, requested: Range) -> Query:
 
 
 def open_interest(series: Series, requested: Range) -> Query:
-    """Return the request for open interest, newest first; `startTime` alone is ignored (2026-08-21)."""
+    """Return the request for a range of open interest, newest first.
+
+    The venue ignores `startTime` without an end (2026-08-21).
+    """
     times = {"startTime": str(requested.first), "endTime": str(requested.last)}
     chosen = {**LINEAR, "symbol": series.market, "intervalTime": PERIODS[series.step_s], **times}
     return Query(endpoints.OPEN_INTEREST, {**chosen, "limit": str(OPEN_INTEREST_PAGE)})
 
 
 def borrow_rates() -> Query:
-    """Return the request for what a loan costs now, of every coin."""
+    """Return the request for the present interest rates of loans in all coins."""
     return Query(endpoints.BORROW_RATES, {"vipLevel": "No VIP"})
 
 
@@ -75,7 +78,10 @@ def live(contracts: Collection[Series]) -> Sequence[Query]:
 
 
 def next_page(query: Query, parsed: Parsed) -> Query | None:
-    """Return the request for the next page of contracts; other lists are paged by their times."""
+    """Return the request for the next page of contracts.
+
+    None after the last page, and for other lists, which are paged by time.
+    """
     if query.endpoint is not endpoints.INSTRUMENTS or not parsed.next_cursor:
         return None
     return replace(query, params={**query.params, "cursor": parsed.next_cursor})

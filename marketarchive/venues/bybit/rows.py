@@ -1,6 +1,6 @@
-"""Rows of tables from answers of Bybit's perpetuals.
+"""Table rows from answers of Bybit's perpetuals.
 
-Shapes: the official documents of 2026-07-24 and recordings. All that is in `result` is text, but for a few
+Shapes: the official documents of 2026-07-24 and recordings. Everything in `result` is text, except a few
 whole numbers; lists are newest first.
 """
 
@@ -49,8 +49,8 @@ T = TypeVar("T")
 
 CONTRACTS = Contracts("bybit")
 ONE_SIDE, BOTH_SIDES = "one side as listed", "half of both sides"
-"""`openInterest` is the sum of both sides (docs, since 2023-11-14); `singleOpenInterest`, one side, stands
-beside it since 2026-06-11."""
+"""Names of the two rules by which open interest is derived. `openInterest` is the sum of both sides (docs,
+since 2023-11-14); `singleOpenInterest`, one side, exists beside it since 2026-06-11."""
 REGULAR = "No VIP"
 STATUSES: dict[str, MarketStatus] = {
     "PreLaunch": "unopened", "Trading": "active", "Delivering": "closed", "Closed": "closed",
@@ -58,7 +58,7 @@ STATUSES: dict[str, MarketStatus] = {
 
 
 class Sent(msgspec.Struct, Generic[T]):
-    """An answer."""
+    """The fields that are common to the answers that this project reads."""
 
     result: T
     time: int | None = None  # ms
@@ -130,12 +130,15 @@ class SentLevels(msgspec.Struct, rename="camel"):
 
 
 def parse(received: Received) -> Parsed:
-    """Parse an answer: its rows are the `statements` of the result. Raises ParseError."""
+    """Parse an answer into `Parsed`, with its table rows in `statements`. Raises ParseError."""
     return read_by(_READERS, received)
 
 
 def one_side(contract: Contract, both: str, single: str) -> tuple[Decimal, str]:
-    """Return (open interest in base units, each long counted once; name of the rule that chose the field)."""
+    """Return open interest in base units, counted on one side, and the name of the rule that derived it.
+
+    both: `openInterest`; single: `singleOpenInterest`, preferred when stated.
+    """
     if single:
         return contract.amount(single), ONE_SIDE
     return divided(contract.amount(both), 2), BOTH_SIDES
@@ -175,7 +178,10 @@ def _candles(source: CandleSource) -> Callable[[Received], Parsed]:
 
 
 def _open_interest(received: Received) -> Parsed:
-    """Parse a page. Its oldest row was seen with a time in seconds instead of ms (2026-09-15)."""
+    """Parse a page of past open interest.
+
+    Its oldest row was once seen with a time in seconds instead of ms (2026-09-15).
+    """
     result = decode(received, Sent[SentList]).result
     symbol = result.symbol or param(received, "symbol")
     contract = CONTRACTS.of(symbol)
@@ -251,7 +257,7 @@ def _instruments(received: Received) -> Parsed:
 
 
 def _borrow_rates(received: Received) -> Parsed:
-    """Parse rates of borrowing; `hourlyBorrowRate` is a fraction an hour."""
+    """Parse interest rates of loans; `hourlyBorrowRate` is a fraction per hour."""
     answer = decode(received, Sent[SentLevels])
     at = _at(answer.time, received)
 
@@ -269,7 +275,7 @@ def _borrow_rates(received: Received) -> Parsed:
 
 
 def _at(time_ms: int | None, received: Received) -> int:
-    """Return the venue's time of an answer (ns), its receipt where it states none."""
+    """Return the venue's time of an answer (ns since the Unix epoch), or its receipt when it states none."""
     return received.received_at if time_ms is None else from_ms(time_ms)
 
 

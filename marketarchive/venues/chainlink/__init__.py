@@ -1,1 +1,4 @@
-"""Chainlink's data streams: pages, the JSON they fetch, the feeds they show. Pure functions."""
+"""Chainlink's data streams: their pages, the JSON that pages fetch, the feeds that pages show.
+
+Pure functions.
+"""

@@ -38,10 +38,10 @@ PAGES: dict[str, str] = {
 """Ending after `<asset>-usd-` in a page's slug, by the name that users give."""
 
 INSTRUMENTS: dict[str, str] = {"spot": "", "twap30": "-twap-30s", "twap60": "-twap-60s"}
-"""Ending after `chainlink:<asset>-usd` in the name of what a page shows."""
+"""Suffix after `chainlink:<asset>-usd` in the name of the instrument that a page shows."""
 
 WINDOWS_S: dict[str, int | None] = {"spot": None, "twap30": 30, "twap60": 60}
-"""Seconds that the price of a page is the mean of; None = spot."""
+"""Seconds over which the price of a page is averaged; None: spot price."""
 
 _SLUG = re.compile(r"([a-z0-9]{2,10})-usd(?:-(cexprice|twap-30s|twap-60s)-streams)?")
 _KINDS = {None: "spot", "cexprice": "spot", "twap-30s": "twap30", "twap-60s": "twap60"}
@@ -49,7 +49,7 @@ _KINDS = {None: "spot", "cexprice": "spot", "twap-30s": "twap30", "twap-60s": "t
 
 @dataclass(frozen=True, slots=True)
 class StreamPage:
-    """One page of one asset; `kind` is a key of PAGES."""
+    """The page of one asset that shows one kind of price; `kind` is a key of PAGES."""
 
     asset: str
     kind: str
@@ -68,34 +68,41 @@ class StreamPage:
 
     @property
     def source(self) -> str:
-        """Return the source in rows of this page: `page` for spot, `page_twap60`, `page_twap30`."""
+        """Return the column `source` of this page's rows.
+
+        It is `page` for spot, `page_twap60` or `page_twap30` for averages.
+        """
         return "page" if self.kind == "spot" else f"page_{self.kind}"
 
     @property
     def feed_id(self) -> str | None:
-        """Return the id of the feed that the page must show, None where it is not known.
+        """Return the id of the feed that the page must show; None when it is not known.
 
-        The ids of the averages are not documented; the page's own document names them.
+        The ids of the averages are not documented; only the page's own HTML names them.
         """
         return SPOT_FEED_IDS.get(self.asset) if self.kind == "spot" else None
 
     def is_requested(self, requested: str, of_document: str | None) -> bool:
-        """Return whether a request (its query) is for this page's own feed.
+        """Return whether a request made by the page is for the page's own feed.
 
-        As far as that is known: the page's document may name the feed too.
+        requested: its query string; of_document: feed that the page's HTML names, None when unknown. True
+        when neither this nor `feed_id` is known.
         """
         feed_id = self.feed_id or of_document
         return feed_id is None or feed_id in requested
 
 
 def page_of(slug: str) -> StreamPage | None:
-    """Parse a slug: `btc-usd-twap-60s-streams`, also the alias `btc-usd`; None for another kind."""
+    """Return the page of a slug such as `btc-usd-twap-60s-streams`, or its alias `btc-usd`.
+
+    None for other slugs.
+    """
     match = _SLUG.fullmatch(slug)
     return None if match is None else StreamPage(match[1].upper(), _KINDS[match[2]])
 
 
 def page_named_by(resolution_source: str) -> StreamPage | None:
-    """Return the page that a market names as its settlement source; None for another source."""
+    """Return the stream page that a market names as its settlement source; None for another source."""
     parts = urlsplit(resolution_source.strip())
     is_stream = f"{parts.scheme}://{parts.netloc}" == HOST and parts.path.startswith("/streams/")
     return page_of(parts.path.removeprefix("/streams/").rstrip("/")) if is_stream else None

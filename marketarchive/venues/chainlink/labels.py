@@ -1,4 +1,4 @@
-"""Visible text of a stream's page: three labels, each followed by its price, without a time."""
+"""Reader of the visible text of a stream's page: three labels, each followed by its price, without a time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LABELS = {
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """Prices in dollars, rounded as the page shows them."""
+    """Prices in dollars, as the page rounds them."""
 
     mid: Decimal
     bid: Decimal | None
@@ -24,9 +24,9 @@ class Labels:
 
 
 def read_labels(text: str) -> Labels | None:
-    """Return the labelled prices in a page's text; None without a mid price.
+    """Return the labelled prices in the text of a page; None when it shows no mid price.
 
-    No other number is ever read.
+    Numbers without one of the three labels are never read.
     """
     found = {name: pattern.search(text) for name, pattern in _LABELS.items()}
     prices = {name: match and Decimal(match[1].replace(",", "")) for name, match in found.items()}

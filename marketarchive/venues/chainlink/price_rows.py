@@ -1,6 +1,7 @@
-"""Rows of `reference_prices` from Chainlink's pages: each report once a run and UTC day, as first received.
+"""Rows of `reference_prices` from Chainlink's pages; each report once per run and UTC day, as received first.
 
-An answer repeats the last minute; of what is repeated, only parts that were missing make another row.
+Every answer repeats the last minute. A repeated report makes another row only when it adds parts that were
+missing.
 """
 
 from __future__ import annotations
@@ -28,23 +29,23 @@ _TABLE = "reference_prices"
 
 
 class PageRows(RowMaker):
-    """Maker of rows from the responses that pages received."""
+    """Maker of table rows from the responses that pages fetched."""
 
-    reads_ahead = True  # which page a feed belongs to is recorded after the first answer, once an hour
+    reads_ahead = True  # which page a feed belongs to is recorded once an hour, after the page's first answer
 
     def __init__(self) -> None:
         self._pages = {feed_id: StreamPage(asset, "spot") for asset, feed_id in SPOT_FEED_IDS.items()}
-        self._known: dict[str, KnownReports] = {}  # by page
+        self._known: dict[str, KnownReports] = {}  # URL or name of a page -> its reports so far
         self._day = -1
 
     def connect(self, line: ConnectionLine) -> None:
-        """Note which feed a page shows."""
+        """Record which feed a page shows."""
         page = page_of(line.url.removeprefix(f"{STREAMS}/")) if line.event == "subscribed" else None
         if page is not None:
             self._pages.update((text, page) for text in line.texts if isinstance(text, str) and text)
 
     def rows(self, received: Received) -> list[TableRow]:
-        """Return the rows of an answer's reports that no earlier answer of the day had."""
+        """Return the rows of the reports in an answer that no earlier answer of the day contained."""
         if received.canonical_url not in (LIVE, TIMESCALE) or received.connection is not None:
             return []
         if received.received_at // DAY != self._day:

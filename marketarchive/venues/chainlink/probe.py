@@ -1,4 +1,4 @@
-"""Probe of the stream pages as a stock client without a browser: it evades nothing."""
+"""Probe of the stream pages by an ordinary HTTP client without a browser; it works around no refusal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from marketarchive.venues.symbols import symbols
 
 BLOCKED = frozenset({401, 403, 429, 451})
 API_PER_10S = 10
-"""A page asks about once a second."""
+"""Requests that are allowed per 10 s; a page in a browser sends about one a second."""
 _ANSWERS = BLOCKED | {404}
 _PAGE = replace(PAGE, final=_ANSWERS)
 _LIVE = Endpoint("live", LIVE, Limit("chainlink/api", API_PER_10S), final=_ANSWERS)
@@ -23,7 +23,7 @@ _BROWSER = "the spider chainlink_streams looks in a browser"
 
 
 def _checks(page: StreamPage) -> tuple[Check, Check]:
-    """Return the checks of a page and of the responses that it fetches."""
+    """Return the checks of a page and of the data responses that it fetches."""
     short = page.asset.lower()
     return (
         Check(
@@ -52,7 +52,7 @@ def _live(page: StreamPage, findings: Findings) -> Query:
 
 
 def _require_not_refused(findings: Findings) -> None:
-    """Raise NotRequestedError once the host does not want a client like this."""
+    """Raise NotRequestedError if the host has refused an earlier request, so that no more are sent."""
     if any(map(_is_blocked, findings.exchanges.values())):
         raise NotRequestedError(f"blocked, so not requested again; {_BROWSER}")
 

@@ -1,7 +1,8 @@
-"""The JSON that a stream's page fetches, and the feed that the page's document names. Pure functions.
+"""Parser of the JSON that a stream's page fetches, and of the feed that its HTML names. Pure functions.
 
-The live answer holds about the last minute, three rows (benchmark, bid, ask) a report, in no promised order:
-rows are grouped by the time from which they are valid, and a reader takes every report that is new to it.
+The live answer contains about the last minute, three rows (benchmark, bid, ask) for each report, in no
+guaranteed order. Rows are grouped into reports by the time from which they are valid; readers keep the
+reports that are new to them.
 """
 
 from __future__ import annotations
@@ -20,19 +21,19 @@ from marketarchive.times import from_iso
 from marketarchive.venues.chainlink.endpoints import LIVE, TIMESCALE
 
 SCALE = 18
-"""Decimals of the integers that the older endpoint sends."""
+"""Decimals of the integers that the older endpoint sends: a price is the integer times 1e-18."""
 DOLLARS_MAX = Decimal(10) ** 12
-"""No price is above it: what is, was scaled."""
+"""Greatest plausible price in dollars; a greater number was not converted from an integer."""
 
 _PARTS = {"benchmark": "mid", "bid": "bid", "ask": "ask"}
 
 
 @dataclass(frozen=True, slots=True)
 class PriceReport:
-    """Observation of a stream in dollars.
+    """A stream's prices at one observation, in dollars.
 
-    `mid` is a median of its own, not half of bid and ask; a part is None where the response, whose request
-    may have named one attribute only, does not hold it.
+    `mid` is a median of its own, not the mean of bid and ask. A part is None when the response lacks it: a
+    request may name only one attribute.
     """
 
     observed_ns: int
@@ -41,7 +42,10 @@ class PriceReport:
     ask: Decimal | None = None
 
     def with_parts_of(self, other: PriceReport) -> PriceReport:
-        """Return the same report, completed from another response."""
+        """Return the report with its missing parts taken from `other`.
+
+        other: the same observation in another response.
+        """
         return PriceReport(
             self.observed_ns,
             other.mid if self.mid is None else self.mid,
@@ -52,9 +56,9 @@ class PriceReport:
 
 @dataclass(frozen=True, slots=True)
 class ReportAnswer:
-    """Content of a response, oldest first.
+    """The reports of one response, oldest first.
 
-    A bad row is one entry of `errors` and spoils nothing else.
+    A row that cannot be read becomes an entry of `errors`; the other rows are kept.
     """
 
     reports: tuple[PriceReport, ...] = ()
@@ -62,13 +66,17 @@ class ReportAnswer:
 
 
 class KnownReports:
-    """The reports of one page that were received before: answers repeat the last minute."""
+    """The reports of one page received so far: every answer repeats those of the last minute."""
 
     def __init__(self) -> None:
-        self._known: dict[int, PriceReport] = {}  # by observation
+        self._known: dict[int, PriceReport] = {}  # time of the observation, ns -> report
 
     def news(self, answer: ReportAnswer) -> list[tuple[PriceReport, bool]]:
-        """Return (report, whether its observation is new) of what is new or more complete, merged."""
+        """Return the reports of an answer that are new, or more complete than before.
+
+        The parts of a report from several answers are merged. The second value of each pair is True when the
+        observation itself is new.
+        """
         found = []
         for report in answer.reports:
             before = self._known.get(report.observed_ns)
@@ -79,7 +87,7 @@ class KnownReports:
         return found
 
     def forget(self, before_ns: int) -> None:
-        """Forget observations that no response repeats any more."""
+        """Forget the reports observed before `before_ns` (ns), which no response repeats any more."""
         for observed in [each for each in self._known if each < before_ns]:
             del self._known[observed]
 
@@ -127,9 +135,10 @@ _NEXT_DATA = re.compile(rb"<script\b[^>]*__NEXT_DATA__[^>]*>\s*(\{.*?)\s*</scrip
 
 
 def parse_answer(url: str, payload: bytes) -> ReportAnswer:
-    """Return the reports in a response of `url` (the venue's, without query); empty for other endpoints.
+    """Return the reports in a response; none for URLs that carry no reports.
 
-    Raises ParseError when the answer is not the document that its endpoint promises.
+    url: URL at the venue without its query. Raises ParseError when the response is not the document that the
+    URL promises.
     """
     if url not in (LIVE, TIMESCALE):
         return ReportAnswer()
@@ -151,7 +160,7 @@ def _live(nodes: Iterable[msgspec.Raw]) -> ReportAnswer:
             node = _NODE.decode(raw)
             part = _PARTS.get(node.name or "")
             if part is None:
-                continue  # another schema's attribute
+                continue  # an attribute that reports do not contain
             _put(found, _observed(node.at, "validAfterTs"), part, _dollars(node))
         except msgspec.DecodeError as error:
             errors.append(ParseError("Report", f"not a row of a stream ({error}): {bytes(raw)[:60]!r}"))
@@ -178,7 +187,10 @@ def _timescale(nodes: Iterable[msgspec.Raw]) -> ReportAnswer:
 
 
 def _put(found: dict[int, dict[str, Decimal]], observed: int, part: str, value: Decimal) -> None:
-    """Add a part of a report. Raises ParseError when it contradicts an earlier value."""
+    """Add one part (bid, mid, ask) to the report observed at `observed` (ns).
+
+    Raises ParseError when the report has another value for the part.
+    """
     before = found.setdefault(observed, {}).setdefault(part, value)
     if before != value:
         raise ParseError("Report", f"{part} of one report is both {before} and {value}", ("valueNumeric",))
@@ -196,18 +208,21 @@ def _observed(text: str | None, name: str) -> int:
 
 
 def _dollars(node: _Node) -> Decimal:
-    """Return the current endpoint's price.
+    """Return a price in dollars from a row of the current endpoint.
 
-    Raises ParseError, also for one scaled as the older endpoint's are.
+    Raises ParseError, also for an integer of 1e-18 dollars, which only the older endpoint sends.
     """
-    text = bytes(node.number).decode().strip().strip('"')  # as text or as a number, its digits count
+    text = bytes(node.number).decode().strip().strip('"')  # as text or as a number; its digits are kept
     if _PLAIN(text) is None or not 0 < (value := Decimal(text)) < DOLLARS_MAX:
         raise ParseError("Report", f"valueNumeric={text[:80]!r} is not a price in dollars", ("valueNumeric",))
     return value
 
 
 def _scaled(text: str) -> Decimal:
-    """Return the older endpoint's integer of 1e-18 dollars. Raises ParseError, also for dollars."""
+    """Return a price in dollars from the older endpoint's integer of 1e-18 dollars.
+
+    Raises ParseError, also for a number with a decimal point.
+    """
     if _INTEGER(text) is None or len(text) < SCALE - 8 or not 0 < (value := _down(text)) < DOLLARS_MAX:
         raise ParseError("Report", f"price={text[:80]!r} is not an integer of 1e-18 dollars", ("price",))
     return value
@@ -219,7 +234,7 @@ def _down(text: str) -> Decimal:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """Content of a page's HTML about the stream it shows."""
+    """The facts about a stream that the HTML of its page states."""
 
     feed_id: str | None = None
     is_checkpoint: bool = False
@@ -250,9 +265,9 @@ CHECKPOINT = b"Security Checkpoint"
 
 
 def parse_document(html: bytes) -> Document:
-    """Parse a page's HTML; never raises.
+    """Parse the HTML of a page; never raises, unreadable parts are None.
 
-    A page without a readable document may still show prices.
+    A page without readable data may still show prices.
     """
     is_checkpoint = CHECKPOINT in html
     match = _NEXT_DATA.search(html)

@@ -8,7 +8,10 @@ from marketarchive.items import ReferencePrice
 
 
 class SpotPrice(ReferencePrice):
-    """The spot price of one second. source: `page`, or `page_text` as its labels showed it, rounded."""
+    """The spot price of one second.
+
+    source: `page`, or `page_text` for a price that was read from the page's rounded labels.
+    """
 
     @property
     def series(self) -> str:
@@ -16,9 +19,13 @@ class SpotPrice(ReferencePrice):
 
 
 class TwapPrice(ReferencePrice):
-    """A time-weighted average price of one second. source: `page_twap60`, `page_text_twap60`, ..."""
+    """A time-weighted average price of one second.
 
-    window_s: int  # seconds that it is the mean of
+    source: `page_twap60` or `page_twap30`, `page_text_twap60` or `page_text_twap30` when read from rounded
+    labels.
+    """
+
+    window_s: int  # seconds over which the price is averaged
 
     @property
     def series(self) -> str:

@@ -1,4 +1,4 @@
-"""Chainlink's stream pages as the rest of the project sees them."""
+"""Declaration of Chainlink's stream pages as a venue: feeds, tables, and how answers are parsed and paged."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from marketarchive.venues.venue import Feed, Venue
 
 
 def parse(received: Received) -> Parsed:
-    """Check whether the response is sound; nothing of it goes to the market master.
+    """Check that a response contains readable reports; nothing in it is for the market master.
 
-    Raises ParseError.
+    Raises ParseError when it does not.
     """
     if received.canonical_url.startswith(f"{STREAMS}/"):
         return Parsed()

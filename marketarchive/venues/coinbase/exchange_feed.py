@@ -1,7 +1,7 @@
-"""Coinbase's Exchange feed: how its socket is spoken to, and what its frames say.
+"""Coinbase's Exchange feed: subscriptions to its socket, and the decoding of its frames.
 
 https://docs.cdp.coinbase.com/exchange/websocket-feed/channels (as cited on 2025-08-13). Without a key the
-book comes as `level2_batch`, changes of 50 ms at once; its frames have no number.
+book is sent as `level2_batch`, which collects the deltas of 50 ms; its frames have no number.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ CHANNEL = Channel(
     proof="none",
     key_kind="market",
     keys_per_connection=50,
-    heartbeat=None,  # the venue sends its own, one a second and product
+    heartbeat=None,  # None: the venue sends heartbeats itself, one a second and product
     has_resync=True,
-    renew_s=3600.0,  # what a book lacks, unseen, is right again on the next connection
+    renew_s=3600.0,  # a book that lacks a level unnoticed is correct again on the next connection
 )
 
 _BOOK = "level2_batch"  # acknowledged as level2_50 (2026)
@@ -95,7 +95,11 @@ _DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
 
 
 def decode(payload: bytes, received_at: int) -> Decoded:
-    """Decode a frame; received_at: ns. Raises ParseError, also where it refuses a subscription."""
+    """Decode a frame of the socket into messages about markets.
+
+    received_at: its receipt, ns since the Unix epoch. Raises ParseError for a frame that cannot be read, or
+    in which the venue refuses a subscription.
+    """
     try:
         kind = _KIND.decode(payload).type
         if kind not in _DECODERS:
@@ -125,9 +129,10 @@ def _decoded(sent: Any, kind: str, received_at: int) -> Decoded:
 
 
 def _trade(sent: _Match, *, is_backfill: bool) -> TradeMessage:
-    """Turn the side round: "The side field indicates the maker order side" (page "channels", 2025-08-13).
+    """Return a trade with the taker's side, the opposite of the side in a `match`.
 
-    A ticker's side is the taker's: trade 563678 of NU-GBP, 2021-04-17, is buy there and sell here.
+    "The side field indicates the maker order side" (page "channels", 2025-08-13). The side in a ticker is the
+    taker's: trade 563678 of NU-GBP, 2021-04-17, is buy there and sell here.
     """
     return TradeMessage(
         sent.product_id,
@@ -145,17 +150,17 @@ def _trade(sent: _Match, *, is_backfill: bool) -> TradeMessage:
 
 
 def subscribe(markets: Sequence[str]) -> list[str]:
-    """Return the text that subscribes all channels."""
+    """Return the one text to send to subscribe all channels of `markets`."""
     return [_text("subscribe", markets, _SUBSCRIBED)]
 
 
 def unsubscribe(markets: Sequence[str]) -> list[str]:
-    """Return the text that ends all channels; none where there is no market."""
+    """Return the one text to send to unsubscribe all channels of `markets`; [] when `markets` is empty."""
     return [_text("unsubscribe", markets, _SUBSCRIBED)] if markets else []
 
 
 def resync(markets: Sequence[str]) -> list[str]:
-    """Return the texts that end and begin the books: a snapshot comes first."""
+    """Return the texts to send to unsubscribe and subscribe the books again, which brings new snapshots."""
     return [_text(kind, markets, (_BOOK,)) for kind in ("unsubscribe", "subscribe")]
 
 

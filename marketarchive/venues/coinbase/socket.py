@@ -2,8 +2,8 @@
 
 https://docs.cdp.coinbase.com/coinbase-app/advanced-trade-apis/websocket/websocket-channels and the schemas of
 https://docs.cdp.coinbase.com/api-reference/advanced-trade-api/advanced-trade-asyncapi.json (as cited on
-2026-08-27). `sequence_num` counts every frame of a connection from 0, whatever its channel or product; the
-page "overview" says "for each product", a session of 2026-08-27 with several channels did not.
+2026-08-27). `sequence_num` counts all frames of a connection from 0, whatever their channel or product; the
+page "overview" says "for each product", but a session of 2026-08-27 with several channels showed otherwise.
 """
 
 from __future__ import annotations
@@ -40,14 +40,16 @@ CHANNEL = Channel(
     proof="sequence",
     key_kind="market",
     keys_per_connection=50,
-    heartbeat=None,  # the venue sends its own; nothing proven for the patience tells a dead peer
+    # None: the venue sends heartbeats itself; a dead peer shows as coverage that stops advancing
+    heartbeat=None,
     has_resync=True,
 )
 
 _BOOK = "level2"  # arrives as l2_data
 _SUBSCRIBED = (_BOOK, "market_trades", "ticker")
 _HEARTBEATS = "heartbeats"
-"""Of no product: one a second. Without them channels close after 60 to 90 s in which nothing happens."""
+"""Channel without a product, with one message a second. Without it channels are closed after 60 to 90 s
+without events."""
 
 
 class _Change(msgspec.Struct, frozen=True, gc=False):
@@ -102,7 +104,11 @@ _TICKERS = msgspec.json.Decoder(list[_TickersEvent])
 
 
 def decode(payload: bytes, received_at: int) -> Decoded:
-    """Decode a frame; received_at: ns. Raises ParseError, also where it refuses a subscription."""
+    """Decode a frame of the socket into messages about markets.
+
+    received_at: its receipt, ns since the Unix epoch. Raises ParseError for a frame that cannot be read, or
+    in which the venue refuses a subscription.
+    """
     try:
         frame = _FRAME.decode(payload)
         if frame.type == "error":
@@ -120,7 +126,7 @@ def _messages(frame: _Frame, at: int, received_at: int) -> Iterable[MarketMessag
                 yield _book(book, at, received_at)
         case "market_trades":
             for event in _TRADES.decode(frame.events):
-                # an event may list the newest first; `number` wants them in order
+                # an event may list its trades newest first; numbers must be applied in order
                 for trade in sorted(event.trades, key=lambda each: (len(each.trade_id), each.trade_id)):
                     yield _trade(trade, event.type == "snapshot")
         case "ticker":
@@ -131,10 +137,10 @@ def _messages(frame: _Frame, at: int, received_at: int) -> Iterable[MarketMessag
 
 
 def _book(event: _BookEvent, at: int, received_at: int) -> BookMessage:
-    """Date a book by its frame.
+    """Return a book dated by the time of its frame.
 
-    Levels of a snapshot are dated 1970 (frames of 2026-09-26), and those of a delta may be older than the
-    snapshot that holds them.
+    The levels of a snapshot are dated 1970 (frames of 2026-09-26), and those of a delta may be older than the
+    snapshot that contains them.
     """
     is_snapshot = event.type == "snapshot"
     bids = [(each.price_level, each.new_quantity) for each in event.updates if each.side == "bid"]
@@ -152,10 +158,12 @@ def _price(level: Level) -> Decimal:
 
 
 def _trade(sent: _Trade, is_backfill: bool) -> TradeMessage:
-    """Turn the side round: "the maker's side of the trade" (AsyncAPI and page "channels", 2026-08-27).
+    """Return a trade with the taker's side, the opposite of the stated one.
 
-    Ids are those of the Exchange feed, counted by product. The channel leaves some out though its frames are
-    numbered without a hole: 16 trades of three products on 2026-10-01, found in the REST history by an audit.
+    The venue states "the maker's side of the trade" (AsyncAPI and page "channels", 2026-08-27). Trade ids are
+    those of the Exchange feed, consecutive for each product. The channel omits some trades although its
+    frames are numbered consecutively: 16 trades of three products on 2026-10-01, found by comparison with the
+    REST history.
     """
     return TradeMessage(
         sent.product_id,
@@ -173,7 +181,7 @@ def _trade(sent: _Trade, is_backfill: bool) -> TradeMessage:
 
 
 def subscribe(markets: Sequence[str]) -> list[str]:
-    """Return the texts to send, one for each channel: a message may name only one."""
+    """Return the texts to send to subscribe `markets`, one for each channel: a text may name only one."""
     return [
         *(_text("subscribe", channel, markets) for channel in _SUBSCRIBED),
         _text("subscribe", _HEARTBEATS),
@@ -181,12 +189,15 @@ def subscribe(markets: Sequence[str]) -> list[str]:
 
 
 def unsubscribe(markets: Sequence[str]) -> list[str]:
-    """Return the texts to send, one for each channel; none without markets, which would end all of them."""
+    """Return the texts to send to unsubscribe `markets`, one for each channel.
+
+    Empty when `markets` is empty, because a text without markets would end all subscriptions.
+    """
     return [_text("unsubscribe", channel, markets) for channel in _SUBSCRIBED if markets]
 
 
 def resync(markets: Sequence[str]) -> list[str]:
-    """Return the texts that end and begin the books: a snapshot comes first."""
+    """Return the texts to send to unsubscribe and subscribe the books again, which brings new snapshots."""
     return [_text(kind, _BOOK, markets) for kind in ("unsubscribe", "subscribe")]
 
 

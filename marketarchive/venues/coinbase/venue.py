@@ -1,4 +1,4 @@
-"""Coinbase as the rest of the project sees it."""
+"""Declaration of Coinbase as a venue: feeds, tables, and how answers are parsed and paged."""
 
 from __future__ import annotations
 
@@ -17,13 +17,15 @@ SOCKETS = {
     "advanced": (socket.CHANNEL, socket.WIRE),
     "exchange": (exchange_feed.CHANNEL, exchange_feed.WIRE),
 }
-"""Where the same markets are to be had."""
+"""Name of a socket that offers the same markets -> its channel and wire format."""
 
 
 def decode(payload: bytes, received_at: int) -> Decoded:
-    """Decode a frame of either socket: only those of Advanced Trade name a channel. received_at: ns.
+    """Decode a frame of either socket.
 
-    Raises ParseError.
+    The sockets are told apart by `channel`, which only Advanced Trade sends.
+
+    received_at: receipt, ns since the Unix epoch. Raises ParseError.
     """
     is_advanced = b'"channel":' in payload
     return (socket.decode if is_advanced else exchange_feed.decode)(payload, received_at)

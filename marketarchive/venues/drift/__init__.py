@@ -1,1 +1,1 @@
-"""Drift on Solana, as its public archive has it: it ended on 2026-04-01."""
+"""The public archive of Drift, an exchange of perpetuals on Solana that closed on 2026-04-01."""

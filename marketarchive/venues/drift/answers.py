@@ -14,8 +14,8 @@ _NO_SUCH_FILE = b"<Code>NoSuchKey</Code>"
 def judge(answered: Answered) -> Failure | None:
     """Return the failure that an answer states; None when it can be parsed.
 
-    Errors of the API have the form of Velocity's; the file bucket answers in XML. A day that neither has is
-    404.
+    Errors of the data server have the form of Velocity's; the file bucket answers in XML. A day that neither
+    has is answered with 404.
     """
     failure = judge_server(answered)
     is_file = answered.query.endpoint is endpoints.FUNDING_FILE

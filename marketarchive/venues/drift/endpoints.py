@@ -1,7 +1,7 @@
-"""Endpoints of the archive of Drift: files of a bucket until 2025-01-08, days of its data server after it.
+"""Endpoints of the archive of Drift: files of a bucket until 2025-01-08, later days from its data server.
 
-Routes: documents of Drift for the bucket (coverage 2022-11-04 to 2025-01-08, still there on 2026-05-27); the
-server in its frozen state, from whose days of trades others still read in October 2026.
+Routes: Drift's documents for the bucket (it covers 2022-11-04 to 2025-01-08, and was still there on
+2026-05-27); for the server its final state, from which others still read days of trades in October 2026.
 """
 
 from __future__ import annotations

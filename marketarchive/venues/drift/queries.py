@@ -9,10 +9,10 @@ from marketarchive.venues.perps import Range, Series
 from marketarchive.venues.velocity.queries import day_of
 
 FILES_UNTIL = to_ms(from_iso("2025-01-09"))
-"""ms; the first day that is no file of the bucket."""
+"""First day (ms since the Unix epoch) that is on the data server instead of in a file of the bucket."""
 
 
 def funding_day(series: Series, requested: Range) -> Query:
-    """Return the request for the settlements of the day on which a range begins."""
+    """Return the request for the funding settlements of the UTC day on which `requested` begins."""
     endpoint = endpoints.FUNDING_FILE if requested.first < FILES_UNTIL else endpoints.FUNDING_DAY
     return Query(endpoint, path={"symbol": series.market, **day_of(requested)})

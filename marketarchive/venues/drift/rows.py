@@ -1,9 +1,9 @@
-"""Rows of tables from the archive of Drift.
+"""Table rows from the archive of Drift.
 
-Nobody has recorded its answers. Those of the server have the shape of Velocity's, which runs the same one;
-the files of the bucket are CSV with the same names of columns. Sources differ on whether numbers in files are
-decimals or whole numbers of 10**9: each rate is held against the premium, and is not taken where it does not
-follow from it.
+No recording of its answers was available. Answers of the data server have the shape of Velocity's, which runs
+the same server; files of the bucket are CSV with the same column names. Sources differ on whether the numbers
+in files are decimals or integers of 1e-9: each rate is compared with the premium, and rejected when it does
+not follow from it.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ CONTRACTS = Contracts("drift")
 ENDS = {
     row["symbol"]: from_iso(row["listed_to"]) + DAY for row in symbols("drift").values() if row["listed_to"]
 }
-"""Contract -> ns, the end of its last day."""
+"""Contract -> end of its last day, ns since the Unix epoch."""
 _GZIP = b"\x1f\x8b"
 
 
 def parse(received: Received) -> Parsed:
-    """Parse an answer: its rows are the `statements` of the result. Raises ParseError."""
+    """Parse an answer into `Parsed`, with its table rows in `statements`. Raises ParseError."""
     if received.canonical_url.startswith(endpoints.BUCKET):
         symbol = received.canonical_url.split("/market/")[-1].split("/")[0]
         return _fundings(_of_file(received.payload, symbol))
@@ -59,7 +59,10 @@ def _fundings(sent: list[msgspec.Raw]) -> Parsed:
 
 
 def _of_file(payload: bytes, symbol: str) -> list[msgspec.Raw]:
-    """Return the lines of a file as records. Raises ParseError."""
+    """Return the CSV lines of a bucket file as JSON records, as the data server sends them.
+
+    Raises ParseError.
+    """
     try:
         text = (gzip.decompress(payload) if payload[:2] == _GZIP else payload).decode()
     except (OSError, EOFError, ZlibError, UnicodeDecodeError) as error:

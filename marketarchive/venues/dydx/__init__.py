@@ -1,1 +1,1 @@
-"""dYdX v4: perpetuals on a chain of its own, read from its indexer."""
+"""dYdX v4: perpetuals on a chain of its own, read from its public indexer."""

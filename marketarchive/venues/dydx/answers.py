@@ -16,7 +16,10 @@ class SentComplaint(msgspec.Struct):
 
 
 class SentRefusal(msgspec.Struct):
-    """The body of an error; pages of the network before the indexer (403, 503) are not of this form."""
+    """The JSON body of an error.
+
+    Error pages of the network in front of the indexer (403, 503) do not have this form.
+    """
 
     errors: list[SentComplaint]
 
@@ -24,8 +27,8 @@ class SentRefusal(msgspec.Struct):
 def judge(answered: Answered) -> Failure | None:
     """Return the failure that an answer states, with the venue's message; None when it can be parsed.
 
-    Retry-After of a 429 is in milliseconds (comlink's rate-limit.ts, 2026-03). A contract that is not listed
-    is a 400, a 404 where only the indexer does not know it.
+    Retry-After of a 429 is in milliseconds (comlink's rate-limit.ts, 2026-03). An unlisted contract is
+    answered with 400, or with 404 when only the indexer does not know it.
     """
     failure = judge_status(answered)
     if failure is None:

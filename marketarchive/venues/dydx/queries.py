@@ -15,7 +15,7 @@ HOUR_MS = 3_600_000
 INTERVALS = {
     60: "1MIN", 300: "5MINS", 900: "15MINS", 1800: "30MINS", 3600: "1HOUR", 14_400: "4HOURS", 86_400: "1DAY",
 }  # fmt: skip
-"""Seconds -> how a candle of that length is asked for."""
+"""Length of a candle in seconds -> `resolution` of the request."""
 STEPS = {name: seconds for seconds, name in INTERVALS.items()}
 CANDLE_STEPS_S = tuple(INTERVALS)
 
@@ -26,10 +26,10 @@ def markets() -> Query:
 
 
 def funding_rates(series: Series, requested: Range) -> Query:
-    """Return the request for settled rates, newest first, up to the end of the range.
+    """Return the request for settled funding rates before the end of a range, newest first.
 
-    The route knows no beginning. A row or two more are requested than there are hours: a row before the
-    range shows that the range is complete.
+    The route takes no beginning. A row or two more than the hours of the range are requested: a row before
+    the range shows that the range is complete.
     """
     rows = (requested.last - requested.first) // HOUR_MS + 2
     chosen = {"limit": _size(rows), "effectiveBeforeOrAt": _written(requested.last)}
@@ -37,7 +37,7 @@ def funding_rates(series: Series, requested: Range) -> Query:
 
 
 def candles(series: Series, requested: Range) -> Query:
-    """Return the request for candles, newest first: `fromISO` is within the range, `toISO` is not."""
+    """Return the request for a range of candles, newest first; `fromISO` is inclusive, `toISO` exclusive."""
     rows = (requested.last - requested.first) // (series.step_s * 1000) + 1
     times = {"fromISO": _written(requested.first), "toISO": _written(requested.last + 1)}
     chosen = {"resolution": INTERVALS[series.step_s], "limit": _size(rows), **times}
@@ -55,5 +55,5 @@ def _size(rows: int) -> str:
 
 
 def _written(ms: int) -> str:
-    """Write a moment as 2026-11-21T10:15:00.123Z."""
+    """Return a time (ms since the Unix epoch) as text like 2026-11-21T10:15:00.123Z."""
     return f"{iso(from_ms(ms))[:23]}Z"

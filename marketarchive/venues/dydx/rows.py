@@ -1,10 +1,10 @@
-"""Rows of tables from answers of dYdX's perpetuals.
+"""Table rows from answers of dYdX's perpetuals.
 
 Shapes: answers of 2025-12 and 2026-09, and the server's source (comlink, 2026-03). Numbers are texts, times
-ISO 8601; amounts are in base units. There are no candles of a mark price or an index: the oracle's price is
-both, and of its past there is what each hourly settlement was reckoned with. A candle says the middle of the
-book and the open interest at its beginning. What is said of the present has no time: there `event_time` is
-when the answer came.
+ISO 8601, amounts in base units. There are no candles of a mark price or an index: the oracle's price serves
+as both, and its past is known only from the price in each hourly settlement. A candle also states the mid
+price and the open interest at its opening. Present values carry no time, so their `event_time` is the receipt
+of the answer.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ HOUR_S = 3600
 RULE_NOW = "openInterest, base units of one side"
 RULE = "startingOpenInterest of the candle, base units of one side"
 DECIMALS = Decimal("1E-18")
-"""What tables hold. Expected rates are means, written with 20 decimals: the last two are cut."""
+"""Smallest step of amounts in tables. Expected rates are means with 20 decimals, of which the last two are
+cut off."""
 STATUSES: dict[str, MarketStatus] = {
     "INITIALIZING": "unopened", "ACTIVE": "active", "PAUSED": "active", "CANCEL_ONLY": "active",
     "POST_ONLY": "active", "FINAL_SETTLEMENT": "closed",
@@ -77,7 +78,7 @@ class SentCandle(msgspec.Struct, rename="camel"):
     base_token_volume: str
     usd_volume: str
     starting_open_interest: str | None = None
-    orderbook_mid_price_open: str | None = None  # not of candles before 2024-06-27
+    orderbook_mid_price_open: str | None = None  # absent from candles before 2024-06-27
     orderbook_mid_price_close: str | None = None
 
 
@@ -94,7 +95,7 @@ class SentMarket(msgspec.Struct, rename="camel"):
 
 
 def parse(received: Received) -> Parsed:
-    """Parse an answer: its rows are the `statements` of the result. Raises ParseError."""
+    """Parse an answer into `Parsed`, with its table rows in `statements`. Raises ParseError."""
     for url, read in _READERS.items():
         if received.canonical_url.startswith(url):
             return read(received)
@@ -164,7 +165,7 @@ def _markets(received: Received) -> Parsed:
             funding_interval_s=HOUR_S,
         )
         if STATUSES.get(sent.status) != "active":
-            return  # zeros, beside a price that stands still
+            return  # not traded any more: zeros, beside a price that no longer changes
         expected = number(sent.next_funding_rate)
         hour = HOUR_S * SECOND
         yield FundingsRow(
@@ -185,7 +186,7 @@ def _markets(received: Received) -> Parsed:
 
 
 def _moment(text: str) -> int:
-    """Return ns. Raises BadRowError."""
+    """Return ns since the Unix epoch from an ISO 8601 text. Raises BadRowError."""
     try:
         return from_iso(text)
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""dYdX v4 as the rest of the project sees it."""
+"""Declaration of dYdX v4 as a venue: feeds, tables, and how answers are parsed and paged."""
 
 from __future__ import annotations
 

@@ -1,16 +1,18 @@
 """Gemini's WebSocket API (wss://ws.gemini.com): subscriptions, and the decoding of its frames.
 
 https://developer.gemini.com/websocket/introduction.md, streams.md, message-format.md and its AsyncAPI
-specification, version 0.10.7 (read September 2026). Depth is unproven: no recording of spot stands behind it,
-only those documents, and a profile of the perpetuals on the same socket that was probed on 2026-09-15:
+specification, version 0.10.7 (read September 2026). The decoding of depth is not proven by a recording of
+spot markets. It rests on these documents, and on a probe of perpetuals on the same socket (2026-09-15):
 
-- with `snapshot=-1` in the URL the first depthUpdate of a symbol after its subscription is the whole book,
-  and has U = u; it comes before the answer to the subscription. Else the first one is a delta, U < u
-- U of each of 5,489 deltas was u of the one before; ids come from one range of all symbols. By the documents
-  a frame whose U is above the u before it shows that others are missing
+- With `snapshot=-1` in the URL the first depthUpdate of a symbol after its subscription is the whole book,
+and has U = u; it is sent before the answer to the subscription. Otherwise the first one is a delta, with U <
+u.
 
-So U = u marks a snapshot here, and a delta covers the ids after U. Where the venue does not mark its books
-so, none begins, and all is a gap.
+- U of each of 5,489 deltas was u of the delta before; ids are drawn from one range for all symbols. By the
+documents a frame whose U is above the u before it shows that others are missing.
+
+So U = u marks a snapshot here, and a delta covers the ids after U. If the venue does not mark snapshots like
+this, no book is ever started, and all of the time is recorded as a gap.
 """
 
 from __future__ import annotations
@@ -49,14 +51,17 @@ CHANNEL = Channel(
 )
 
 BestPrice = Annotated[str, msgspec.Meta(pattern=r"^([0-9]{1,20}(\.[0-9]{1,18})?)?$")]
-"""As text; empty where the side is."""
+"""A price as text, "" for an empty side."""
 
 _DEPTH, _TRADE, _TICKER = "@depth@100ms", "@trade", "@bookTicker"
 _OK = 200
 
 
 class _Frame(msgspec.Struct, frozen=True, gc=False):
-    """Only depth names its event; a trade has `t`, a ticker `B`, an answer `id`."""
+    """A frame before its kind is known.
+
+    Only depth names its event; a trade has the key `t`, a ticker `B`, an answer to a command `id`.
+    """
 
     e: str = ""
     t: int | None = None
@@ -81,7 +86,7 @@ class _Trade(msgspec.Struct, frozen=True, gc=False):
     t: int
     p: Amount
     q: Amount
-    m: bool  # the buyer was there first
+    m: bool  # True: the buyer's order was in the book, so the taker sold
 
 
 class _Ticker(msgspec.Struct, frozen=True, gc=False):
@@ -98,7 +103,11 @@ _TICKERS = msgspec.json.Decoder(_Ticker)
 
 
 def decode(payload: bytes, received_at: int) -> Decoded:  # noqa: ARG001  (every frame has the venue's time)
-    """Decode a frame; received_at: ns. Raises ParseError, also where it refuses a subscription."""
+    """Decode a frame of the socket into messages about markets.
+
+    received_at: its receipt, ns since the Unix epoch. Raises ParseError for a frame that cannot be read, or
+    in which the venue refuses a subscription.
+    """
     try:
         frame = _FRAME.decode(payload)
         if frame.status not in (None, _OK):
@@ -137,23 +146,26 @@ def _quote(sent: _Ticker) -> QuoteMessage:
 
 
 def subscribe(markets: Sequence[str]) -> list[str]:
-    """Return the texts to send, one for each market: the venue refuses a text with any unknown name."""
+    """Return the texts to send to subscribe, one for each market.
+
+    The venue refuses a whole text if one name in it is unknown.
+    """
     return [_text("subscribe", market, (_DEPTH, _TRADE, _TICKER)) for market in markets]
 
 
 def unsubscribe(markets: Sequence[str]) -> list[str]:
-    """Return the texts to send, one for each market."""
+    """Return the texts to send to unsubscribe, one for each market."""
     return [_text("unsubscribe", market, (_DEPTH, _TRADE, _TICKER)) for market in markets]
 
 
 def resync(markets: Sequence[str]) -> list[str]:
-    """Return the texts that end and begin the depth of each market: its book comes first."""
+    """Return the texts to send to unsubscribe and subscribe the books again, which brings new snapshots."""
     return [_text(method, market, (_DEPTH,)) for market in markets for method in ("unsubscribe", "subscribe")]
 
 
 def _text(method: str, market: str, streams: Sequence[str]) -> str:
     params = [f"{market}{stream}" for stream in streams]
-    # the answer repeats the id: a refusal says by it whose it is
+    # the answer repeats the id, so a refusal shows which market it concerns
     return msgspec.json.encode({"id": f"{market}-{method}", "method": method, "params": params}).decode()
 
 

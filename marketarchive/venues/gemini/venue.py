@@ -1,4 +1,4 @@
-"""Gemini as the rest of the project sees it."""
+"""Declaration of Gemini as a venue: feeds, tables, and how answers are parsed and paged."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""GMX v2 on Arbitrum: perpetuals against pools."""
+"""GMX v2 on Arbitrum: perpetuals that are traded against pools."""

@@ -11,7 +11,7 @@ from marketarchive.venues.answers import Answered, Failure, judge_status
 from marketarchive.venues.gmx.endpoints import SQUID
 
 _OURS = ("Cannot query field", "Unknown argument", "Unknown type", "Syntax Error", "Variable ")
-"""How complaints begin that no second attempt changes: the schema is another than the query's."""
+"""Beginnings of error messages that no retry changes, because the schema does not match the query."""
 
 
 class SentComplaint(msgspec.Struct):
@@ -19,7 +19,7 @@ class SentComplaint(msgspec.Struct):
 
 
 class Complaints(msgspec.Struct):
-    """The body of an answer that says what is wrong, GraphQL's or the API's."""
+    """The JSON body of an error, of GraphQL or of the API."""
 
     errors: list[SentComplaint] = []
     message: Any = ""
@@ -29,8 +29,8 @@ class Complaints(msgspec.Struct):
 def judge(answered: Answered) -> Failure | None:
     """Return the failure that an answer states, with the venue's message; None when it can be parsed.
 
-    GraphQL says with status 200 and `errors` that it failed. The API fails now and then with 500 at a
-    request that is right, so it is retried.
+    GraphQL states a failure with status 200 and `errors`. The API sometimes answers a correct request with
+    500, so that is retried.
     """
     failure = judge_status(answered)
     if failure is None and not (answered.query.url == SQUID and answered.status == 200):

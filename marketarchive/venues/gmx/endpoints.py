@@ -1,7 +1,7 @@
 """Public endpoints of GMX v2, which need no key.
 
 Hosts and routes: GMX's own front end and SDK (gmx-interface, 2026-08-20) and the copy of its OpenAPI of
-2026-06. GMX publishes no limits: one request a second, of Subsquid as many.
+2026-06. GMX publishes no limits; this project sends one request a second to the API and one to Subsquid.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from marketarchive.venues.endpoint import Endpoint, Limit
 KEEPER = "https://arbitrum-api.gmxinfra.io"
 API = "https://arbitrum.gmxapi.io/v1"
 SQUID = "https://gmx.squids.live/gmx-synthetics-arbitrum:prod/api/graphql"
-"""The alias that follows each deploy; addresses with a version in them go away."""
+"""Address that always leads to the present deployment; addresses that contain a version expire."""
 
 OF_KEEPER = Limit("gmx/keeper", 10, window_s=10.0)
 OF_API = Limit("gmx/api", 10, window_s=10.0)

@@ -9,7 +9,7 @@ from marketarchive.venues.symbols import symbols
 
 _HOUR_MS = 3_600_000
 _KNOWN = 1_759_276_800_000
-"""2025-10-01: any hour of which there are snapshots."""
+"""An hour for which there are snapshots: 2025-10-01T00:00Z, ms since the Unix epoch."""
 _BITCOIN = Series("BTC", symbols("gmx")["BTC"], "funding", 3600, _KNOWN)
 _RANGE = Range(_KNOWN - _HOUR_MS, _KNOWN)
 

@@ -1,12 +1,12 @@
-"""Rows of tables from answers of GMX.
+"""Table rows from answers of GMX.
 
 Shapes: GMX's front end and SDK (gmx-interface, 2026-08-20); markets and tickers: recorded answers of
-2026-07-06. Of the others no recording exists, so each is checked against an identity, and left out where that
-fails: net rate = funding and borrowing, which also shows who pays; open interest in tokens against that in
-dollars; the newest candle against the ticker.
+2026-07-06. No recordings of the other answers exist, so each is checked by an identity, and rejected when
+that fails: the net rate is the sum of funding and borrowing, which also shows who pays; open interest in
+tokens must agree with that in dollars, the newest candle with the ticker.
 
-Whole numbers are fixed point: factors and dollars of 10**30, amounts of 10**decimals of the token, prices
-of 10**(30 - decimals), so that amount x price are dollars.
+Integers are fixed point: factors and dollars in units of 1e-30, amounts in units of 10**-decimals of the
+token, prices in units of 10**(decimals - 30), so that amount times price gives dollars.
 """
 
 from __future__ import annotations
@@ -55,24 +55,25 @@ CONTRACTS = Contracts("gmx")
 DECIMALS = {row["symbol"]: int(row["decimals"]) for row in symbols("gmx").values()}
 """Pool -> decimals of its index token."""
 TOKENS = {row["token"]: (asset, row["symbol"], int(row["decimals"])) for asset, row in symbols("gmx").items()}
-"""Index token -> asset, pool, decimals."""
+"""Symbol of an index token -> (asset, pool, decimals of the token)."""
 FIXED = Decimal("1E-30")
 EIGHT_H = 28_800
 DAY_S = 86_400
 YEAR_S = 31_557_600
-"""Of markets/info: 8,766 hours (a real answer of 2026-02-19 held against the chain, by a collector of
-others)."""
+"""Seconds in the year of the rates in markets/info: 8,766 hours (another collector compared a real answer
+of 2026-02-19 with the chain)."""
 RULE = "the larger side, the pool holds the difference"
 NEAR = Decimal("1.5")
-"""By how much the newest candle and the ticker may differ, as a factor: a wrong unit differs by more."""
+"""Greatest ratio of the newest candle to the ticker; with a wrong unit the ratio is greater."""
 ALIKE = Decimal(4)
-"""The same of open interest in dollars, which is by prices of entry, and in tokens by the price now."""
+"""Greatest ratio of open interest in dollars, which is at entry prices, to open interest in tokens at the
+present price."""
 NO_INDEX = "0x0000000000000000000000000000000000000000"
-"""The index of pools that only swap."""
+"""Index token of pools that serve only swaps."""
 STATUSES: dict[str, MarketStatus] = {"listed": "active", "not listed": "closed"}
 Whole: TypeAlias = int | str
 Frame = Literal["cost", "receipt"]
-"""Whether a positive funding rate of a side is what it pays, or what it receives."""
+"""Meaning of a side's positive funding rate: "cost" = the side pays it, "receipt" = it receives it."""
 _RAW = list[msgspec.Raw]
 
 
@@ -89,7 +90,7 @@ class SentMarkets(msgspec.Struct):
 
 
 class SentRates(msgspec.Struct, rename="camel"):
-    """Rates of both sides as the API sends them, fixed point of 10**30."""
+    """Funding, borrowing and net rates of both sides as the API sends them, fixed point in units of 1e-30."""
 
     funding_rate_long: Whole
     funding_rate_short: Whole
@@ -158,12 +159,15 @@ class SentInterestNow(msgspec.Struct, rename="camel"):
 
 
 def parse(received: Received) -> Parsed:
-    """Parse an answer: its rows are the `statements` of the result. Raises ParseError."""
+    """Parse an answer into `Parsed`, with its table rows in `statements`. Raises ParseError."""
     return read_by(_READERS, received)
 
 
 class GmxRows(PerpRows):
-    """Maker of rows from all answers; from candles only where the tickers of the run show their unit."""
+    """Maker of table rows from all answers of GMX.
+
+    Candles become rows only if the tickers of the same run confirm their unit.
+    """
 
     def __init__(self) -> None:
         super().__init__(parse)
@@ -191,7 +195,7 @@ class GmxRows(PerpRows):
 
 
 def prices(received: Received) -> dict[str, Decimal]:
-    """Return dollars by token, of what the tickers say. Raises ParseError."""
+    """Return token -> price in dollars from an answer with tickers. Raises ParseError."""
     found: dict[str, Decimal] = {}
     for raw in decode(received, _RAW):
         try:
@@ -205,7 +209,7 @@ def prices(received: Received) -> dict[str, Decimal]:
 
 
 def dollars(price: Decimal | int, decimals: int) -> Decimal:
-    """Return a token's price in dollars, from fixed point of 10**(30 - decimals)."""
+    """Return a token's price in dollars from the venue's fixed point, in units of 10**(decimals - 30)."""
     return times(price, Decimal(1).scaleb(decimals - 30))
 
 
@@ -213,10 +217,10 @@ def dollars(price: Decimal | int, decimals: int) -> Decimal:
 
 
 def frame_of(sent: Iterable[SentRates]) -> Frame | None:
-    """Return the meaning of the rates' sign, derived from the identity of net, funding and borrowing.
+    """Return what the sign of funding rates means; None when the rates do not show it.
 
-    Net = funding + borrowing where positive is paid, else funding - borrowing. None where nothing is
-    borrowed, so that no row shows it, or where neither identity holds throughout.
+    If positive funding is a cost, net = funding + borrowing, otherwise net = funding - borrowing. None also
+    when nothing is borrowed, so that both hold, or when neither holds for all rows.
     """
     is_cost = is_receipt = True
     for each in sent:
@@ -226,7 +230,7 @@ def frame_of(sent: Iterable[SentRates]) -> Frame | None:
         )
         for side in sides:
             funding, borrowing, net = map(_whole, side)
-            cut = max(1, (abs(funding) + abs(borrowing)) // 1_000_000)  # digits that are cut
+            cut = max(1, (abs(funding) + abs(borrowing)) // 1_000_000)  # rounding of the venue
             is_cost &= abs(net - funding - borrowing) <= cut and borrowing >= 0
             is_receipt &= abs(net - funding + borrowing) <= cut and borrowing >= 0
     if is_cost == is_receipt:
@@ -237,7 +241,11 @@ def frame_of(sent: Iterable[SentRates]) -> Frame | None:
 def _rate_rows(
     sent: SentRates, frame: Frame | None, market: str, at: int, unit_s: int, shown_s: int
 ) -> Iterator[TableRow]:
-    """Yield the funding and borrowing of both sides, from rates of `unit_s` seconds."""
+    """Yield one row with the funding of both sides and, for a known asset, one with their borrowing.
+
+    frame: meaning of the sign, None = raise BadRowError; at: ns since the Unix epoch; unit_s: seconds that
+    the sent rates are per; shown_s: seconds that the funding rate in the row is per.
+    """
     if frame is None:
         raise BadRowError(f"{market}: net, funding and borrowing do not show who pays")
     contract = CONTRACTS.of(market)
@@ -268,12 +276,12 @@ def _readable(sent: Iterable[msgspec.Raw], wire: type[SentRates]) -> list[SentRa
         try:
             found.append(msgspec.json.decode(raw, type=wire))
         except (msgspec.DecodeError, UnicodeDecodeError):
-            continue  # an error of its own, where its row is made
+            continue  # becomes an error where its table row is made
     return found
 
 
 def _rates(received: Received) -> Parsed:
-    """Parse rates: factors a second; the newest comes first."""
+    """Parse past rates: fractions per second, newest first."""
     market = param(received, "address")
     snapshots = [
         raw
@@ -290,7 +298,7 @@ def _rates(received: Received) -> Parsed:
 
 
 def _rates_now(received: Received) -> Parsed:
-    """Parse the rates of the present: factors a year. One answer has one frame."""
+    """Parse present rates: fractions per year. The sign has the same meaning in all rows."""
     markets = decode(received, SentMarkets).markets
     frame = frame_of(_readable(markets, SentRatesNow))
 
@@ -308,7 +316,7 @@ def _interest_row(
 ) -> Iterator[OpenInterestRow]:
     decimals = DECIMALS.get(market)
     if decimals is None:
-        return  # nothing says how many decimals its token has
+        return  # the decimals of its token are unknown
     if not any(_whole(each) for each in (*tokens, *usd)):
         raise BadRowError(f"{market}: zeros of a pool that is in use are a hole")
     now = dollars(_whole(price), decimals)
@@ -361,7 +369,7 @@ def _interest_now(received: Received) -> Parsed:
 
 
 def _candles(received: Received) -> Parsed:
-    """Parse candles of the oracle's price, dollars; the newest comes first, and is not closed yet."""
+    """Parse candles of the oracle's price in dollars, newest first; the newest candle is still open."""
     asset, market, _ = TOKENS.get(param(received, "tokenSymbol"), (None, param(received, "tokenSymbol"), 0))
     step_s = STEPS.get(param(received, "period"))
     if step_s is None:
@@ -387,7 +395,10 @@ def _candles(received: Received) -> Parsed:
 
 
 def _tickers(received: Received) -> Parsed:
-    """Keep tickers for the check of candles' unit; no row is made of them."""
+    """Check the tickers of an answer, which are made into no rows.
+
+    `keys` of the result are the symbols of their tokens. Raises ParseError.
+    """
     return Parsed(keys=sorted(prices(received)))
 
 

@@ -11,7 +11,7 @@ from marketarchive.venues.endpoint import Endpoint, Limit
 INFO = "https://api.hyperliquid.xyz/info"
 
 WEIGHT = Limit("hyperliquid/weight", 1200, window_s=60.0, unit="weights")
-"""Per address, for all REST requests together (documents, 2026-04-28)."""
+"""Weights per address and minute, for all REST requests together (documents, 2026-04-28)."""
 
 
 def _endpoint(name: str) -> Endpoint:

@@ -13,22 +13,24 @@ from marketarchive.venues.perps import Range, Series
 
 HOUR_S = 3600
 WEIGHT = 20.0
-"""Of any request here; pages of rates have one more per 20 rows, pages of candles one more per 60."""
+"""Weight of any request here; a page of rates costs one more for every 20 rows, a page of candles one more
+for every 60."""
 FUNDING_PAGE = 500
 KEPT_CANDLES = 4980
-"""How many candles of a step there are: the documents say the newest 5000, 4,982 came on 2026-09-29."""
+"""Candles of each length that the venue keeps: the newest 5000 by its documents, 4,982 were served on
+2026-09-29."""
 
 INTERVALS = {
     60: "1m", 180: "3m", 300: "5m", 900: "15m", 1800: "30m", HOUR_S: "1h", 7200: "2h", 14_400: "4h",
     28_800: "8h", 43_200: "12h", 86_400: "1d",
 }  # fmt: skip
-"""Seconds -> how a candle of that length is asked for."""
+"""Length of a candle in seconds -> `interval` of the request."""
 STEPS = {name: seconds for seconds, name in INTERVALS.items()}
 CANDLE_STEPS_S = tuple(INTERVALS)
 
 
 def instruments() -> Query:
-    """Return the request for all contracts, those that ended too."""
+    """Return the request for all contracts, ended ones included."""
     return _query(endpoints.INSTRUMENTS, {"type": "meta"})
 
 
@@ -38,7 +40,7 @@ def present() -> Query:
 
 
 def funding_rates(series: Series, wanted: Range) -> Query:
-    """Return the request for settled rates, oldest first."""
+    """Return the request for a range of settled funding rates, oldest first."""
     rows = min(FUNDING_PAGE, (wanted.last - wanted.first) // (HOUR_S * 1000) + 1)
     times = {"startTime": wanted.first, "endTime": wanted.last}
     document = {"type": "fundingHistory", "coin": series.market, **times}
@@ -46,10 +48,10 @@ def funding_rates(series: Series, wanted: Range) -> Query:
 
 
 def candles(series: Series, wanted: Range) -> Query:
-    """Return the request for candles of trades, oldest first.
+    """Return the request for a range of candles of trades, oldest first.
 
-    One that holds `startTime` is served although it opens before, so whole steps are requested: else each
-    page would begin with the last candle of the page before.
+    The venue also serves the candle that contains `startTime`, although it opens earlier. So the range is
+    extended to whole candles: otherwise each page would begin with the last candle of the page before.
     """
     step = series.step_s * 1000
     first = -(-wanted.first // step) * step
@@ -68,7 +70,7 @@ def live(contracts: Collection[Series]) -> Sequence[Query]:
 
 
 def kept_s(step_s: int) -> float:
-    """Return how many seconds of the past the venue serves candles of `step_s` seconds for."""
+    """Return how far back, in seconds, the venue serves candles of `step_s` seconds."""
     return float(KEPT_CANDLES * step_s)
 
 

@@ -1,8 +1,8 @@
-"""Rows of tables from answers of Hyperliquid's perpetuals.
+"""Table rows from answers of Hyperliquid's perpetuals.
 
 Shapes: recordings of the official SDK (2023-07) and live answers of 2026-09. Prices and quantities are texts,
-times numbers (ms). Amounts are in units of the coin, which of `kPEPE` are a thousand PEPE each. What it says
-of the present has no time: there `event_time` is when the answer came.
+times numbers (ms). Amounts are in units of the coin, and one unit of `kPEPE` is a thousand PEPE. Present
+values carry no time, so their `event_time` is the receipt of the answer.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from marketarchive.venues.table_rows import CandlesRow, FundingsRow, Instruments
 
 CONTRACTS = Contracts("hyperliquid")
 HOURLY_SINCE = from_iso("2023-06-08T00:01:00Z")
-"""Rates up to 2023-06-08T00:00:00.254Z are 8 hours apart and of 8 hours, those after it of an hour each."""
+"""Time (ns) from which funding is hourly; until 2023-06-08T00:00:00.254Z it was settled every 8 hours."""
 RULE = "as listed, base units of one side"
 STATUSES: dict[str, MarketStatus] = {"listed": "active", "isDelisted": "closed"}
 _RAW = list[msgspec.Raw]
@@ -85,14 +85,14 @@ class SentPresent(msgspec.Struct, array_like=True):
 
 
 class SentAsset(msgspec.Struct, array_like=True):
-    """An entry of `universe` and the one of the contexts that has its place."""
+    """A contract of the venue's list (`universe`), with its present values from the list beside it."""
 
     coin: SentCoin
     context: SentContext
 
 
 def parse(received: Received) -> Parsed:
-    """Parse an answer: its rows are the `statements` of the result. Raises ParseError."""
+    """Parse an answer into `Parsed`, with its table rows in `statements`. Raises ParseError."""
     try:
         requested = msgspec.json.decode(received.body or b"", type=SentRequest)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -154,11 +154,14 @@ def _instruments(received: Received) -> Parsed:
 
 
 def _present(received: Received) -> Parsed:
-    """Pair contexts, which have no names, with `universe`, whose order they have. Raises ParseError."""
+    """Parse the present values of all contracts, which the venue sends without names.
+
+    They are in the order of its list of contracts, `universe`. Raises ParseError.
+    """
 
     def rows(sent: SentAsset) -> Iterator[FundingsRow | OpenInterestRow]:
         if sent.coin.is_delisted:
-            return  # all zeros, beside prices that stand still
+            return  # not traded any more: zeros, beside prices that no longer change
         market = sent.coin.name
         contract = CONTRACTS.of(market)
         expected = number(sent.context.funding)

@@ -1,4 +1,4 @@
-"""Hyperliquid as the rest of the project sees it."""
+"""Declaration of Hyperliquid as a venue: feeds, tables, and how answers are parsed and paged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Failures among the answers of Kalshi, and the reasons that they give."""
+"""Failures among the answers of Kalshi, with the reasons that the venue states."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ NEEDS_KEY = 401
 
 
 def is_needing_key(status: int) -> bool:
-    """Return whether a status says that the route needs a key."""
+    """Return whether a status means that the route needs an API key."""
     return status == NEEDS_KEY
 
 
 def judge(answered: Answered) -> Failure | None:
     """Return the failure that an answer states, with the venue's message; None when it can be parsed.
 
-    A 401 of a public route says that it needs a key by now, which this program does not have: it is not the
-    refusal of an address, so the other routes are still requested. A 429 never carries Retry-After
-    (rate_limits, 2026-08-22): the usual backoff holds.
+    A 401 from a public route means that it has come to need a key, which this program does not have. It does
+    not refuse our address, so other routes are still requested. A 429 never carries Retry-After (rate_limits,
+    2026-08-22), so the usual backoff applies.
     """
     failure = judge_status(answered)
     if failure is None:

@@ -1,11 +1,11 @@
-"""Kalshi's order books: bids of both sides, a whole book an answer.
+"""Parser of Kalshi's order books: an answer has the whole book, as bids for YES and bids for NO.
 
     GET /markets/{ticker}/orderbook  {"orderbook_fp": {"yes_dollars": [["0.4700", "3.00"]], "no_dollars": []}}
     GET /markets/orderbooks          {"orderbooks": [{"ticker", "orderbook_fp"}, ...]}
 
-A side's prices rise, the best is the last (orderbook_responses, 2026-08-22). A bid for NO at p is an offer of
-YES at 1 - p. Nothing dates or numbers a book. Until 2026-03-12 `orderbook` held whole cents and contracts
-beside `*_dollars`, and null for an empty side.
+The prices of a side rise; the best is the last (orderbook_responses, 2026-08-22). A bid for NO at p is an ask
+of YES at 1 - p. A book has neither a time nor a number. Until 2026-03-12 `orderbook` held whole cents and
+contracts beside `*_dollars`, and null for an empty side.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from marketarchive.venues.messages import Parsed, Received
 
 ITEM = "Book"
 Level = tuple[Decimal, Decimal]
-"""(dollars, contracts)."""
+"""A level as (price in dollars, size in contracts)."""
 
 _PATH = re.compile(r".*/markets/([^/]+)/orderbook")
 _Sent = tuple[Decimal, Decimal]
@@ -31,7 +31,7 @@ _Sent = tuple[Decimal, Decimal]
 
 @dataclass(frozen=True, slots=True)
 class Book:
-    """The book of one market, both sides as sent: rising, the best last."""
+    """The book of one market as sent: bids for YES and bids for NO, each with prices rising to the best."""
 
     ticker: str
     yes: tuple[Level, ...]
@@ -39,12 +39,12 @@ class Book:
 
     @property
     def bids(self) -> list[Level]:
-        """Return the bids for YES, best first."""
+        """Return the bids for YES, best price first."""
         return list(reversed(self.yes))
 
     @property
     def asks(self) -> list[Level]:
-        """Return the asks of YES, best first: 1 - the bids for NO, exactly."""
+        """Return the asks of YES, best price first: each is 1 minus a bid for NO, exactly."""
         return [(1 - price, size) for price, size in reversed(self.no)]
 
     @property
@@ -88,7 +88,7 @@ class _Many(msgspec.Struct):
 
 
 def parse_book(received: Received) -> Parsed:
-    """Return the book of one market, named by the route. Raises ParseError."""
+    """Return the book in an answer for one market, whose ticker is in the URL. Raises ParseError."""
     found = _PATH.fullmatch(received.canonical_url)
     if found is None:
         raise ParseError(ITEM, f"{received.canonical_url} names no market")
@@ -97,7 +97,10 @@ def parse_book(received: Received) -> Parsed:
 
 
 def parse_books(received: Received) -> Parsed:
-    """Return the books of a batch; a bad one costs itself alone. Raises ParseError."""
+    """Return the books in an answer for several markets.
+
+    A book that cannot be read becomes an entry of `errors`. Raises ParseError when no document of the route.
+    """
     parsed = Parsed()
     for raw in wire.decode(received.payload, _Many, ITEM).orderbooks:
         parsed.keys.append(wire.identity_of(raw))

@@ -1,7 +1,7 @@
-"""Candlesticks of both tiers, which name the same things differently (August 2026).
+"""Candlesticks of the live and the historical tier, whose field names differ (August 2026).
 
-A period in which nothing was traded has no prices of trades, or no candle at all. Daily ones end at midnight
-in New York: what one says is not known at a midnight UTC before that.
+A period without trades has a candlestick without trade prices, or none at all. Daily candlesticks end at
+midnight in New York, so their content is not known at an earlier midnight UTC.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _NO_CANDLES = "not candlesticks"
 
 
 class _Prices(msgspec.Struct, rename={name: f"{name}_dollars" for name in ("low", "high", "close")}):
-    """Prices of a period in the live tier; keys of a period without any are absent or null."""
+    """Trade prices of a period in the live tier; without trades the keys are absent or null."""
 
     low: Decimal | None = None
     high: Decimal | None = None
@@ -77,14 +77,14 @@ class _ManyMarkets(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class MarketCandles:
-    """Candlesticks of a market, as rows of `price_history`."""
+    """The candlesticks of one market, as rows of `price_history`."""
 
     ticker: str
     rows: tuple[PriceHistoryRow, ...]
 
 
 def parse_candles(received: Received) -> Parsed:
-    """Return the candlesticks of one market. Raises ParseError."""
+    """Return the candlesticks in an answer for one market. Raises ParseError."""
     path = urlsplit(received.canonical_url).path.split("/")
     minutes = _minutes(received)
     if "historical" in path:
@@ -100,7 +100,7 @@ def parse_candles(received: Received) -> Parsed:
 
 
 def parse_many_candles(received: Received) -> Parsed:
-    """Return the candlesticks of several markets. Raises ParseError."""
+    """Return the candlesticks in an answer for several markets. Raises ParseError."""
     minutes = _minutes(received)
     sent = wire.decode(received.payload, _ManyMarkets, ITEM)
     found = [MarketCandles(each.market_ticker, _rows(each.market_ticker, minutes, each.candlesticks))
@@ -144,10 +144,10 @@ def _row(
 
 
 class CandleRows(RowMaker):
-    """Maker of rows of `price_history`."""
+    """Maker of `price_history` rows from answers with candlesticks."""
 
     def rows(self, received: Received) -> list[TableRow]:
-        """Return a row for each candlestick."""
+        """Return one row for each candlestick in an answer. Raises ParseError."""
         path = urlsplit(received.canonical_url).path
         if not path.endswith("/candlesticks"):
             return []

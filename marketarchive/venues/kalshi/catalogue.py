@@ -1,4 +1,4 @@
-"""The whole list of Kalshi's markets, without combinations."""
+"""Requests that list all of Kalshi's markets, except combinations of markets."""
 
 from __future__ import annotations
 

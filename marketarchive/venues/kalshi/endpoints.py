@@ -10,30 +10,34 @@ from marketarchive.venues.endpoint import Endpoint, Limit
 
 BASE = "https://api.elections.kalshi.com/trade-api/v2"
 DEMO_BASE = "https://external-api.demo.kalshi.co/trade-api/v2"
-"""The same routes on the venue's own simulation, with markets and keys of its own."""
+"""Base URL of the venue's demo exchange: the same routes, with markets and keys of its own."""
 
 REQUEST_TOKENS = 10.0
-"""What a read costs (rate_limits, 2026-08-22); dearer ones are in GET /account/endpoint_costs."""
+"""Tokens that a read costs (rate_limits, 2026-08-22); GET /account/endpoint_costs lists routes that cost
+more."""
 PUBLIC = Limit("kalshi/public", 1000, window_s=10.0, unit="tokens")
-"""The documented 200 tokens a second are of a key. Without one nothing is documented; measured in August 2026
-from one address: 6 requests a second without a refusal in 550, 11 with 0.8 % refused. So 10 a second."""
+"""Budget of requests without a key, tokens. The documented 200 tokens a second are for a key; without one
+nothing is documented. Measured from one address in August 2026: 6 requests a second with no refusal in
+550, 11 a second with 0.8 % refused. So 10 a second are used."""
 
 MARKETS_PAGE = 1000  # rows; 1001 is refused with 400
 EVENTS_PAGE = 200
 TRADES_PAGE = 1000
 CANDLES_PER_REQUEST = 5000
-"""That the range of a request may span, whether there are any or not (August 2026)."""
+"""Most candlestick periods that the range of a request may cover, whether candlesticks exist in them or
+not (August 2026)."""
 TICKERS_PER_CANDLES = 100  # with 10,000 candles together
 TICKERS_PER_BOOKS = 100
 TICKERS_PER_LIST = 100
-"""Of `tickers=` of /markets. Ours: nothing is documented, and the line of a request has to end."""
+"""Most tickers in `tickers=` of /markets. The figure is ours: no limit is documented, but a URL cannot
+grow forever."""
 
 
 def _endpoint(name: str, path: str, *final: int) -> Endpoint:
     return Endpoint(f"kalshi_{name}", f"{BASE}{path}", PUBLIC, final=frozenset(final))
 
 
-STATUS = _endpoint("status", "/exchange/status", 500, 503, 504)  # answers with these and the same body
+STATUS = _endpoint("status", "/exchange/status", 500, 503, 504)  # these statuses carry the same body as a 200
 SERIES = _endpoint("series", "/series")
 ONE_SERIES = _endpoint("one_series", "/series/{series}", 404)
 EVENTS = _endpoint("events", "/events")
@@ -41,10 +45,10 @@ ONE_EVENT = _endpoint("one_event", "/events/{event}", 404)
 MARKETS = _endpoint("markets", "/markets")
 ONE_MARKET = _endpoint("one_market", "/markets/{ticker}", 404)
 BOOK = _endpoint("orderbook", "/markets/{ticker}/orderbook", 404)
-# signed by the specification, keyless by one report: a refusal says that books are to be asked for singly
+# signed by the specification, without a key by one report: after a refusal books are requested one by one
 BOOKS = _endpoint("orderbooks", "/markets/orderbooks", 401, 404)
 TRADES = _endpoint("trades", "/markets/trades")
-# 404: unknown, or in the other tier only
+# 404: the market is unknown, or in the other tier only
 CANDLES = _endpoint("candlesticks", "/series/{series}/markets/{ticker}/candlesticks", 404)
 MANY_CANDLES = _endpoint("many_candlesticks", "/markets/candlesticks")
 OLD_CANDLES = _endpoint("historical_candlesticks", "/historical/markets/{ticker}/candlesticks", 404)

@@ -1,4 +1,4 @@
-"""Statements of Kalshi about itself: its status, its series, the end of its historical tier."""
+"""Parsers of what Kalshi states about itself: its status, its series, the cutoff of its historical tier."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from marketarchive.venues.messages import Parsed, Received
 
 
 def parse_status(received: Received) -> Parsed:
-    """Return the exchange's status as a statement. Raises ParseError."""
+    """Return the exchange's status in `Parsed.statements`. Raises ParseError."""
     return Parsed(statements=[wire.decode(received.payload, wire.ExchangeStatus, "ExchangeStatus")])
 
 
 def parse_cutoff(received: Received) -> Parsed:
-    """Return the cutoff as a statement. Raises ParseError."""
+    """Return the cutoff of the historical tier in `Parsed.statements`. Raises ParseError."""
     cutoff = wire.decode(received.payload, wire.Cutoff, "Cutoff")
     wire.time(cutoff.market_settled_ts, "market_settled_ts", "Cutoff")
     wire.time(cutoff.trades_created_ts, "trades_created_ts", "Cutoff")
@@ -21,7 +21,10 @@ def parse_cutoff(received: Received) -> Parsed:
 
 
 def parse_series_list(received: Received) -> Parsed:
-    """Return all series of a list; a bad row costs itself alone. Raises ParseError."""
+    """Return all series of a list. Raises ParseError for an unreadable list.
+
+    A series that cannot be read becomes an entry of `errors`.
+    """
     parsed = Parsed()
     page = wire.decode(received.payload, wire.SeriesList, "Series").series or []
     for key, row in wire.rows(page, wire.SentSeries, "Series"):
@@ -31,7 +34,7 @@ def parse_series_list(received: Received) -> Parsed:
 
 
 def parse_series(received: Received) -> Parsed:
-    """Return one series. Raises ParseError."""
+    """Return the one series in an answer. Raises ParseError."""
     parsed = Parsed()
     sent = wire.decode(received.payload, wire.OneSeries, "Series")
     row = wire.decode(sent.series, wire.SentSeries, "Series")

@@ -1,7 +1,7 @@
-"""Age of the state in an answer, where a cache may stand in between.
+"""Bound on the age of a polled state, when a cache may have answered instead of the venue.
 
-Public answers had `Cache-Control: public, max-age=15` (clients' observations, August 2026): a poll within 15
-s may get the same copy again, whose age the header `Age` states.
+Public answers had `Cache-Control: public, max-age=15` (clients' observations, August 2026): polls within 15 s
+may get the same cached copy, whose age the header `Age` states.
 """
 
 from __future__ import annotations
@@ -14,23 +14,24 @@ from marketarchive.venues.kalshi.quotes import AgeSource
 
 
 class State(Protocol):
-    """The state of a market as an answer gives it; equal states compare equal."""
+    """The state of a market in an answer, such as its quotes; two equal states compare equal."""
 
     @property
     def ticker(self) -> str: ...
 
 
 class Freshness:
-    """Remembers since when each market's state is as it is."""
+    """Memory of each market's newest state and when it was first received."""
 
     def __init__(self) -> None:
         self._since: dict[str, tuple[State, int]] = {}
 
     def age(self, state: State, at_ns: int, headers: Mapping[str, str]) -> tuple[float, AgeSource]:
-        """Return (greatest age that a state may have, in seconds; source of that bound).
+        """Return an upper bound of a state's age in seconds, and where the bound comes from.
 
-        at_ns: its receipt, on a clock that no step moves. A cache states the age of its copy. Without a
-        statement a state that is as it was may be quiet or a copy: it is as old as its first receipt.
+        state: as in the answer; at_ns: receipt, ns on a clock that never steps; headers: of the answer, names
+        in lower case. A cache states the age of its copy in `Age`. Without that header an unchanged state may
+        be a copy, so its age is counted from its first receipt.
         """
         held = self._since.get(state.ticker)
         if held is None or held[0] != state:

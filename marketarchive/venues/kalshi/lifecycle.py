@@ -1,13 +1,13 @@
 """Events that the channel `market_lifecycle_v2` reports of markets, as items for the market master.
 
-AsyncAPI 2.0.0 (2026-08-22); two frames of production (2026-07-19). No filter is possible: it reports every
-market of the exchange but combinations.
+AsyncAPI 2.0.0 (2026-08-22); two frames of production (2026-07-19). The channel has no filter: it reports
+all markets of the exchange except combinations.
 
     {"type":"market_lifecycle_v2","sid":1,"seq":279597,"msg":{"market_ticker","event_type":"determined",
      "determination_ts":1784501722,"result":"no","settlement_value":"0.0000"}}
 
-An opening and a close are not reported: the clock brings them. Pauses (`deactivated`, `activated`) are none
-of the master's states, and `settled` names no result, so neither makes an item; both are in raw.
+The channel does not report the opening and the close of a market. Pauses (`deactivated`, `activated`) are not
+among the master's states, and `settled` names no result, so neither makes an item; both are in raw.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ from marketarchive.venues.kalshi.tickers import asset_of, rounds_series, series_
 from marketarchive.venues.market_messages import MarketEvent
 
 LIFECYCLE = "market_lifecycle_v2"
-"""The channel, and its key among those of a connection."""
+"""Name of the channel, which is also its key among the subscriptions of a connection."""
 RESOLUTION_SOURCE = f"kalshi {LIFECYCLE}"
 
 
 class SentMetadata(msgspec.Struct, frozen=True, gc=False):
-    """`additional_metadata` of a market that was made."""
+    """`additional_metadata` in the event of a newly created market."""
 
     event_ticker: str | None = None
     title: str | None = None
@@ -54,14 +54,14 @@ class SentMetadata(msgspec.Struct, frozen=True, gc=False):
 
 
 class SentLifecycle(msgspec.Struct, frozen=True, gc=False):
-    """`msg` of a frame; which keys it has depends on `event_type`."""
+    """`msg` of a frame; the keys present depend on `event_type`."""
 
     market_ticker: str
     event_type: str
     open_ts: int | None = None
     close_ts: int | None = None
     result: str | None = None
-    settlement_value: Any = None  # a text of dollars; an integer before 2026-03-12
+    settlement_value: Any = None  # dollars as text; an integer before 2026-03-12
     strike_type: str | None = None
     floor_strike: Decimal | None = None
     cap_strike: Decimal | None = None
@@ -71,11 +71,11 @@ class SentLifecycle(msgspec.Struct, frozen=True, gc=False):
 
 
 def item_of(event: MarketEvent, origin: Mapping[str, Any]) -> Market | Resolution | None:
-    """Return an event as an item of its market, None where the master has no state for it.
+    """Return an event as an item of its market; None when the market master has no state for it.
 
-    Only of the series of rounds that this project knows: the channel reports tens of thousands of other
-    markets a day, which `kalshi_markets` lists. origin: the fields of every item, as
-    `Received.origin` gives them. Raises ParseError, ValidationError.
+    Events of markets other than the known series of rounds give None too: the channel reports tens of
+    thousands of them a day, and `kalshi_markets` lists them. origin: fields common to all items of the
+    message, as `Received.origin` returns them. Raises ParseError, ValidationError.
     """
     if series_of(event.market) not in rounds_series():
         return None
@@ -131,9 +131,10 @@ def _strike(said: SentLifecycle | SentMetadata) -> dict[str, Any]:
 
 
 def _determined(said: SentLifecycle, origin: Mapping[str, Any]) -> Resolution | None:
-    """Return a result that may still change: what lists say of it may be a copy of before, so it is apart.
+    """Return the determined result of a market, which may still change before settlement.
 
-    Raises ParseError for one that is not known.
+    It is kept apart from the market's other fields, because a list received later may be a copy from before
+    it. Raises ParseError for an unknown result.
     """
     value = _dollars(said.settlement_value)
     kind, resolution, payouts = result_of(said.market_ticker, "determined", said.result, value)
@@ -153,7 +154,10 @@ def _determined(said: SentLifecycle, origin: Mapping[str, Any]) -> Resolution | 
 
 
 def _dollars(value: Any) -> Decimal | None:
-    """Return a text's number; None of anything else: integers were cents once, nobody says until when."""
+    """Return the number in a text; None for anything else.
+
+    Integers were cents once, and it is not known until when, so they are not read.
+    """
     try:
         return Decimal(value) if isinstance(value, str) and value else None
     except InvalidOperation:

@@ -40,7 +40,7 @@ Status = Literal["unopened", "active", "closed", "resolved"]
 State = Literal["proposed", "disputed", "final"]
 
 _OPEN: dict[str, Status] = {"initialized": "unopened", "active": "active", "inactive": "active"}
-"""Statuses before the close; `inactive` is paused."""
+"""Statuses before the close -> ours; `inactive` means that trading is paused."""
 _STATES: dict[str, State] = {
     "determined": "proposed",
     "amended": "proposed",
@@ -48,16 +48,16 @@ _STATES: dict[str, State] = {
     "finalized": "final",
     "settled": "final",  # not seen in answers, which say finalized; socket messages say it
 }
-"""Statuses with a result, market_lifecycle (2026-08-22)."""
+"""Statuses with a result -> state of the resolution; market_lifecycle (2026-08-22)."""
 _CLOSED = "closed"
 
 
 @dataclass(frozen=True, slots=True)
 class Quoted:
-    """The quotes in a market's row: dollars for one contract, sizes in contracts; None of an empty side."""
+    """The quotes in a market's row: prices in dollars, sizes in contracts; None for an empty side."""
 
     ticker: str
-    is_trading: bool  # False: before the open, paused, or closed
+    is_trading: bool  # False: before the open, paused or closed
     yes_bid: Decimal | None
     yes_ask: Decimal | None
     yes_bid_size: Decimal | None
@@ -72,7 +72,10 @@ _MEAN = re.compile(
 
 
 def parse_markets(received: Received) -> Parsed:
-    """Return a page of /markets or /historical/markets; a bad row costs itself alone. Raises ParseError."""
+    """Return the markets on a page of /markets or /historical/markets.
+
+    A row that cannot be read becomes an entry of `errors`. Raises ParseError for an unreadable page.
+    """
     page = wire.decode(received.payload, wire.MarketsPage, ITEM)
     parsed = Parsed(next_cursor=page.cursor or None)
     _add_markets(parsed, received, page.markets, None, keys=True)
@@ -80,7 +83,7 @@ def parse_markets(received: Received) -> Parsed:
 
 
 def parse_market(received: Received) -> Parsed:
-    """Return one market. Raises ParseError."""
+    """Return the one market in an answer. Raises ParseError."""
     parsed = Parsed()
     sent = wire.decode(received.payload, wire.OneMarket, ITEM)
     _add_markets(parsed, received, [sent.market], None, keys=True)
@@ -90,7 +93,7 @@ def parse_market(received: Received) -> Parsed:
 
 
 def parse_events(received: Received) -> Parsed:
-    """Return the markets of a page of /events. Raises ParseError."""
+    """Return the markets in the events on a page of /events. Raises ParseError."""
     page = wire.decode(received.payload, wire.EventsPage, "Event")
     parsed = Parsed(next_cursor=page.cursor or None)
     for key, event in wire.rows(page.events, wire.SentEvent, "Event"):
@@ -103,7 +106,10 @@ def parse_events(received: Received) -> Parsed:
 
 
 def parse_event(received: Received) -> Parsed:
-    """Return the markets of one event, which stand in it or beside it. Raises ParseError."""
+    """Return the markets of the event in an answer, which lists them inside the event or beside it.
+
+    Raises ParseError.
+    """
     sent = wire.decode(received.payload, wire.OneEvent, "Event")
     event = wire.decode(sent.event, wire.SentEvent, "Event")
     parsed = Parsed(keys=[event.event_ticker])
@@ -144,7 +150,7 @@ def _add_market(
         parsed.items.append(snapshot)
     if market.payouts is not None and market.resolution is not None:
         paid = dict(zip(OUTCOMES, market.payouts, strict=True))[market.resolution]
-        if paid != "1":  # both stand in the item; this makes it known
+        if paid != "1":  # the item keeps both statements; this error makes the contradiction known
             text = f"{row.ticker}: result={row.result!r} and settlement_value_dollars={market.payouts[0]}"
             parsed.errors.append(ParseError("Result", text, ("result", "settlement_value_dollars")))
 
@@ -199,7 +205,10 @@ def _market(row: wire.SentMarket, event: wire.SentEvent | None, received: Receiv
 
 
 def _snapshot(row: wire.SentMarket, market: Market, received: Received) -> PriceSnapshot | None:
-    """Return the prices of a market that is open: half way between bid and ask, else of the last trade."""
+    """Return the prices of a market that is open; None for another.
+
+    The price is midway between bid and ask, else that of the last trade.
+    """
     if market.status != "active":
         return None
     bid = _real(wire.dollars(row.yes_bid_dollars, row.yes_bid), row.yes_bid_size_fp)
@@ -236,14 +245,20 @@ def _quoted(row: wire.SentMarket, market: Market) -> Quoted:
 
 
 def _real(price: Decimal | None, size: Decimal | None) -> Decimal | None:
-    """Return a price that is one: of an empty side the venue states 0 or 1, with a size of zero."""
+    """Return a price; None for that of an empty side.
+
+    The venue states an empty side as a price of 0 or 1 with a size of zero.
+    """
     if price is None or not 0 < price < 1 or (size is not None and size <= 0):
         return None
     return price
 
 
 def duration_of(ticker: str, start_at: datetime | None, end_at: datetime | None) -> Literal["15m"] | None:
-    """Return `15m` of a round, None of anything else; the times that it states decide, where it does."""
+    """Return `15m` for a 15-minute round, None for another market.
+
+    The start and end that the market states decide; the ticker only when they are missing.
+    """
     if series_of(ticker) not in rounds_series():
         return None
     if start_at is None or end_at is None:
@@ -252,7 +267,7 @@ def duration_of(ticker: str, start_at: datetime | None, end_at: datetime | None)
 
 
 def tick_size(ranges: Iterable[wire.SentRange] | None) -> Decimal | None:
-    """Return the finest step of prices, None where none is stated."""
+    """Return the smallest price step of a market in dollars; None when none is stated."""
     steps = [each.step for each in ranges or () if each.step.is_finite() and each.step > 0]
     return min(steps, default=None)
 
@@ -268,7 +283,10 @@ def _status(row: wire.SentMarket, *, is_decided: bool) -> Status:
 
 
 def _closed_at(status: Status, end_at: datetime | None, received_at: int) -> datetime | None:
-    """Return the end of trading (ns); None for a market settled early whose stated close is still ahead."""
+    """Return when trading ended; None while it has not, or when the stated end is still ahead at the receipt.
+
+    The latter happens to a market that is settled early.
+    """
     if end_at is None or status not in ("closed", "resolved"):
         return None
     return end_at if from_datetime(end_at) <= received_at else None
@@ -277,9 +295,10 @@ def _closed_at(status: Status, end_at: datetime | None, received_at: int) -> dat
 def result_of(
     ticker: str, status: str, result: str | None, value: Decimal | None
 ) -> tuple[ResultKind | None, str | None, tuple[str, str] | None]:
-    """Return (kind, winner's label, payouts of yes and no); None thrice without a result.
+    """Return (kind of result, label of the winner, payouts of YES and NO in dollars as text).
 
-    value: dollars that a contract of YES is paid, as far as it is stated. Raises ParseError.
+    All three are None without a result. value: dollars paid for one contract of YES, None when not stated.
+    Raises ParseError for a result or value that makes no sense.
     """
     if value is not None and not (value.is_finite() and 0 <= value <= 1):
         raise ParseError(
@@ -298,7 +317,10 @@ def result_of(
 
 
 def _rule(row: wire.SentMarket) -> str | None:
-    """Return the settlement source that the market's rules name, an index and its mean; None for others."""
+    """Return the settlement source named in a market's rules: an index and its mean.
+
+    None for rules of another form.
+    """
     found = _MEAN.search(row.rules_primary or "")
     return None if found is None else f"cf benchmarks {found[1].lower()} mean 60s"
 
@@ -312,7 +334,7 @@ def _time(row: wire.SentMarket, field: str) -> datetime | None:
 
 
 def _number(value: str | float | None) -> Decimal | None:
-    """Return a number; None of a text that is none: other markets expire to words."""
+    """Return a number; None for a text that is none: some markets expire to words."""
     try:
         found = Decimal(str(value)) if value not in (None, "") else None
     except InvalidOperation:
@@ -321,7 +343,10 @@ def _number(value: str | float | None) -> Decimal | None:
 
 
 def invalid(key: str, error: ValidationError) -> ParseError:
-    """Return the error of a market whose fields do not fit together."""
+    """Return the error for a market whose fields contradict each other.
+
+    key: ticker of the market; error: of its validation.
+    """
     details = error.errors(include_url=False, include_context=False)
     fields = tuple(str(each["loc"][0]) if each["loc"] else "" for each in details)
     texts = (f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in details)

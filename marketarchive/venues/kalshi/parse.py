@@ -1,4 +1,4 @@
-"""Parser of Kalshi's answers, by route: for live spiders, `rebuild-master` and notebooks alike."""
+"""Parser of Kalshi's answers by route, used by live spiders, `rebuild-master` and notebooks."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ _ROUTES: list[tuple[re.Pattern[str], Callable[[Received], Parsed]]] = [
 def parse(received: Received) -> Parsed:
     """Parse an answer with status 200, or a frame of the lifecycle channel.
 
-    One bad row is one entry of `errors`; a document that is not what its route promises, or that no function
-    here reads, raises ParseError.
+    A row that cannot be read becomes an entry of `errors`. Raises ParseError for a document that is not what
+    its route promises, and for a route that has no parser.
     """
     if received.connection is not None:
         return parse_frame(received)
@@ -46,7 +46,7 @@ def parse(received: Received) -> Parsed:
 
 
 def parse_frame(received: Received) -> Parsed:
-    """Parse a frame into items for the market master: only the lifecycle channel has any.
+    """Parse a frame into items for the market master; only frames of the lifecycle channel give any.
 
     Raises ParseError.
     """

@@ -1,4 +1,4 @@
-"""Requests that a probe sends to Kalshi: every route that its spiders use, once."""
+"""Probe of Kalshi: one request to every route that its spiders use."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _markets(findings: Findings, check: str) -> list[Market]:
 
 
 def active(findings: Findings) -> str | None:
-    """Return the ticker of a market of the rounds' series that is open."""
+    """Return the ticker of an open market in the series of rounds, as evidence; None when none was found."""
     found = (each.market_id for each in _markets(findings, "rounds") if each.status == "active")
     return next(found, None)
 
@@ -88,7 +88,10 @@ def _listed(exchange: Exchange, findings: Findings) -> str:
 
 
 def _rounds(exchange: Exchange, findings: Findings) -> str:
-    """Expect the round that the clock says is open, under the ticker that it has by our reading."""
+    """Expect a market with the ticker that we compute for the round that is open by the clock.
+
+    Returns the evidence. Raises ParseError when no open market has that ticker.
+    """
     found = {item.market_id for item in findings.parse(exchange).items if isinstance(item, Market)}
     expected = round_at(SERIES, findings.now_ns)
     if expected is None:
@@ -109,7 +112,10 @@ def _many_candles(findings: Findings) -> Query:
 
 
 def _old_candles(findings: Findings) -> Query:
-    """Return the request of a market of the historical tier. Raises NotRequestedError without one."""
+    """Return the request for candlesticks of a market in the historical tier.
+
+    Raises NotRequestedError when earlier answers show no such market.
+    """
     for market in _markets(findings, "old_markets"):
         if market.end_at is not None:
             end = int(market.end_at.timestamp())
@@ -150,7 +156,10 @@ def _age(exchange: Exchange) -> str:
 
 
 def _socket(findings: Findings) -> Listen:
-    """Return the check of the socket, signed with the user's key. Raises NotRequestedError without one."""
+    """Return the request to the socket, signed with the user's key.
+
+    Raises NotRequestedError when the user has set no key.
+    """
     if findings.setting(ENVIRONMENT) not in ("", PROD):
         raise NotRequestedError(f"{ENVIRONMENT} is not {PROD}, which is asked here")
     try:

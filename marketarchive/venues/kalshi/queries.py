@@ -1,7 +1,8 @@
-"""Requests to Kalshi, as data; `next_page` returns those that an answer leads to.
+"""Requests to Kalshi, as data; `next_page` returns the request for the page after an answer.
 
-Parameters that the venue does not know are ignored with status 200: only documented ones are sent. Values of
-`status` are not those that markets carry: `open` selects `active`, `settled` selects `finalized`.
+The venue ignores unknown parameters and answers with status 200, so only documented ones are sent. The values
+of `status` differ from the statuses in markets: `open` selects `active` ones, `settled` selects `finalized`
+ones.
 """
 
 from __future__ import annotations
@@ -30,12 +31,15 @@ _PAGED = frozenset(
 
 
 def status() -> Query:
-    """Return the request for whether the exchange trades."""
+    """Return the request for the exchange's status: whether it is trading."""
     return _query(endpoints.STATUS)
 
 
 def series_list(category: str | None = None) -> Query:
-    """Return the request for all series: one body of some 16 MB without a category (August 2026)."""
+    """Return the request for the series of a category, or all with None.
+
+    All series are one body of some 16 MB (August 2026).
+    """
     return _query(endpoints.SERIES, category=category)
 
 
@@ -67,9 +71,10 @@ def markets(
     settled_since_ns: int | None = None,
     closed_since_ns: int | None = None,
 ) -> Query:
-    """Return the request for markets of the live tier, without combinations, which would flood the list.
+    """Return the request for markets of the live tier, except combinations, which would flood the list.
 
-    settled_since_ns: only with status settled; closed_since_ns: only with status closed.
+    series: ticker of the only series wanted; settled_since_ns: only with the status settled; closed_since_ns:
+    only with the status closed; both are wall times in ns.
     """
     return _query(
         endpoints.MARKETS,
@@ -85,13 +90,16 @@ def markets(
 def named_markets(tickers: Sequence[str]) -> Query:
     """Return the request for up to TICKERS_PER_LIST markets by ticker, whatever their status.
 
-    A market that settled before the historical cutoff is left out of the answer.
+    Markets that settled before the cutoff of the historical tier are missing from the answer.
     """
     return _query(endpoints.MARKETS, tickers=",".join(tickers), limit=endpoints.MARKETS_PAGE)
 
 
 def market(ticker: str) -> Query:
-    """Return the request for one market; 404 also for a moment after it was created."""
+    """Return the request for one market.
+
+    It is answered with 404 also for a moment after the market's creation.
+    """
     return _query(endpoints.ONE_MARKET, path={"ticker": ticker})
 
 
@@ -106,18 +114,24 @@ def books(tickers: Sequence[str]) -> Query:
 
 
 def trades(ticker: str | None = None, *, since_ns: int | None = None) -> Query:
-    """Return the request for trades, newest first, of one market or of the whole exchange."""
+    """Return the request for trades of one market, or of all with None, newest first.
+
+    since_ns: wall time of the oldest trade wanted.
+    """
     return _query(endpoints.TRADES, ticker=ticker, min_ts=_seconds(since_ns), limit=endpoints.TRADES_PAGE)
 
 
 def cutoff() -> Query:
-    """Return the request for the time before which settled markets are in the historical tier only."""
+    """Return the request for the cutoff: markets that settled before it are in the historical tier only."""
     return _query(endpoints.CUTOFF)
 
 
 def old_markets(series: str | None = None) -> Query:
-    """Return the request for markets of the historical tier; it has no filters of time."""
-    mve_filter = "exclude" if series is None else None  # it takes one filter only
+    """Return the request for markets of the historical tier, optionally of one series.
+
+    The route has no filter of time.
+    """
+    mve_filter = "exclude" if series is None else None  # the route takes only one filter
     return _query(
         endpoints.OLD_MARKETS, series_ticker=series, mve_filter=mve_filter, limit=endpoints.MARKETS_PAGE
     )
@@ -129,19 +143,28 @@ def old_market(ticker: str) -> Query:
 
 
 def candles(series: str, ticker: str, start_s: int, end_s: int, minutes: int) -> Query:
-    """Return the request for the candlesticks of a market of the live tier that end in a range."""
+    """Return the request for the candlesticks of a live-tier market that end between two times.
+
+    series, ticker: of the market; start_s, end_s: Unix seconds; minutes: length of a candlestick.
+    """
     path = {"series": series, "ticker": ticker}
     return _query(endpoints.CANDLES, path=path, **_window(start_s, end_s, minutes))
 
 
 def many_candles(tickers: Sequence[str], start_s: int, end_s: int, minutes: int) -> Query:
-    """Return the request for those of up to TICKERS_PER_CANDLES markets of the live tier."""
+    """Return the request for the candlesticks of up to TICKERS_PER_CANDLES live-tier markets.
+
+    start_s, end_s: range of their ends, Unix seconds; minutes: length of a candlestick.
+    """
     window = _window(start_s, end_s, minutes)
     return _query(endpoints.MANY_CANDLES, market_tickers=",".join(tickers), **window)
 
 
 def old_candles(ticker: str, start_s: int, end_s: int, minutes: int) -> Query:
-    """Return the request for the candlesticks of a market of the historical tier."""
+    """Return the request for the candlesticks of a historical-tier market.
+
+    start_s, end_s: range of their ends, Unix seconds; minutes: length of a candlestick.
+    """
     return _query(endpoints.OLD_CANDLES, path={"ticker": ticker}, **_window(start_s, end_s, minutes))
 
 
@@ -156,17 +179,20 @@ def old_named_markets(tickers: Sequence[str]) -> Query:
 
 
 def new_lists() -> list[Query]:
-    """Return the lists in which new markets stand; the venue sorts them by creation, the newest first."""
+    """Return the requests for lists in which new markets appear; the venue sorts them newest first."""
     return [markets(status=status) for status in ("unopened", "open")]
 
 
 def active_lists() -> list[Query]:
-    """Return the lists of all markets that are not closed."""
+    """Return the requests for lists of all markets that are not closed."""
     return [markets(status=status) for status in ("unopened", "open", "paused")]
 
 
 def ended_lists(since_ns: int) -> list[Query]:
-    """Return the lists of what closed since a moment and has no final result, and of what settled."""
+    """Return the requests for lists of markets that ended since a wall time (ns).
+
+    They are markets that closed and have no final result yet, and markets that settled.
+    """
     return [
         markets(status="closed", closed_since_ns=since_ns),
         markets(status="settled", settled_since_ns=since_ns),
@@ -174,10 +200,10 @@ def ended_lists(since_ns: int) -> list[Query]:
 
 
 def next_page(query: Query, parsed: Parsed) -> Query | None:
-    """Return the page after an answer to `query`, None after the last.
+    """Return the request for the page after an answer to `query`; None after the last page.
 
-    Only the cursor shows it: a page may be empty and not be the last. It holds no filters, they are sent
-    again.
+    Only a missing cursor marks the last page: an empty page may have a next one. Cursors do not contain the
+    filters, which are sent again.
     """
     if parsed.next_cursor is None or query.endpoint not in _PAGED:
         return None

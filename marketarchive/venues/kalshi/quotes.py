@@ -1,4 +1,4 @@
-"""Rows of `records/` that Kalshi's books leave, polled or streamed."""
+"""Rows that Kalshi's polled or streamed books leave in `records/`."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from marketarchive.items import Number, Problem, TickRow, is_crossed, series_nam
 from marketarchive.times import iso
 
 AGE_MAX_S = 2.0
-"""A state that may be older does not count as observed: the venue's public answers may be copies of up to
-15 s ago (reported, August 2026)."""
+"""Greatest age (s) of a state that counts as observed: the venue's public answers may be copies up to
+15 s old (reported, August 2026)."""
 
 _VALUES = ("yes_bid", "yes_ask", "no_bid", "no_ask", "yes_bid_size", "yes_ask_size")
 
@@ -20,14 +20,15 @@ AgeSource = Literal["header", "unchanged", "new"]
 
 
 class KalshiQuote(TickRow):
-    """Best prices of a market at one tick; values are None when is_observed is 0, and of an empty side.
+    """The best prices of a market at one tick.
 
-    An offer of one side is 1 minus the bid for the other, and has its size. seq is 0 when nothing arrived.
+    All values are None when is_observed is 0; those of an empty side are None too. An ask of one outcome is 1
+    minus the bid for the other, with its size. seq is 0 when nothing was received.
     """
 
     asset: str | None
     ticker_series: str
-    market_id: str  # ticker
+    market_id: str  # ticker of the market
     yes_bid: Number | None = None
     yes_ask: Number | None = None
     no_bid: Number | None = None
@@ -35,7 +36,8 @@ class KalshiQuote(TickRow):
     yes_bid_size: Number | None = None
     yes_ask_size: Number | None = None
     is_observed: Literal[0, 1]
-    age_s: float | None = Field(default=None, ge=0)  # that a polled state may have had at receipt, at most
+    # greatest age (s) that a polled state may have had at receipt
+    age_s: float | None = Field(default=None, ge=0)
     age_source: AgeSource | None = None
     source: Literal["orderbook", "orderbooks", "stream"]
 

@@ -1,4 +1,4 @@
-"""Rows of the tables `books` and `trades` of Kalshi's archived answers; all prices are of YES."""
+"""Rows of the tables `books` and `trades` from Kalshi's archived answers; all prices are of YES."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ from marketarchive.venues.table_rows import BooksRow, TableRow, TradesRow, Unrea
 from marketarchive.venues.venue import RowMaker
 
 TRADES_KEPT = 100_000
-"""Trades of a run that are remembered: walks overlap."""
+"""Trades of a run whose ids are remembered: successive requests for trades overlap."""
 OUTCOME = "yes"
 
 
 class BookRows(RowMaker):
-    """Makes a row of each book; nothing proves one. An answer may be a copy: rows have its age."""
+    """Maker of `books` rows; nothing verifies a book.
+
+    An answer may be a cached copy, so each row states the greatest age of its book.
+    """
 
     def __init__(self) -> None:
         self._freshness = Freshness()
@@ -43,11 +46,11 @@ class BookRows(RowMaker):
 
     def _age_ms(self, book: Book, received: Received) -> int:
         age_s, _ = self._freshness.age(book, received.received_at, received.headers)
-        return round(max(age_s, 0.0) * 1000)  # negative: our clock was set back
+        return round(max(age_s, 0.0) * 1000)  # negative after our clock was set back
 
 
 class TradeRows(RowMaker):
-    """Makes a row of each trade, once a run."""
+    """Maker of `trades` rows, one for each trade of a run."""
 
     def __init__(self) -> None:
         self._known: OrderedDict[str, None] = OrderedDict()

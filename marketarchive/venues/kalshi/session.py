@@ -1,8 +1,9 @@
-"""One connection to Kalshi: which subscription of it has which id, and what its frames say.
+"""Session of one connection to Kalshi: ids of its subscriptions, and what its frames say of each key.
 
-The life cycle of markets is a key of its own, and may be silent for minutes. Then the order of the connection
-proves it: a good frame of another subscription, or a list of those that stand, which is requested where all
-are silent. What was lost all the same shows by the number of its next frame: a gap since the one before.
+The lifecycle of markets is a key of its own, which may be quiet for minutes. It is then proven by the order
+of the connection: by a verified frame of another subscription, or, when all are quiet, by a requested list of
+the subscriptions. A lifecycle frame that was lost nevertheless shows by the number of the next one, as a gap
+since the frame before.
 """
 
 from __future__ import annotations
@@ -26,23 +27,26 @@ _AHEAD = from_seconds(CHANNEL.ahead_s)
 
 
 class KalshiTop(BookTop, frozen=True, gc=False):
-    """Best prices of YES and their sizes; None of an empty side."""
+    """The best prices of YES with their sizes; None for an empty side."""
 
     bid_size: Decimal | None = None
     ask_size: Decimal | None = None
 
 
 class KalshiSession(ExchangeSession):
-    """Keys are tickers, indices as `socket.key_of_index` has them, and `LIFECYCLE`."""
+    """State of one connection to Kalshi.
+
+    Its keys are tickers of markets, indices in the form of `socket.key_of_index`, and `LIFECYCLE`.
+    """
 
     def __init__(self) -> None:
         super().__init__(WIRE)
-        self._sids: dict[str, int] = {}  # by channel
-        self._command = 0  # the newest one's id
-        self._ordered_at = 0  # newest date, ns, up to which order was said to prove the life cycle
-        self._keys_of: dict[int, list[str]] = {}  # command that subscribes -> its keys
+        self._sids: dict[str, int] = {}  # channel -> id of its subscription
+        self._command = 0  # id of the newest command
+        self._ordered_at = 0  # time (ns) up to which the order of the connection has proven the lifecycle
+        self._keys_of: dict[int, list[str]] = {}  # id of a command that subscribes -> the keys it subscribes
 
-    # ---- texts -----------------------------------------------------------------------------------------
+    # ---- texts to send -------------------------------------------------------------------------------------
 
     def subscribe(self, keys: Sequence[str], *, is_first: bool) -> list[str]:  # noqa: ARG002  (no difference)
         self._keys.update(keys)
@@ -63,9 +67,9 @@ class KalshiSession(ExchangeSession):
         return texts
 
     def resync(self, keys: Sequence[str]) -> list[str]:
-        """Request the books of markets, and whether the life cycle of markets is still subscribed.
+        """Return the texts to send to request books anew, and a list of subscriptions to prove the lifecycle.
 
-        What is held of them goes on, the subscriptions do.
+        The books held stay in use, and subscriptions continue.
         """
         texts = []
         markets = socket.markets_of(keys)
@@ -82,7 +86,7 @@ class KalshiSession(ExchangeSession):
         self._command += 1
         return self._command
 
-    # ---- what comes ------------------------------------------------------------------------------------
+    # ---- received frames -----------------------------------------------------------------------------------
 
     def apply(self, received_at: int, seq: int, payload: bytes, *, latest: int, verify: bool) -> list[Update]:
         replied = socket.subscriptions(payload)
@@ -94,12 +98,15 @@ class KalshiSession(ExchangeSession):
         if LIFECYCLE in self._keys and LIFECYCLE in self._sids:
             updates += self._ordered(updates, latest)
             if any(each.channel == LIFECYCLE for each in replied):
-                now = latest - _AHEAD  # the wall's time may be stepped
+                now = latest - _AHEAD  # the wall clock may step
                 updates.append(Update(LIFECYCLE, "snapshot", now, "ok", group=self._lifecycle))
         return updates
 
     def _ordered(self, updates: Sequence[Update], latest: int) -> list[Update]:
-        """Add a proof of the lifecycle channel, once a second, from good frames of other subscriptions."""
+        """Return a proof of the lifecycle by verified updates of other keys; empty when none is due.
+
+        At most one a second is made.
+        """
         for update in updates:
             is_good = update.integrity == "ok" and update.key != LIFECYCLE
             if is_good and self._ordered_at + SECOND <= update.at <= latest:
@@ -109,13 +116,13 @@ class KalshiSession(ExchangeSession):
 
     @property
     def _lifecycle(self) -> str:
-        """Return the sequence of the life cycle's frames."""
+        """Return the name of the sequence that numbers the lifecycle frames; "" before the subscription."""
         return str(self._sids.get(LIFECYCLE, ""))
 
     def _updates(self, one: Applied, received_at: int, seq: int) -> Iterator[Update]:
-        """Return the updates of a message.
+        """Yield what one applied message says of each key.
 
-        One of the lifecycle channel is of that channel's key, whatever its market.
+        A lifecycle event belongs to the key `LIFECYCLE`, whatever market it is about.
         """
         event = one.message
         if isinstance(event, MarketEvent):
@@ -130,7 +137,10 @@ class KalshiSession(ExchangeSession):
             yield from super()._updates(one, received_at, seq)
 
     def _refused(self, refusal: RefusedError) -> list[Update]:
-        """Return the updates of a refusal: an index or the lifecycle channel ends, others may return."""
+        """Return what an error frame means for the keys that its command subscribed.
+
+        Indices and the lifecycle end; markets are reported as damaged, and can be subscribed again.
+        """
         damage = Update("", "damage", refusal.at, value=refusal)
         if refusal.code in TERMINAL:
             return [Update("", "renew", refusal.at), damage]
@@ -140,7 +150,10 @@ class KalshiSession(ExchangeSession):
         return [damage]
 
     def concerned(self, payload: bytes) -> Sequence[str] | None:
-        """Return the keys of a refused command; a command that subscribes nothing new concerns none."""
+        """Return the keys that a damaged frame or a refused command concerns; None: all of the connection.
+
+        A refused command that subscribed nothing concerns no key.
+        """
         try:
             WIRE.decode(payload, 0)
         except RefusedError as refusal:
@@ -160,5 +173,5 @@ class KalshiSession(ExchangeSession):
 
 
 def _size(side: BookSide) -> Decimal | None:
-    """Return the size at the best price."""
+    """Return the size at the best price of a side; None when the side is empty."""
     return Decimal(level_of(side.levels[-1])[1].decode()) if side.levels else None

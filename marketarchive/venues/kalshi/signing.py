@@ -27,10 +27,10 @@ from marketarchive.venues.channel import Channel
 from marketarchive.venues.kalshi.socket import CHANNEL, DEMO_SOCKET, PATH, SOCKET
 
 KEY_ID, KEY_PATH, ENVIRONMENT = "KALSHI_API_KEY_ID", "KALSHI_PRIV_KEY_PATH", "KALSHI_ENV"
-"""Names of settings."""
+"""Names of the settings for the id of the API key, the path of its private key, and the environment."""
 PROD, DEMO = "prod", "demo"
 SOCKETS = {PROD: SOCKET, DEMO: DEMO_SOCKET}
-"""Keys are of one environment."""
+"""Environment -> socket endpoint; an API key is valid in one environment only."""
 PSS_PADDING = PSS(MGF1(SHA256()), PSS.DIGEST_LENGTH)
 
 PrivateKey: TypeAlias = RSAPrivateKey | Ed25519PrivateKey
@@ -38,13 +38,13 @@ PrivateKey: TypeAlias = RSAPrivateKey | Ed25519PrivateKey
 
 @dataclass(frozen=True)
 class Signer:
-    """Signer of requests with one API key; its repr does not show the key."""
+    """Signer of requests with one API key; its repr does not contain the key."""
 
     key_id: str = field(repr=False)
     key: PrivateKey = field(repr=False)
 
     def headers(self, method: str, path: str, now_ns: int) -> dict[str, str]:
-        """Return the headers of a request at this wall time, ns."""
+        """Return the signed headers of a request. now_ns: wall clock, ns."""
         stamp = str(to_ms(now_ns))
         return {
             "KALSHI-ACCESS-KEY": self.key_id,
@@ -62,7 +62,7 @@ class Signer:
 
 @dataclass(frozen=True)
 class SignedChannel(Channel):
-    """A channel whose handshakes are signed, each anew."""
+    """A socket channel whose every handshake is signed anew."""
 
     signer: Signer | None = field(default=None, repr=False)
 
@@ -71,13 +71,16 @@ class SignedChannel(Channel):
 
 
 def signed_channel(signer: Signer, environment: str) -> SignedChannel:
-    """Return the channel of an environment, its handshakes signed."""
+    """Return the socket channel of an environment, with signed handshakes."""
     declared = {**vars(CHANNEL), "endpoint": SOCKETS[environment]}
     return SignedChannel(**declared, signer=signer)
 
 
 def load_signer(key_id: str, key_path: str) -> Signer:
-    """Return a signer with the key in a file. Raises ConfigurationError, which names no key and no id."""
+    """Return a signer with the private key in a file.
+
+    Raises ConfigurationError, whose text contains neither the key nor its id.
+    """
     if not key_id or not key_path:
         missing = [name for name, value in ((KEY_ID, key_id), (KEY_PATH, key_path)) if not value]
         verb = "is" if len(missing) == 1 else "are"
@@ -96,7 +99,7 @@ def load_signer(key_id: str, key_path: str) -> Signer:
         ) from None
     try:
         key = load_pem_private_key(data, password=None)
-    except (ValueError, TypeError, UnsupportedAlgorithm):  # their texts may quote the file
+    except (ValueError, TypeError, UnsupportedAlgorithm):  # the texts of these errors may quote the file
         key = None
     if not isinstance(key, RSAPrivateKey | Ed25519PrivateKey):
         raise ConfigurationError(
@@ -107,7 +110,7 @@ def load_signer(key_id: str, key_path: str) -> Signer:
 
 
 def check_environment(name: str) -> str:
-    """Return the name of an environment. Raises ConfigurationError."""
+    """Return `name` if it is an environment of the venue. Raises ConfigurationError otherwise."""
     if name not in SOCKETS:
         raise ConfigurationError(f"{ENVIRONMENT}={name!r} is not one of {', '.join(SOCKETS)}")
     return name

@@ -2,8 +2,8 @@
 
 https://docs.kalshi.com/websockets and its AsyncAPI 2.0.0 (2026-08-22), changelog up to 2026-10-09. Every
 connection is signed, also for public channels. A subscription to a channel has an id on its connection,
-`sid`, and `seq` numbers all frames of it from 1, whatever their market, answers to commands too; tickers have
-none.
+`sid`. `seq` numbers all frames of a subscription from 1, whatever their market, answers to commands included;
+frames of tickers have no number.
 
     {"type":"orderbook_snapshot","sid":1,"seq":1,"msg":{"market_ticker","yes_dollars_fp":[["0.4700","3.00"]],
      "no_dollars_fp":[["0.5200","1.00"]]}}                                   a side without levels is left out
@@ -11,9 +11,10 @@ none.
      "delta_fp":"-3.00","side":"yes","ts":"2026-06-11T06:31:29.957081Z","ts_ms":1781159489957}}
 
 A list of subscriptions, {"id":3,"type":"ok","msg":[{"channel":"orderbook_delta","sid":1}]}, has no number.
-A delta's size is a signed change. Levels of NO stand at the price of YES that they offer at (0.52 of a bid
-for NO at 0.48), because the subscription says `use_yes_price`: without it the venue sends the NO price, and
-it has announced to turn that round. Until 2026-03-12 tickers had whole cents beside the texts of dollars.
+The size of a delta is a signed change. A bid for NO is sent with the price of YES at which it is an ask (0.52
+for a bid for NO at 0.48), because the subscription says `use_yes_price`. Without it the venue sends the price
+of NO, but has announced to reverse that. Until 2026-03-12 tickers had whole cents beside the texts of
+dollars.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ from marketarchive.venues.market_messages import (
 
 PATH = "/trade-api/ws/v2"
 _CONNECTIONS = Limit("kalshi/socket", 60, window_s=60.0, unit="connections")
-"""How often one may connect is not documented; 200 connections of a user may stand (changelog, 2025-09)."""
+"""Limit of new connections. None is documented; a user may hold 200 open ones (changelog, 2025-09)."""
 SOCKET = Endpoint("kalshi_socket", f"wss://external-api-ws.kalshi.com{PATH}", _CONNECTIONS)
 DEMO_SOCKET = Endpoint("kalshi_socket", f"wss://external-api-ws.demo.kalshi.co{PATH}", _CONNECTIONS)
 CHANNEL = Channel(
@@ -55,7 +56,8 @@ CHANNEL = Channel(
     proof="sequence",
     key_kind="market",
     keys_per_connection=500,
-    heartbeat=None,  # the venue pings every 10 s; a silent book is requested, and a dead peer sends none
+    # None: the venue pings every 10 s; silent books are requested anew, which reveals a dead peer
+    heartbeat=None,
     has_resync=True,
     unproven=(
         f"trades after which none of any market follows on their connection; the same of {LIFECYCLE}; tickers"
@@ -65,14 +67,14 @@ CHANNEL = Channel(
 BOOK, TICKER, TRADE = "orderbook_delta", "ticker", "trade"
 INDEX = "cfbenchmarks_value"
 OF_MARKETS = (BOOK, TICKER, TRADE)
-"""Channels that take market_tickers."""
+"""Channels whose subscriptions list markets (`market_tickers`)."""
 TERMINAL = frozenset({10, 25})
-"""Errors after which a subscription brings nothing more: of the channel; of its buffer, read too slowly."""
+"""Codes of errors that end a subscription: of the channel (10), or for reading too slowly (25)."""
 _INDEX_PREFIX = f"{INDEX}:"
 
 
 class RefusedError(ParseError):
-    """Raised for an error frame: what the venue says to a command, or of a subscription."""
+    """Raised for an error frame: the venue refuses a command or ends a subscription."""
 
     def __init__(self, command: int | None, code: int, said: str, at: int) -> None:
         super().__init__("Frame", f"the venue says error {code}: {said}", ("type",))
@@ -82,7 +84,7 @@ class RefusedError(ParseError):
 
 
 class Subscribed(msgspec.Struct, frozen=True, gc=False):
-    """The venue's word for a subscription that it has made."""
+    """The venue's confirmation of a subscription: its channel and id."""
 
     channel: str
     sid: int
@@ -180,7 +182,10 @@ _LISTED = msgspec.json.Decoder(list[Subscribed])
 
 
 def decode(payload: bytes, received_at: int) -> Decoded:
-    """Decode a frame; received_at: ns. Raises ParseError, `RefusedError` for an error frame."""
+    """Decode a frame of the socket into messages. received_at: receipt, ns since the Unix epoch.
+
+    Raises RefusedError for an error frame, ParseError for a frame that cannot be read.
+    """
     try:
         frame = _FRAME.decode(payload)
         at = 0 if frame.sending_ts_ms is None else from_ms(frame.sending_ts_ms)
@@ -196,7 +201,10 @@ def decode(payload: bytes, received_at: int) -> Decoded:
 
 
 def subscriptions(payload: bytes) -> list[Subscribed]:
-    """Return the subscriptions that a reply names: one that was made, or all that stand, as requested."""
+    """Return the subscriptions in a reply of the venue; none when the frame is something else.
+
+    A reply names a new subscription, or lists all of the connection as requested.
+    """
     if b'"subscribed"' not in payload and b'"ok"' not in payload:
         return []
     try:
@@ -233,7 +241,7 @@ def _price(level: Level) -> Decimal:
 
 
 def _delta(sent: _Delta, received_at: int) -> BookMessage:
-    """Date it by `ts`, which has microseconds, though it is deprecated."""
+    """Return a delta dated by `ts`, which has microseconds although it is deprecated."""
     level = [(sent.price_dollars, sent.delta_fp)]
     at = from_iso(sent.ts) if sent.ts is not None else _moment(sent.ts_ms, None, received_at)
     is_dated = sent.ts is not None or sent.ts_ms is not None
@@ -242,7 +250,10 @@ def _delta(sent: _Delta, received_at: int) -> BookMessage:
 
 
 def _quote(sent: _Ticker, received_at: int) -> QuoteMessage:
-    """Return a quote; a price without a size is an empty side's: 0.0000 or 1.0000 (frames of 2026-07-19)."""
+    """Return the quote in a ticker frame.
+
+    A price without a size means an empty side, sent as 0.0000 or 1.0000 (frames of 2026-07-19).
+    """
     volume = str(sent.volume) if sent.volume_fp is None else sent.volume_fp
     interest = str(sent.open_interest) if sent.open_interest_fp is None else sent.open_interest_fp
     if "None" in (volume, interest):
@@ -265,7 +276,7 @@ def _real(price: str, size: str | None, empty: str) -> str | None:
 
 
 def _trade(sent: _Trade, received_at: int) -> TradeMessage:
-    """Return a trade. Its side is the taker's: `yes` buys YES, `no` sells it; the price is always of YES."""
+    """Return a trade with the taker's side: `yes` bought YES, `no` sold it. The price is always of YES."""
     taker = sent.taker_outcome_side or sent.taker_side
     if taker not in ("yes", "no"):
         raise ValueError(f"taker_outcome_side={taker!r} is neither yes nor no")
@@ -280,7 +291,11 @@ def _trade(sent: _Trade, received_at: int) -> TradeMessage:
 
 
 def _index(sent: _Index) -> IndexMessage:
-    """Read an index. `avg_60s_data` is of [time - 60 s, time), the other of (close - 60 s, close] so far."""
+    """Return an index value with its means.
+
+    `avg_60s_data` is the mean of [time - 60 s, time), `last_60s_windowed_average_15min` that of the part of
+    (close - 60 s, close] so far.
+    """
     data = _INDEX_DATA.decode(sent.data)
     found = {name: getattr(sent, name) for name in ("avg_60s_data", "last_60s_windowed_average_15min")}
     means = [_mean(name, mean) for name, mean in found.items() if mean is not None]
@@ -304,22 +319,22 @@ def _moment(ms: int | None, seconds: int | None, received_at: int) -> int:
 
 
 def key_of_index(index_id: str) -> str:
-    """Return the key of an index among those of a connection: topic:symbol."""
+    """Return the key, `topic:symbol`, by which a connection subscribes an index."""
     return f"{_INDEX_PREFIX}{index_id}"
 
 
 def indices_of(keys: Iterable[str]) -> list[str]:
-    """Return the ids of the indices among `keys`."""
+    """Return the ids of the indices among the keys of a connection."""
     return [key.removeprefix(_INDEX_PREFIX) for key in keys if key.startswith(_INDEX_PREFIX)]
 
 
 def markets_of(keys: Iterable[str]) -> list[str]:
-    """Return the tickers of the markets among `keys`."""
+    """Return the tickers of the markets among the keys of a connection."""
     return [key for key in keys if key != LIFECYCLE and not key.startswith(_INDEX_PREFIX)]
 
 
 def by_channels(keys: Sequence[str]) -> list[list[str]]:
-    """Return `keys` in parts, each of what one command subscribes."""
+    """Return `keys` divided into groups that one command can subscribe: markets, indices, the lifecycle."""
     indices = [key for key in keys if key.startswith(_INDEX_PREFIX)]
     return [part for part in (markets_of(keys), indices, [LIFECYCLE] * (LIFECYCLE in keys)) if part]
 
@@ -328,9 +343,10 @@ def by_channels(keys: Sequence[str]) -> list[list[str]]:
 
 
 def subscribe(keys: Sequence[str], first_id: int = 1) -> list[str]:
-    """Return a text for each of `by_channels`.
+    """Return the texts to send to subscribe `keys`, one for each group of `by_channels`.
 
-    A second one for a channel adds to its subscription (changelog, 2025-10-01). first_id: of the commands.
+    first_id: id of the first command, the next ones count up. A second subscription to a channel adds to the
+    first one (changelog, 2025-10-01).
     """
     return [
         _command(number, "subscribe", _of(part)) for number, part in enumerate(by_channels(keys), first_id)
@@ -346,32 +362,41 @@ def _of(part: Sequence[str]) -> dict[str, Any]:
         "channels": list(OF_MARKETS),
         "market_tickers": list(part),
         "use_yes_price": True,
-        "send_initial_snapshot": True,  # of tickers; books always have one
+        "send_initial_snapshot": True,  # for tickers; books always have one
     }
 
 
 def delete_markets(sid: int, markets: Sequence[str], command: int) -> str:
-    """Return the text that takes markets out of a subscription."""
+    """Return the text to send to remove markets from a subscription.
+
+    sid: id of the subscription; command: id of the new command.
+    """
     return _update(sid, command, action="delete_markets", market_tickers=list(markets))
 
 
 def delete_indices(sid: int, indices: Sequence[str], command: int) -> str:
-    """Return the text that takes indices out of a subscription."""
+    """Return the text to send to remove indices from a subscription.
+
+    sid: id of the subscription; command: id of the new command.
+    """
     return _update(sid, command, action="unsubscribe_indices", index_ids=list(indices))
 
 
 def unsubscribe(sid: int, command: int) -> str:
-    """Return the text that ends a subscription."""
+    """Return the text to send to end a subscription. sid: its id; command: id of the new command."""
     return _command(command, "unsubscribe", {"sids": [sid]})
 
 
 def list_subscriptions(command: int) -> str:
-    """Return the text that requests which subscriptions stand."""
+    """Return the text to send to request a list of the connection's subscriptions. command: its id."""
     return msgspec.json.encode({"id": command, "cmd": "list_subscriptions"}).decode()
 
 
 def get_snapshot(sid: int, markets: Sequence[str], command: int) -> str:
-    """Return the text that requests the books of markets anew; the subscription goes on."""
+    """Return the text to send to request new snapshots of markets; the subscription continues.
+
+    sid: id of the subscription; command: id of the new command.
+    """
     return _update(sid, command, action="get_snapshot", market_tickers=list(markets))
 
 
@@ -384,7 +409,7 @@ def _command(number: int, name: str, params: dict[str, Any]) -> str:
 
 
 def _needs_sid(keys: Sequence[str]) -> list[str]:  # noqa: ARG001  (a wire format's interface)
-    """Return no texts: commands about a subscription name its sid, which `KalshiSession` knows."""
+    """Return no texts: commands about a subscription need its id, which only `KalshiSession` knows."""
     return []
 
 

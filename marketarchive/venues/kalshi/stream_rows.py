@@ -1,4 +1,4 @@
-"""Rows of the tables of Kalshi's archived frames; all prices are of YES."""
+"""Table rows from Kalshi's archived frames; all prices are of YES."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from marketarchive.venues.table_rows import ReferencePricesRow, TableRow
 
 
 class StreamRows(ExchangeRows):
-    """Makes the rows of one run."""
+    """Maker of the table rows of one run of the stream feed."""
 
     outcome = "yes"
 
@@ -26,7 +26,10 @@ class StreamRows(ExchangeRows):
         return asset_of(market)
 
     def others(self, one: Applied, index: int) -> Iterator[TableRow]:
-        """Yield the prices of an index: the newest one, then the means that came with it."""
+        """Yield the rows of an index frame: the newest value first, then its means; no rows for other frames.
+
+        index: place of the message in its frame, from 1.
+        """
         message = one.message
         if not isinstance(message, IndexMessage):
             return

@@ -1,10 +1,10 @@
-"""Tickers of Kalshi's crypto markets, taken apart.
+"""Parser of the tickers of Kalshi's crypto markets.
 
     KXBTC15M-26AUG170100-00     closes on 2026-08-17 at 01:00 US Eastern time, "-00" repeats the minute
     KXBTCD-26AUG1717-T72749.99  closes on 2026-08-17 at 17:00; KXBTC-... are ranges
 
-The venue advises not to read tickers (terms, 2026-08-22): what a market's own row says comes first. How it
-names the hour that the end of daylight saving time repeats is not known: times in it are not read.
+The venue advises against reading tickers (terms, 2026-08-22): the fields of a market's row take precedence.
+How tickers name the hour that the end of daylight saving time repeats is unknown: times in it are not read.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _TICKER = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """A 15-minute market as its grid has it."""
+    """A 15-minute market as its ticker and the clock define it."""
 
     ticker: str
     series: str
@@ -42,17 +42,17 @@ class Round:
 
 @cache
 def rounds_series() -> dict[str, str]:
-    """Return the asset of each series of 15-minute rounds."""
+    """Return series -> asset for the series of 15-minute rounds."""
     return {row["series"]: asset for asset, row in symbols("kalshi").items() if row["series"]}
 
 
 def series_of(ticker: str) -> str:
-    """Return the series of a market or event: what stands before its date."""
+    """Return the series of a market or event: the part of its ticker before the date."""
     return ticker.partition("-")[0]
 
 
 def market_facts(ticker: str) -> MarketFacts:
-    """Return the asset of a crypto market and, as far as its ticker says, when it is open."""
+    """Return the facts of a crypto market that its ticker implies: asset, opening and close if readable."""
     found = _TICKER.fullmatch(ticker)
     if found is None or found[1] not in symbols("kalshi"):
         return MarketFacts()
@@ -67,18 +67,21 @@ def market_facts(ticker: str) -> MarketFacts:
 
 @lru_cache(maxsize=4096)
 def asset_of(ticker: str) -> str | None:
-    """Return the asset of a crypto market; None of another one."""
+    """Return the asset of a crypto market; None for other markets."""
     return market_facts(ticker).asset
 
 
 @cache
 def assets_of_indices() -> dict[str, str]:
-    """Return the asset of each index that rounds settle on."""
+    """Return index -> asset for the indices that rounds settle on."""
     return {row["index"]: asset for asset, row in symbols("kalshi").items() if row["index"]}
 
 
 def round_at(series: str, now_ns: int) -> Round | None:
-    """Return the 15-minute round that is open at a moment; None in the hour that has two names."""
+    """Return the 15-minute round of a series that is open at a wall time (ns).
+
+    None for a round whose close falls into the hour that the end of daylight saving time repeats.
+    """
     asset = rounds_series()[series]
     start_ns = now_ns // ROUND_NS * ROUND_NS
     end_ns = start_ns + ROUND_NS
@@ -89,18 +92,21 @@ def round_at(series: str, now_ns: int) -> Round | None:
 
 
 def event_of(series: str, end_ns: int) -> str:
-    """Return the event of the round that closes at a moment."""
+    """Return the ticker of the event of a series' round that closes at a wall time (ns)."""
     at = utc(end_ns).astimezone(EASTERN)
     return f"{series}-{at:%y}{_MONTHS[at.month - 1]}{at:%d%H%M}"
 
 
 def ticker_of(series: str, end_ns: int) -> str:
-    """Return the market of the round that closes at a moment."""
+    """Return the ticker of a series' round that closes at a wall time (ns)."""
     return f"{event_of(series, end_ns)}-{utc(end_ns).astimezone(EASTERN):%M}"
 
 
 def _close(year: str, month: str, day: str, hour: str, minute: str) -> int | None:
-    """Return a close in wall ns; None of a time that is none, or that occurs twice."""
+    """Return a close as ns since the Unix epoch, from its parts in US Eastern time.
+
+    None for an invalid time, and for one that occurs twice when daylight saving time ends.
+    """
     number = _MONTHS.index(month) + 1
     try:
         at = datetime(2000 + int(year), number, int(day), int(hour), int(minute), tzinfo=EASTERN)

@@ -1,6 +1,6 @@
-"""Kalshi's public trades, newest first: GET /markets/trades and /historical/trades.
+"""Parser of Kalshi's public trades, newest first: GET /markets/trades and /historical/trades.
 
-Prices are of YES whatever the taker took; a taker of NO sold YES. Times have microseconds.
+Prices are of YES, whatever the taker took; a taker of NO sold YES. Times have microseconds.
 """
 
 from __future__ import annotations
@@ -20,19 +20,22 @@ _SIDES: dict[str, Literal["BUY", "SELL"]] = {"yes": "BUY", "no": "SELL"}
 
 @dataclass(frozen=True, slots=True)
 class Trade:
-    """One trade."""
+    """A public trade of one market."""
 
     id: str
     ticker: str
-    at: int  # the venue's time, ns
+    at: int  # venue's time, ns since the Unix epoch
     price: Decimal  # dollars for one contract of YES
     size: Decimal  # contracts
-    side: Literal["BUY", "SELL"]  # of the taker, in YES
+    side: Literal["BUY", "SELL"]  # side of the taker, in terms of YES
     is_block: bool
 
 
 def parse_trades(received: Received) -> Parsed:
-    """Return a page of trades; a bad row costs itself alone. Raises ParseError."""
+    """Return the trades on a page.
+
+    A row that cannot be read becomes an entry of `errors`. Raises ParseError for an unreadable page.
+    """
     page = wire.decode(received.payload, wire.TradesPage, ITEM)
     parsed = Parsed(next_cursor=page.cursor or None)
     for key, row in wire.rows(page.trades, wire.SentTrade, ITEM):

@@ -1,4 +1,4 @@
-"""Kalshi as the rest of the project sees it."""
+"""Declaration of Kalshi as a venue: feeds, tables, and how answers are parsed and paged."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Kalshi's answers as they stand in JSON, of today's form and of the one before 2026-03-12.
+"""Kalshi's JSON answers in their present form and in the form before 2026-03-12.
 
-Today prices are texts of dollars (`*_dollars`), counts texts with two decimals (`*_fp`); before, whole cents
-and whole contracts stood beside or instead of them. A key that is not known is ignored; enums are open
-texts; one that is absent may be null.
+Today prices are dollars as text (`*_dollars`) and counts texts with two decimals (`*_fp`); before, whole
+cents and whole contracts were sent beside or instead of them. Unknown keys are ignored, enums are open texts,
+and an absent key may also be sent as null.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ CENTS = Decimal(100)
 
 
 class SentRange(msgspec.Struct):
-    """Prices from `start` to `end` move in steps."""
+    """A range of prices, within which they move in steps."""
 
     start: Decimal
     end: Decimal
@@ -31,7 +31,7 @@ class SentRange(msgspec.Struct):
 
 
 class SentMarket(msgspec.Struct):
-    """A market of either tier."""
+    """A market of the live or the historical tier."""
 
     ticker: str
     event_ticker: str
@@ -48,7 +48,7 @@ class SentMarket(msgspec.Struct):
     strike_type: str | None = None
     floor_strike: Decimal | None = None
     cap_strike: Decimal | None = None
-    custom_strike: Any = None  # of rounds an object with `round_digits`; of other markets anything
+    custom_strike: Any = None  # rounds: an object with `round_digits`; other markets: anything
     result: str | None = None
     expiration_value: str | int | float | None = None
     settlement_value_dollars: Decimal | None = None
@@ -70,7 +70,7 @@ class SentMarket(msgspec.Struct):
 
 
 class SentEvent(msgspec.Struct):
-    """An event; its markets stand in it or beside it."""
+    """An event; its markets are sent inside it or beside it."""
 
     event_ticker: str
     series_ticker: str
@@ -82,7 +82,7 @@ class SentEvent(msgspec.Struct):
 
 
 class SentSeries(msgspec.Struct):
-    """A series of events."""
+    """A series, which groups events of one kind."""
 
     ticker: str
     title: str | None = None
@@ -93,7 +93,7 @@ class SentSeries(msgspec.Struct):
 
 
 class SentTrade(msgspec.Struct):
-    """One trade."""
+    """A public trade of one market."""
 
     trade_id: str
     ticker: str
@@ -103,19 +103,19 @@ class SentTrade(msgspec.Struct):
     yes_price: Decimal | None = None  # cents
     count: Decimal | None = None
     taker_outcome_side: str | None = None
-    taker_side: str | None = None  # the same, before 2026-05-06
+    taker_side: str | None = None  # like `taker_outcome_side`, before 2026-05-06
     is_block_trade: bool | None = None
 
 
 class Cutoff(msgspec.Struct, frozen=True):
-    """Since when each kind of thing is in the live tier; all before is in the historical one."""
+    """Cutoff times of the historical tier, one for each kind of object; older objects are only there."""
 
     market_settled_ts: str
     trades_created_ts: str
 
 
 class ExchangeStatus(msgspec.Struct, frozen=True):
-    """The exchange's status: whether it is up, and whether it trades."""
+    """The exchange's status: whether it is up, and whether it is trading."""
 
     exchange_active: bool
     trading_active: bool
@@ -123,46 +123,46 @@ class ExchangeStatus(msgspec.Struct, frozen=True):
 
 
 class MarketsPage(msgspec.Struct):
-    """`cursor` is "" on the last page; the guide says null."""
+    """A page of GET /markets. `cursor` is "" on the last page; the guide says null."""
 
     markets: list[msgspec.Raw]
     cursor: str | None = None
 
 
 class OneMarket(msgspec.Struct):
-    """GET /markets/{ticker}."""
+    """Answer of GET /markets/{ticker}."""
 
     market: msgspec.Raw
 
 
 class EventsPage(msgspec.Struct):
-    """GET /events."""
+    """Answer of GET /events."""
 
     events: list[msgspec.Raw]
     cursor: str | None = None
 
 
 class OneEvent(msgspec.Struct):
-    """GET /events/{ticker}."""
+    """Answer of GET /events/{ticker}."""
 
     event: msgspec.Raw
     markets: list[msgspec.Raw] | None = None
 
 
 class SeriesList(msgspec.Struct):
-    """GET /series; null where a category has none."""
+    """Answer of GET /series; the list is null for a category without series."""
 
     series: list[msgspec.Raw] | None
 
 
 class OneSeries(msgspec.Struct):
-    """GET /series/{ticker}."""
+    """Answer of GET /series/{ticker}."""
 
     series: msgspec.Raw
 
 
 class TradesPage(msgspec.Struct):
-    """GET /markets/trades."""
+    """Answer of GET /markets/trades."""
 
     trades: list[msgspec.Raw]
     cursor: str | None = None
@@ -175,7 +175,10 @@ class _Identity(msgspec.Struct):
 
 
 def decode(payload: bytes | msgspec.Raw, kind: type[T], item: str) -> T:
-    """Return a document or row as `kind`. Raises ParseError of `item` that names the field."""
+    """Decode a document or row as `kind`. item: name for errors.
+
+    Raises ParseError, which names the field that does not fit.
+    """
     text = bytes(payload)
     if not is_shallow(text):
         raise ParseError(item, f"nested more than {MAX_NESTING} deep; it has {len(text)} bytes")
@@ -186,7 +189,7 @@ def decode(payload: bytes | msgspec.Raw, kind: type[T], item: str) -> T:
 
 
 def identity_of(row: msgspec.Raw) -> str:
-    """Return the identity of a row among those of its page, as far as it can be decoded."""
+    """Return the id of a row for comparison with others of its page, even if the rest cannot be decoded."""
     try:
         found = msgspec.json.decode(row, type=_Identity)
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -195,7 +198,7 @@ def identity_of(row: msgspec.Raw) -> str:
 
 
 def rows(page: list[msgspec.Raw], kind: type[T], item: str) -> Iterator[tuple[str, T | ParseError]]:
-    """Yield (identity, row) of a page; of a row that cannot be read the error."""
+    """Yield (id, decoded row) for each row of a page; the error in place of a row that cannot be read."""
     for raw in page:
         try:
             yield identity_of(raw), decode(raw, kind, item)
@@ -204,7 +207,10 @@ def rows(page: list[msgspec.Raw], kind: type[T], item: str) -> Iterator[tuple[st
 
 
 def time(text: str | None, field: str, item: str) -> datetime | None:
-    """Return a time; None where there is none, also as the year 1. Raises ParseError."""
+    """Return a time from its text; None when missing, which is also sent as the year 1.
+
+    field, item: names for errors. Raises ParseError.
+    """
     if not text or text.startswith("0001-01-01"):
         return None
     try:
@@ -215,20 +221,20 @@ def time(text: str | None, field: str, item: str) -> datetime | None:
 
 
 def dollars(dollars: Decimal | None, cents: Decimal | None) -> Decimal | None:
-    """Return a price in dollars, exactly, from the form that a row has; None where it has neither."""
+    """Return the exact price in dollars, from whichever form the row has; None when it has neither."""
     return dollars if dollars is not None else None if cents is None else cents / CENTS
 
 
 def plain(value: Decimal) -> str:
-    """Return `1`, `0.5`, `0`: no exponent, no trailing zeros."""
+    """Return a number as text without exponent or trailing zeros: `1`, `0.5`, `0`."""
     return format(value.normalize(), "f") if value else "0"
 
 
 def error_text(payload: bytes) -> str:
-    """Return the message of an error body in one line; "" where its form is not known.
+    """Return the message in the body of an error as one line; "" when its form is unknown.
 
-    Seen on the wire: {"error": {"code", "message", "details"?}}, {"code", "message", "details"},
-    {"msg": ...}, {"error": "too many requests"} (June to August 2026).
+    Seen on the wire: {"error": {"code", "message", "details"?}}, {"code", "message", "details"}, {"msg":
+    ...}, {"error": "too many requests"} (June to August 2026).
     """
     try:
         document: Any = msgspec.json.decode(payload) if is_shallow(payload) else None
@@ -247,6 +253,9 @@ def error_text(payload: bytes) -> str:
 
 
 def _fields_of(text: str) -> tuple[str, ...]:
-    """Return the field that msgspec names: "Object missing required field `ticker`", "... - at `$.x`"."""
+    """Return the field that an error text of msgspec names.
+
+    Forms: "Object missing required field `ticker`", "... - at `$.x`".
+    """
     quoted = text.split("`")[1::2]
     return tuple(name.removeprefix("$").removeprefix(".") for name in quoted[-1:])

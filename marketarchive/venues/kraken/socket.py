@@ -1,7 +1,7 @@
 """Kraken's WebSocket API v2: subscriptions, and the decoding of its frames.
 
-https://docs.kraken.com/api/docs/websocket-v2/book (November 2026). Numbers are sent as JSON numbers whose
-text counts: 0.00200000 keeps its zeros in the checksum.
+https://docs.kraken.com/api/docs/websocket-v2/book (November 2026). Prices and sizes are JSON numbers, whose
+text must be kept: 0.00200000 enters the checksum with its zeros.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from marketarchive.venues.market_messages import (
 )
 
 DEPTH = 100
-"""Levels a side that are subscribed: 10, 25, 100, 500 or 1000 are offered (page "book", November 2026)."""
+"""Levels per side that are subscribed; 10, 25, 100, 500 and 1000 are offered (page "book", November 2026)."""
 CHECKED = 10
-"""Levels a side that the checksum covers at any depth (guide spot-ws-book-v2, November 2026)."""
+"""Levels per side that the checksum covers at any depth (guide spot-ws-book-v2, November 2026)."""
 SOCKET = Endpoint(
     "socket",
     "wss://ws.kraken.com/v2",
@@ -103,7 +103,11 @@ _TICKERS = msgspec.json.Decoder(list[_Ticker])
 
 
 def decode(payload: bytes, received_at: int) -> Decoded:
-    """Decode a frame; received_at: ns. Raises ParseError, also where it refuses a subscription."""
+    """Decode a frame of the socket into messages about markets.
+
+    received_at: its receipt, ns since the Unix epoch. Raises ParseError for a frame that cannot be read, or
+    in which the venue refuses a subscription.
+    """
     try:
         frame = _FRAME.decode(payload)
         if not frame.success or frame.error is not None:
@@ -162,17 +166,20 @@ def _quote(sent: _Ticker, received_at: int) -> QuoteMessage:
 
 
 def subscribe(markets: Sequence[str]) -> list[str]:
-    """Return the texts to send, one for each channel."""
+    """Return the texts to send to subscribe `markets`, one for each channel."""
     return [_text("subscribe", channel, markets) for channel in _SUBSCRIBED]
 
 
 def unsubscribe(markets: Sequence[str]) -> list[str]:
-    """Return the texts to send, one for each channel; none where `markets` is empty."""
+    """Return the texts to send to unsubscribe `markets`, one for each channel.
+
+    Empty when `markets` is empty.
+    """
     return [_text("unsubscribe", _named(channel), markets) for channel in _SUBSCRIBED if markets]
 
 
 def resync(markets: Sequence[str]) -> list[str]:
-    """Return the texts that end and begin the books: a snapshot comes first."""
+    """Return the texts to send to unsubscribe and subscribe the books again, which brings new snapshots."""
     book = _SUBSCRIBED[0]
     return [_text("unsubscribe", _named(book), markets), _text("subscribe", book, markets)]
 
@@ -190,8 +197,9 @@ def _text(method: str, channel: dict[str, Any], markets: Sequence[str]) -> str:
 
 
 def checksum(bids: BookSide, asks: BookSide) -> int:
-    """Return the CRC32 of the ten best asks and bids, best first, as digits without point and leading zeros.
+    """Return the CRC32 by which Kraken verifies a book: of its ten best asks, then its ten best bids.
 
+    Each price and size enters as its digits without the decimal point and leading zeros.
     https://docs.kraken.com/api/docs/guides/spot-ws-book-v2 (November 2026).
     """
     best = (*reversed(asks.levels[-CHECKED:]), *reversed(bids.levels[-CHECKED:]))

@@ -1,4 +1,4 @@
-"""Failures among the answers of OKX: one with status 200 may have a `code` that is not "0"."""
+"""Failures among the answers of OKX: an answer with status 200 may carry a `code` other than "0"."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from marketarchive.venues.answers import Answered, Failure, judge_status
 from marketarchive.venues.okx.endpoints import FUNDING_FILE
 
 WAIT_S = 2.0
-"""All limits are of two seconds."""
+"""Seconds to wait after a refusal; all limits are for windows of two seconds."""
 
 _RATE_LIMITED = {"50011", "50061"}
 _PASSING = {"50001", "50004", "50013", "50026"}  # unavailable, time-out, busy, system error
@@ -19,7 +19,7 @@ _UNKNOWN = {"51001", "50047"}  # no such contract (a delisted one neither); one 
 
 
 class OkxEnvelope(msgspec.Struct):
-    """The members that every answer has: code and message of its success or failure."""
+    """The fields that every answer has: code and message of its success or failure."""
 
     code: str
     msg: str = ""
@@ -28,7 +28,7 @@ class OkxEnvelope(msgspec.Struct):
 def judge(answered: Answered) -> Failure | None:
     """Return the failure that an answer states, with the venue's message; None when it can be parsed.
 
-    A file that is not in the archive is 404.
+    A file that is not in the archive is answered with 404.
     """
     failure = judge_status(answered)
     if failure is not None and answered.status == 404 and answered.query.endpoint is FUNDING_FILE:
@@ -52,7 +52,7 @@ def judge(answered: Answered) -> Failure | None:
 
 
 def envelope_of(payload: bytes) -> OkxEnvelope | None:
-    """Decode code and message of an answer, None where it is not the venue's own."""
+    """Decode code and message of an answer; None when the body is not of the venue's form."""
     try:
         return msgspec.json.decode(payload, type=OkxEnvelope)
     except (msgspec.DecodeError, UnicodeDecodeError):

@@ -1,7 +1,7 @@
 """Public endpoints of OKX's perpetual swaps, which need no key, and their limits.
 
 Routes, page sizes and limits: mirrors of the official documents (2025-08-17, 2026-07-28). All of them are
-GET. Limits are per address and route, of some also per contract; no header says them.
+GET. Limits are per address and route, for some also per contract; no header states what is left of them.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from marketarchive.venues.endpoint import Endpoint, Limit
 BASE = "https://www.okx.com/api/v5"
 ARCHIVE = "https://static.okx.com/cdn/okex/traderecords"
 FILES = Limit("okx/files", 20, window_s=10.0)
-"""No limit of files is documented (2026-07-28): the figure is ours."""
+"""No limit for files is documented (2026-07-28); this figure is ours."""
 
 
 def _endpoint(name: str, path: str, requests: int) -> Endpoint:
-    """Declare an endpoint of a limit of its own. requests: allowed in 2 s."""
+    """Return an endpoint with a limit of its own. requests: most requests in 2 s."""
     return Endpoint(f"okx_{name}", f"{BASE}{path}", Limit(f"okx/{name}", requests, window_s=2.0))
 
 
@@ -35,4 +35,5 @@ FUNDING_FILE = Endpoint(
     f"{ARCHIVE}/swaprates/monthly/{{year}}{{month}}/{{symbol}}-fundingrates-{{year}}-{{month}}.zip",
     FILES,
 )
-"""A month of UTC+8, two days after its end; addresses as /public/market-data-history gives them."""
+"""File with the funding of a month in UTC+8, published two days after its end; addresses as in the answers
+of /public/market-data-history."""

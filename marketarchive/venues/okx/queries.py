@@ -1,7 +1,7 @@
 """Requests to OKX's perpetual swaps, as data.
 
-Lists are newest first. `after` asks for what is older than a time, `before` for what is newer, neither with
-the time itself; `before` alone gives the newest of all. So both are sent, for windows that fit on a page.
+Lists are newest first. `after` selects rows older than a time, `before` rows newer than one, both exclusive;
+`before` alone gives the newest rows of all. So both are sent, for ranges that fit on a page.
 """
 
 from __future__ import annotations
@@ -15,59 +15,62 @@ from marketarchive.venues.perp_files import month
 from marketarchive.venues.perps import Range, Series
 
 ALL = "ANY"
-"""For `instId`, where the contracts of a route are to be listed together."""
+"""Value of `instId` that lists the contracts of a route together."""
 CANDLES_PAGE = 100
-"""Rows; of trades 300 are served, of mark price and index 100."""
+"""Candles in one page; the venue serves 300 of trades, 100 of mark price and index."""
 FUNDING_PAGE = 100
-"""Rows; 400 since 2025. A window of as many hours has no more at any interval."""
+"""Funding rates in one page (the venue serves 400 since 2025): enough for a range of as many hours, at any
+interval."""
 FUNDING_REACH_S = 90 * 86_400
-"""Measured: 90 days back rows come (2026-09-04), the oldest 93 days back (2026-08-01), none at 120."""
+"""Seconds back from now that funding is served. Measured: 90 days back has rows (2026-09-04), the oldest
+row lay 93 days back (2026-08-01), 120 days back has none."""
 AHEAD_MS = 8 * 3_600_000
-"""By how much the days and months of files are ahead of UTC."""
+"""Milliseconds by which the days and months of files are ahead of UTC: they are of UTC+8."""
 OPEN_INTEREST_PAGE = 100
 OPEN_INTEREST_ROWS = 1_440
-"""The newest of each step that are served."""
+"""Rows of each step that the venue serves, the newest."""
 
 BARS = {
     60: "1m", 180: "3m", 300: "5m", 900: "15m", 1800: "30m", 3600: "1H", 7200: "2H", 14_400: "4H",
     21_600: "6Hutc", 43_200: "12Hutc", 86_400: "1Dutc",
 }  # fmt: skip
-"""Seconds -> how a candle of that length is asked for; without `utc` those from 6 hours on begin at UTC+8."""
+"""Length of a candle in seconds -> `bar` of the request; without `utc` candles from 6 hours on open at
+UTC+8."""
 STEPS = {name: seconds for seconds, name in BARS.items()}
 PERIODS_S = tuple(each for each in BARS if each >= 300)
-"""At which open interest is listed."""
+"""Steps (s) in which open interest is listed."""
 
 
 def instruments() -> Query:
-    """Return the request for all swaps; those that are delisted are not in the answer."""
+    """Return the request for all listed swaps; delisted ones are missing from the answer."""
     return Query(endpoints.INSTRUMENTS, {"instType": "SWAP"})
 
 
 def funding_intervals() -> Query:
-    """Return the request for the coming settlements of all contracts, which show their intervals."""
+    """Return the request for the coming settlements of all contracts, from which funding intervals follow."""
     return Query(endpoints.FUNDING_RATE, {"instId": ALL})
 
 
 def funding_rates(series: Series, requested: Range) -> Query:
-    """Return the request for settled rates."""
+    """Return the request for a range of settled funding rates."""
     chosen = {"instId": series.market, **_between(requested)}
     return Query(endpoints.FUNDING_RATES, {**chosen, "limit": str(FUNDING_PAGE)})
 
 
 def month_of(at: int) -> Range:
-    """Return the month of UTC+8 that holds a moment. at: ms."""
+    """Return the month in UTC+8 that contains a moment. at: ms since the Unix epoch."""
     return month(at, AHEAD_MS)
 
 
 def funding_file(series: Series, requested: Range) -> Query:
-    """Return the request for a month's settled rates in the archive."""
+    """Return the request for the archive file with a month's settled funding rates."""
     begins = utc(from_ms(requested.first + AHEAD_MS))
     times = {"year": f"{begins:%Y}", "month": f"{begins:%m}"}
     return Query(endpoints.FUNDING_FILE, path={"symbol": series.market, **times})
 
 
 def candles(series: Series, requested: Range) -> Query:
-    """Return the request for candles of trades, of the mark price or of the index."""
+    """Return the request for a range of candles of trades, the mark price or the index."""
     endpoint, name = {
         "trade": (endpoints.CANDLES, "symbol"),
         "mark": (endpoints.MARK_CANDLES, "symbol"),
@@ -78,14 +81,14 @@ def candles(series: Series, requested: Range) -> Query:
 
 
 def open_interest_history(series: Series, requested: Range) -> Query:
-    """Return the request for past open interest; the venue excludes both bounds of the range."""
+    """Return the request for a range of past open interest; the venue excludes both bounds it is given."""
     times = {"begin": str(requested.first - 1), "end": str(requested.last + 1)}
     chosen = {"instId": series.market, "period": BARS[series.step_s], **times}
     return Query(endpoints.OPEN_INTEREST_HISTORY, {**chosen, "limit": str(OPEN_INTEREST_PAGE)})
 
 
 def loans() -> Query:
-    """Return the request for what loans cost now, of every coin."""
+    """Return the request for the present interest rates of loans in all coins."""
     return Query(endpoints.LOANS)
 
 

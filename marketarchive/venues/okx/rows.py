@@ -1,8 +1,8 @@
-"""Rows of tables from answers of OKX's perpetual swaps.
+"""Table rows from answers of OKX's perpetual swaps.
 
-Shapes: mirrors of the official documents (2025-08-17, 2026-07-28) and recordings. All that is in `data` is
-text; lists are newest first. `oi` and `vol` are contracts, `oiCcy` and `volCcy` base units: those are taken,
-so that no size of a contract, which the venue may change, is in a number.
+Shapes: mirrors of the official documents (2025-08-17, 2026-07-28) and recordings. Everything in `data` is
+text; lists are newest first. `oi` and `vol` count contracts, `oiCcy` and `volCcy` base units. The latter are
+used, because the venue may change the size of a contract.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class SentRows(msgspec.Struct):
 class SentSettled(msgspec.Struct, rename="camel"):
     inst_id: str
     inst_type: str
-    realized_rate: str  # what was charged; `fundingRate` is what had been expected
+    realized_rate: str  # the rate charged; `fundingRate` is the rate that had been expected
     funding_time: str
 
 
@@ -149,7 +149,7 @@ class SentQuota(msgspec.Struct, rename="camel"):
 
 
 def parse(received: Received) -> Parsed:
-    """Parse an answer: its rows are the `statements` of the result. Raises ParseError."""
+    """Parse an answer into `Parsed`, with its table rows in `statements`. Raises ParseError."""
     if received.canonical_url.startswith(endpoints.ARCHIVE):
         return _funding_file(received)
     return read_by(_READERS, received)
@@ -169,7 +169,7 @@ def _settled(received: Received) -> Parsed:
 
 
 def _funding_file(received: Received) -> Parsed:
-    """Parse the rates charged in a month; stamps are up to 4 s late (others compared them with the API)."""
+    """Parse a month's charged funding rates; times are up to 4 s late (others compared them with the API)."""
     symbol = received.canonical_url.rpartition("/")[2].partition("-fundingrates-")[0]
 
     def rows(line: Mapping[str, str]) -> Iterator[FundingsRow]:
@@ -188,7 +188,10 @@ def _funding_file(received: Received) -> Parsed:
 
 
 def _funding(received: Received) -> Parsed:
-    """Parse rates expected at the coming settlement, `fundingTime`; of a list of all the intervals only."""
+    """Parse funding rates expected at the coming settlement, `fundingTime`.
+
+    From a list of all contracts only the funding intervals are taken.
+    """
     if received.params.get("instId") == ALL:
         return _intervals(received)
 
@@ -209,7 +212,7 @@ def _funding(received: Received) -> Parsed:
 
 
 def _intervals(received: Received) -> Parsed:
-    """Parse intervals of funding; dated contracts are among all, and skipped."""
+    """Parse the funding intervals of all contracts; dated contracts in the list are skipped."""
 
     def rows(sent: SentFunding) -> Iterator[InstrumentsRow]:
         contract, interval_s = CONTRACTS.of(sent.inst_id), _interval(sent)
@@ -227,9 +230,10 @@ def _intervals(received: Received) -> Parsed:
 
 
 def _interval(sent: SentFunding) -> int | None:
-    """Return the seconds that end with the coming settlement, else those that begin with it.
+    """Return the funding interval of a contract, in seconds; None when unknown.
 
-    No field says it, and it changes by itself (8 h to 4, 2 or 1 h where a cap is hit, and back).
+    It is the time from the last settlement to the coming one, else from the coming one to the next. No field
+    states the funding interval, and the venue changes it (8 h to 4, 2 or 1 h when a cap is hit, and back).
     """
     if sent.prev_funding_time:
         return (milliseconds(sent.funding_time) - milliseconds(sent.prev_funding_time)) // 1000
@@ -352,7 +356,10 @@ def _instruments(received: Received) -> Parsed:
 
 
 def _loans(received: Received) -> Parsed:
-    """Parse rates of borrowing: `rate` is a fraction a day; of a coin in `configCcyList` that one counts."""
+    """Parse interest rates of loans: `rate` is a fraction per day.
+
+    A rate in `configCcyList` takes precedence.
+    """
 
     def rows(sent: SentQuota) -> Iterator[BorrowRatesRow]:
         rates = {loan.ccy: loan.rate for loan in (*sent.basic, *sent.config_ccy_list)}

@@ -1,1 +1,1 @@
-"""Polymarket: URLs, wire models, parse functions, identity and integrity of messages. Pure functions."""
+"""Polymarket: endpoints, wire models, parse functions, and verification of messages. Pure functions."""

@@ -1,4 +1,4 @@
-"""Rows of `books` from whole books: of answers of the CLOB, of events, and of states of our own."""
+"""Rows of the table `books` from snapshots in REST answers, in socket events and in `book_state` lines."""
 
 from __future__ import annotations
 
@@ -24,15 +24,19 @@ _UNCHECKED: tuple[Verdict, str] = ("unchecked", "")
 
 
 class PolymarketBookRows(RowMaker):
-    """Maker of rows from the books in responses of /book and /books, each checked by its own hash."""
+    """Maker of `books` rows from the answers of /book and /books; each book is verified by its own hash."""
 
     def rows(self, received: Received) -> list[TableRow]:
-        """Return a row for each book."""
+        """Return one row for each book in an answer."""
         return [row for row, _ in answered(received, verify=self.verify)]
 
 
 def answered(received: Received, *, verify: bool) -> Iterator[tuple[TableRow, Any]]:
-    """Yield the row of each book in an answer, and the book as it was sent; None where it is not sound."""
+    """Yield the row of each book in an answer, with the book as sent (bytes or decoded JSON).
+
+    The second is None for a book that is unreadable or whose hash does not match. verify: False = compute no
+    hashes.
+    """
     route = _ROUTES.get(received.canonical_url)
     if route is None:
         return
@@ -48,7 +52,11 @@ def answered(received: Received, *, verify: bool) -> Iterator[tuple[TableRow, An
 
 
 def sent_row(raw: Any, route: str, position: int, *, verify: bool) -> TableRow:
-    """Return the row of a book as it was sent, as bytes or decoded, whatever its prices."""
+    """Return the row of one book as sent, even if its prices are impossible.
+
+    raw: bytes or decoded JSON; route: text for the column of that name; position: place in the answer's list,
+    from 1; verify: False = compute no hash. A book that cannot be read gives an `UnreadableRow`.
+    """
     verdict = _verdict(raw) if verify else _UNCHECKED
     try:
         return book_row(clob.decode_book(raw), route, 1, position, *verdict)
@@ -59,7 +67,11 @@ def sent_row(raw: Any, route: str, position: int, *, verify: bool) -> TableRow:
 def book_row(
     book: ClobBook, route: str, index: int, position: int, verdict: Verdict, recipe: str
 ) -> BooksRow:
-    """Return the row of a book. Raises ParseError."""
+    """Return the row of a decoded book. Raises ParseError.
+
+    route: text for the column of that name; index: place of the event in its message; position: place in its
+    list; verdict, recipe: result of the verification and the hash recipe that matched.
+    """
     return BooksRow(
         market=book.market,
         token=book.token,

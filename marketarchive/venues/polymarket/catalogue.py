@@ -1,4 +1,4 @@
-"""The whole list of Polymarket's markets: Gamma's rows carry prices, volume and liquidity."""
+"""Requests that list all of Polymarket's markets: Gamma's rows have prices, volume and liquidity."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The central limit order book: https://clob.polymarket.com, and its books on the market socket.
+"""Books of the central limit order book (https://clob.polymarket.com), from REST answers and the socket.
 
-A book's sides come with the best price last: bids upwards, asks downwards, all values as strings.
-`timestamp` is the time of the book's last change; there is no sequence number, but a hash.
+Both sides are sent with the best price last: bids rise, asks fall. All values are strings. `timestamp` is the
+time of the book's last change. There is no sequence number, but a hash of the whole book.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from marketarchive.nesting import MAX_NESTING, is_shallow
 from marketarchive.venues.book import price_of
 from marketarchive.venues.polymarket import wire
 
-# what /book answers for an unknown, a malformed and a closed token alike: 404 (study of 2026-08-10)
+# 404: /book answers so for an unknown, a malformed and a closed token alike (study of 2026-08-10)
 NO_ORDERBOOK = "No orderbook exists for the requested token id"
 
 
 class Level(msgspec.Struct, frozen=True, gc=False):
-    """Price in dollars per share and size in shares, as the texts on the wire."""
+    """A level: price in dollars per share, size in shares, both as the text sent."""
 
     price: str
     size: str
@@ -36,7 +36,7 @@ class Level(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class ClobBook:
-    """The book of one token at `timestamp_ms`, sides in the order they were sent (best last)."""
+    """The book of one token at `timestamp_ms`, its sides in the order sent (best price last)."""
 
     market: str
     token: str
@@ -44,17 +44,17 @@ class ClobBook:
     hash: str
     bids: tuple[Level, ...]
     asks: tuple[Level, ...]
-    min_order_size: str | None  # None: not sent (the socket leaves it out)
+    min_order_size: str | None  # None: not sent; the socket omits it
     tick_size: str | None
     neg_risk: bool | None
-    last_trade_price: str | None  # "" = never traded
+    last_trade_price: str | None  # "" = never traded; None: not sent
     best_bid: Decimal | None
     best_ask: Decimal | None
     is_sorted: bool  # bids rise, asks fall, no price twice
 
 
 class SentBook(msgspec.Struct):
-    """A book as it stands in JSON."""
+    """A book as it is sent in JSON."""
 
     market: str
     asset_id: str
@@ -81,27 +81,30 @@ _PRICES = re.compile(r"(?:(?:0(?:\.[0-9]+)?|\.[0-9]+|1(?:\.0+)?) )*").fullmatch
 
 
 def parse_book(payload: Any) -> ClobBook:
-    """Parse one book of /book, of an element of /books or of a `book` event.
+    """Parse one book: the answer of /book, an element of /books, or a `book` event.
 
-    The payload is bytes, or decoded already. Raises ParseError, also for prices outside [0, 1], sizes not
-    above 0 and crossed sides.
+    payload: bytes or decoded JSON. Raises ParseError, also for prices outside [0, 1], sizes of zero or less,
+    and a crossed book.
     """
     book = decode_book(payload)
     return check_book(book)
 
 
 def check_book(book: ClobBook) -> ClobBook:
-    """Check prices and sizes of a book from `decode_book`. Raises ParseError."""
+    """Check the prices and sizes of a book from `decode_book`, and return it with its best prices.
+
+    Raises ParseError for prices outside [0, 1], sizes of zero or less, and a crossed book.
+    """
     _check_side("bids", book.bids)
     _check_side("asks", book.asks)
     return _build(book)
 
 
 def decode_book(payload: Any) -> ClobBook:
-    """Decode as `parse_book`, without a check of prices and sizes.
+    """Decode one book without checking its prices and sizes.
 
-    best_bid, best_ask and is_sorted are not set. Of a key that occurs twice the last counts, as everywhere;
-    the hash tells whether that was meant. Raises ParseError.
+    payload: as for `parse_book`. best_bid, best_ask and is_sorted are not set. Of a key that occurs twice the
+    last value counts, as in most decoders; the hash shows whether that was meant. Raises ParseError.
     """
     is_text = isinstance(payload, bytes | msgspec.Raw)
     if is_text:
@@ -114,7 +117,7 @@ def decode_book(payload: Any) -> ClobBook:
 
 
 def book_of(sent: SentBook) -> ClobBook:
-    """Convert a decoded body to a `ClobBook`, prices and sizes unchecked. Raises ParseError."""
+    """Convert a decoded JSON book to a `ClobBook`, without checking prices and sizes. Raises ParseError."""
     if not (sent.timestamp.isascii() and sent.timestamp.isdigit() and len(sent.timestamp) <= 18):
         raise ParseError("Book", f"timestamp={sent.timestamp!r} is not milliseconds", ("timestamp",))
     return ClobBook(
@@ -135,23 +138,29 @@ def book_of(sent: SentBook) -> ClobBook:
 
 
 def split_books(payload: bytes, item: str = "Book") -> list[Any]:
-    """Return the elements of an array of /books for parse_book. Raises ParseError."""
+    """Return the elements of an array of /books, to be parsed one by one. Raises ParseError.
+
+    item: name for errors.
+    """
     refuse_deep(payload, item)
     try:
         return list(_LIST.decode(payload))
     except (msgspec.DecodeError, UnicodeDecodeError):
-        # slower, but lets a NaN cost its own row only
+        # slower, but a NaN then affects only its own row
         return wire.rows(wire.decode(payload, item), None, item)
 
 
 def refuse_deep(payload: bytes, item: str) -> None:
-    """Raise ParseError for a text that is nested too deep: the decoder recurses on the C stack."""
+    """Raise ParseError for a JSON text that is nested so deeply that the decoder could exhaust the C stack.
+
+    item: name for errors.
+    """
     if not is_shallow(payload):
         raise ParseError(item, f"nested more than {MAX_NESTING} deep; the body has {len(payload)} bytes")
 
 
 def error_text(payload: bytes) -> str | None:
-    """Return the message of a body `{"error": "..."}`; None when the body is anything else."""
+    """Return the message of a body `{"error": "..."}`; None for any other body."""
     if not is_shallow(payload):
         return None
     try:
@@ -163,7 +172,10 @@ def error_text(payload: bytes) -> str | None:
 
 
 def _fields_of(error: Exception) -> tuple[str, ...]:
-    """Return the field in "... - at `$.bids[0].price`" or "missing required field `hash`"."""
+    """Return the field that an error text of msgspec names.
+
+    Forms: "... - at `$.bids[0].price`", "missing required field `hash`".
+    """
     at = re.search(r"at `\$\.(\w+)", str(error)) or re.search(r"required field `(\w+)`", str(error))
     return (at[1],) if at else ()
 
@@ -183,7 +195,7 @@ def _check_side(name: str, levels: tuple[Level, ...]) -> None:
 
 
 def _build(book: ClobBook) -> ClobBook:
-    """Set best prices and the check of order in `book`. Raises ParseError when it is crossed."""
+    """Set best prices and `is_sorted` of a book and return it. Raises ParseError for a crossed book."""
     bids = [price_of(level.price) for level in book.bids]
     asks = [price_of(level.price) for level in book.asks]
     rising, falling = all(map(lt, bids, bids[1:])), all(map(gt, asks, asks[1:]))
@@ -196,8 +208,8 @@ def _build(book: ClobBook) -> ClobBook:
 
 # --- integrity -------------------------------------------------------------------------------------------
 
-# The hash is sha1 over compact JSON of these keys in this order, `hash` empty, values as on the wire.
-# Newest first; only the first and the last have been checked against recordings.
+# The hash is sha1 over compact JSON with these keys in this order, `hash` empty, values as sent.
+# Newest recipe first; only the first and the last were compared with recordings.
 RECIPES: dict[str, tuple[str, ...]] = {
     "2025-12": (
         "market",
@@ -227,12 +239,12 @@ RECIPES: dict[str, tuple[str, ...]] = {
 }
 CURRENT_RECIPE = "2025-12"
 
-# what the socket leaves out, as crypto markets have it
+# values of crypto markets, for what the socket omits
 DEFAULTS = {"min_order_size": "5", "tick_size": "0.01", "neg_risk": False}
 
 
 def _head(book: ClobBook, keys: Sequence[str]) -> bytes:
-    """Return the hashed text of `book` without its closing brace."""
+    """Return the text that the hash is computed over, without the closing brace. keys: their order in it."""
     values: dict[str, Any] = {
         "market": book.market,
         "asset_id": book.token,
@@ -249,7 +261,7 @@ def _head(book: ClobBook, keys: Sequence[str]) -> bytes:
 
 
 def book_hash(book: ClobBook, recipe: str = CURRENT_RECIPE) -> str:
-    """Return the hash that `recipe` gives for `book`."""
+    """Return the hash of a book, computed by one recipe (order of keys)."""
     keys = RECIPES[recipe]
     if keys[-1] != "last_trade_price":
         return hashlib.sha1(_head(book, keys) + b"}", usedforsecurity=False).hexdigest()
@@ -257,7 +269,7 @@ def book_hash(book: ClobBook, recipe: str = CURRENT_RECIPE) -> str:
 
 
 def _hashes(book: ClobBook, last_trade_prices: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yield (last_trade_price, hash) by the current recipe, the common text hashed once."""
+    """Yield (last_trade_price, hash) for each of the given prices, by the current recipe."""
     head = hashlib.sha1(_head(book, RECIPES[CURRENT_RECIPE][:-1]), usedforsecurity=False)
     for price in last_trade_prices:
         whole = head.copy()
@@ -270,10 +282,10 @@ _GRID = ("", *(f"{thousandth / 1000:.3f}" for thousandth in range(1001)))
 
 
 def _recipe_of(book: ClobBook) -> str | None:
-    """Return the recipe by which the hash of `book` matches, None if none does.
+    """Return the recipe by which the hash of a book matches; None if none does.
 
-    The socket hashes the last trade price that the server knows, which it may not have sent: where it did
-    not, the grid of possible prices is searched.
+    The socket's hash covers the last trade price, which it may not send; without one all possible prices are
+    tried.
     """
     sent = book.last_trade_price
     if any(found == book.hash for _, found in _hashes(book, _GRID if sent is None else [sent])):
@@ -283,7 +295,10 @@ def _recipe_of(book: ClobBook) -> str | None:
 
 
 def verify_book(book: ClobBook) -> tuple[Verdict, str]:
-    """Return whether the book is what the venue hashed, and the recipe ("" when none matches)."""
+    """Return whether the hash of a book matches, and by which recipe.
+
+    The recipe is "" when none matches.
+    """
     if not book.hash:
         return "not_available", ""
     recipe = _recipe_of(book)
@@ -299,10 +314,10 @@ _LAST_KEY = (
 
 
 def verify_text(payload: bytes | msgspec.Raw) -> tuple[Verdict, str]:
-    """Verify a book as received, whatever its prices; most are settled without decoding.
+    """Verify a book as received, whatever its prices; most need no decoding.
 
-    Where the very bytes, with the hash left empty, give the hash, they are what the venue hashed; the recipe
-    shows in the last key. Everything else is decoded. Raises ParseError.
+    If the received bytes, with the hash left empty, give the hash, the book is proven; the last key shows the
+    recipe. Any other book is decoded. Returns as `verify_book`. Raises ParseError.
     """
     text = bytes(payload)
     head, mark, rest = text.partition(_HASH)

@@ -1,4 +1,4 @@
-"""The Data API's resolutions: https://data-api.polymarket.com/v2/resolutions.
+"""Parser of the Data API's resolutions: https://data-api.polymarket.com/v2/resolutions.
 
     {"data": [{"condition_id", "status", "payouts": [1000000, 0], "reporter", "resolved_at", ...}],
      "pagination": {"limit", "offset", "has_more", "next_cursor"}}
@@ -42,7 +42,7 @@ def parse_resolutions(received: Received) -> Parsed:
 
 
 def _resolution(row: Mapping[str, Any], received: Received) -> Resolution | None:
-    """Return the resolution; None before the oracle has spoken (requested, proposed, disputed)."""
+    """Return the resolution in a row; None before the oracle has decided (requested, proposed, disputed)."""
     market_id = wire.text(row, "condition_id")
     if market_id is None:
         raise wire.bad("condition_id", row.get("condition_id"), "is missing")
@@ -66,7 +66,10 @@ def _resolution(row: Mapping[str, Any], received: Received) -> Resolution | None
 
 
 def _payouts(row: Mapping[str, Any]) -> tuple[str, ...] | None:
-    """Return dollars per share as decimal strings; None for none, or only zeros (no result)."""
+    """Return dollars per share as decimal strings, in the order of outcomes.
+
+    None when there are no payouts or all are zero, which is no result.
+    """
     payouts = row.get("payouts")
     if payouts is None or payouts == []:
         return None
@@ -75,6 +78,6 @@ def _payouts(row: Mapping[str, Any]) -> tuple[str, ...] | None:
     micro = [wire.number(value, "payouts", high=MICRO) for value in payouts]
     if not any(micro):
         return None
-    if not MICRO - len(micro) < sum(micro) <= MICRO:  # thirds leave a rest
+    if not MICRO - len(micro) < sum(micro) <= MICRO:  # payouts of a third each do not add up to exactly 1
         raise wire.bad("payouts", payouts, "does not sum to one dollar per share")
     return tuple(wire.plain(value / Decimal(MICRO)) for value in micro)

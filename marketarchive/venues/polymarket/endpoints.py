@@ -28,18 +28,19 @@ RESOLUTIONS = f"{DATA}/v2/resolutions"
 TRADES = f"{DATA}/v2/trades"
 TRADES_V1 = f"{DATA}/trades"
 
-MARKETS_PAGE = 100  # rows; the most that /markets/keyset gives since 2026-05-14 (docs, changelog)
-EVENTS_PAGE = 100  # rows; /events/keyset documents 500 (November 2026), one reader was given 100 (2026)
+MARKETS_PAGE = 100  # rows; most that /markets/keyset returns since 2026-05-14 (docs, changelog)
+EVENTS_PAGE = 100  # rows; /events/keyset documents 500 (November 2026), but one reader was given 100 (2026)
 SERIES_PAGE = 50
 TOKENS_PER_BOOKS = (
-    250  # POST /books refuses past about 500, by the body's bytes (a client's probe, 2026-08-14)
+    250  # most tokens; POST /books refuses bodies of more than about 500 (a client's probe, 2026-08-14)
 )
 TOKENS_PER_HISTORIES = 20
-HISTORY_S = 15 * 86_400  # the longest window of a price history (2026-08-11)
-CONDITIONS_PER_MARKETS = 50  # at most 100; a URL with so many has some 4 kB
-SLUGS_PER_MARKETS = 50  # likewise
-CONDITIONS_PER_RESOLUTIONS = 20  # ours, as for trades: no limit of its own is documented (November 2026)
-CONDITIONS_PER_TRADES = 20  # at most (OpenAPI 3.1 of the Data API v2, 2026-09-17)
+HISTORY_S = 15 * 86_400  # longest range of a price history, s (2026-08-11)
+CONDITIONS_PER_MARKETS = 50  # the route allows 100, but a URL with so many has some 4 kB
+SLUGS_PER_MARKETS = 50  # see above
+# ours, the same as for trades: no limit of its own is documented (November 2026)
+CONDITIONS_PER_RESOLUTIONS = 20
+CONDITIONS_PER_TRADES = 20  # most that the route allows (OpenAPI 3.1 of the Data API v2, 2026-09-17)
 TRADES_PAGE = 1000  # rows; more is refused by /v2/trades
 TRADES_V1_OFFSET_MAX = 10_000
 
@@ -77,7 +78,7 @@ _FIRST_SEGMENT = {
 
 
 def endpoint_class(url: str) -> str:
-    """Return the key of LIMITS that a URL counts against. Raises ValueError for another host."""
+    """Return the key of LIMITS whose limit applies to a URL. Raises ValueError for an unknown host."""
     parts = urlsplit(url)
     host = f"{parts.scheme}://{parts.netloc}"
     group = {GAMMA: "gamma", CLOB: "clob", DATA: "data"}.get(host)

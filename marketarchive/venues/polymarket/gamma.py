@@ -1,14 +1,14 @@
-"""Gamma, the catalogue: https://gamma-api.polymarket.com.
+"""Gamma, Polymarket's catalogue of markets: https://gamma-api.polymarket.com.
 
-A market row holds strings with JSON in them, numbers as strings and as numbers, and leaves keys out instead
-of sending null. Its `startDate` is the time of listing; the window of an up/down round begins at
-`eventStartTime`. Rows of /events hold their markets; rows of /markets hold their event.
+A market row has strings that contain JSON, numbers as strings and as numbers, and omits keys instead of
+sending null. `startDate` is the time of listing; the window of an up/down round begins at `eventStartTime`.
+Rows of /events contain their markets; rows of /markets contain their event.
 
-`endDate` may be missing on the market, on its event, or on both. `closedTime` is when the market closed;
-`umaEndDate` when the oracle had settled on the outcome, earlier or later than `endDate` (the same second on
-all 193 rows recorded on 2026-07-24; in mixed forms on old rows). `umaResolutionStatus` is requested,
-proposed, disputed, resolved or settled (official TypeScript SDK, 2026-09); `umaResolutionStatuses` are those
-gone through. Volume and liquidity are dollars.
+`endDate` may be missing from the market, its event, or both. `closedTime` is when the market closed.
+`umaEndDate` is when the oracle had settled on the outcome, earlier or later than `endDate` (the same second
+on all 193 rows recorded on 2026-07-24; in mixed formats on old rows). `umaResolutionStatus` is requested,
+proposed, disputed, resolved or settled (official TypeScript SDK, 2026-09); `umaResolutionStatuses` lists the
+states passed through. Volume and liquidity are in dollars.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ PLATFORM = "polymarket"
 RESOLUTION_SOURCE = "polymarket gamma outcomePrices"
 METADATA_SOURCE = "polymarket eventMetadata"
 
-# a condition id has 32 bytes, one of a protocol v2 market 31 (SDK, 2026-09), or padded with a zero byte
+# a condition id has 32 bytes; that of a protocol v2 market has 31 (SDK, 2026-09), or is padded with a zero
+# byte
 _CONDITION = re.compile(r"0x(?:[0-9a-fA-F]{64}|[0-9a-fA-F]{62})")
 
 _STATES: dict[str, ResolutionState] = {
@@ -37,9 +38,10 @@ _STATES: dict[str, ResolutionState] = {
     "resolved": "final",
     "settled": "final",
 }
-"""States of the oracle (official TypeScript SDK, 2026-09); `requested` is none yet."""
+"""State of the oracle (official TypeScript SDK, 2026-09) -> state of the resolution; `requested` has none
+yet."""
 
-# tags that are categories; an event carries them among many others, in no order
+# tags that are categories; an event has them among many others, in no order
 _CATEGORIES = (
     "Politics",
     "Sports",
@@ -54,7 +56,7 @@ _CATEGORIES = (
 
 
 def parse_markets_page(received: Received) -> Parsed:
-    """Parse /markets/keyset: `{"markets": [...], "next_cursor"?}`."""
+    """Parse a page of /markets/keyset: `{"markets": [...], "next_cursor"?}`."""
     document = wire.decode(received.payload, "Market")
     parsed = Parsed(next_cursor=_cursor(document))
     for row in wire.rows(document, "markets", "Market"):
@@ -63,7 +65,7 @@ def parse_markets_page(received: Received) -> Parsed:
 
 
 def parse_events_page(received: Received) -> Parsed:
-    """Parse /events/keyset: `{"events": [{..., "markets": [...]}], "next_cursor"?}`."""
+    """Parse a page of /events/keyset: `{"events": [{..., "markets": [...]}], "next_cursor"?}`."""
     document = wire.decode(received.payload, "Event")
     parsed = Parsed(next_cursor=_cursor(document))
     for row in wire.rows(document, "events", "Event"):
@@ -72,7 +74,7 @@ def parse_events_page(received: Received) -> Parsed:
 
 
 def parse_markets(received: Received) -> Parsed:
-    """Parse /markets: a bare array."""
+    """Parse the answer of /markets: a JSON array of markets."""
     parsed = Parsed()
     for row in wire.rows(wire.decode(received.payload, "Market"), None, "Market"):
         _add_market(parsed, received, row, None)
@@ -80,7 +82,7 @@ def parse_markets(received: Received) -> Parsed:
 
 
 def parse_events(received: Received) -> Parsed:
-    """Parse /events: a bare array."""
+    """Parse the answer of /events: a JSON array of events, each with its markets."""
     parsed = Parsed()
     for row in wire.rows(wire.decode(received.payload, "Event"), None, "Event"):
         _add_event(parsed, received, row)
@@ -88,7 +90,7 @@ def parse_events(received: Received) -> Parsed:
 
 
 def parse_one_market(received: Received) -> Parsed:
-    """Parse /markets/{id}, /markets/slug/{slug}: one object."""
+    """Parse the answer of /markets/{id} or /markets/slug/{slug}: one market."""
     document = wire.decode(received.payload, "Market")
     if not isinstance(document, dict):
         raise ParseError("Market", f"expected an object, got {type(document).__name__}")
@@ -98,7 +100,7 @@ def parse_one_market(received: Received) -> Parsed:
 
 
 def parse_one_event(received: Received) -> Parsed:
-    """Parse /events/{id}, /events/slug/{slug}: one object."""
+    """Parse the answer of /events/{id} or /events/slug/{slug}: one event with its markets."""
     document = wire.decode(received.payload, "Event")
     if not isinstance(document, dict):
         raise ParseError("Event", f"expected an object, got {type(document).__name__}")
@@ -108,7 +110,7 @@ def parse_one_event(received: Received) -> Parsed:
 
 
 def parse_series(received: Received) -> Parsed:
-    """Parse /series: a bare array of series with slug and id."""
+    """Parse the answer of /series: a JSON array of series, each with slug and id."""
     parsed = Parsed()
     for row in wire.rows(wire.decode(received.payload, "Series"), None, "Series"):
         parsed.keys.append(_row_id(row))
@@ -125,7 +127,7 @@ def parse_series(received: Received) -> Parsed:
 
 
 def _cursor(document: Any) -> str | None:
-    """Return the opaque cursor; absent, null or empty on the last page."""
+    """Return the opaque cursor of the next page; None when it is absent, null or empty: the last page."""
     if not isinstance(document, dict):
         return None
     cursor = document.get("next_cursor")
@@ -135,7 +137,7 @@ def _cursor(document: Any) -> str | None:
 
 
 def _row_id(row: Any) -> str:
-    """Return the identity of a row on its page, as far as it can be decoded."""
+    """Return the id of a row for comparison with others of its page, even if the rest cannot be decoded."""
     if isinstance(row, dict):
         for field in ("id", "conditionId", "slug"):
             if row.get(field):
@@ -237,9 +239,9 @@ def _market(row: Mapping[str, Any], event: Mapping[str, Any], received: Received
 
 
 def _snapshot(row: Mapping[str, Any], market: Market, received: Received) -> PriceSnapshot | None:
-    """Return the prices of an open market.
+    """Return the prices of an open market; None for a closed one.
 
-    The figures of a closed one are payouts, or nothing at all.
+    The figures of a closed market are payouts, or meaningless.
     """
     prices = None if market.status in ("closed", "resolved") else _prices(row)
     if prices is None:
@@ -258,9 +260,9 @@ def _snapshot(row: Mapping[str, Any], market: Market, received: Received) -> Pri
 
 
 def condition_id(row: Mapping[str, Any]) -> str:
-    """Return the market's identity: 32 bytes, 31 for protocol v2.
+    """Return the condition id that identifies a market: 32 bytes in hex, 31 for protocol v2.
 
-    The padded form of v2 is brought back to 31.
+    The padded form of v2 is shortened to 31 bytes.
     """
     found = wire.text(row, "conditionId")
     if found is None or not _CONDITION.fullmatch(found):
@@ -281,7 +283,10 @@ def _outcomes(row: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _tokens(row: Mapping[str, Any], version: str | None, outcomes: tuple[str, ...]) -> dict[str, str] | None:
-    """Return outcome label -> token id; None while the venue has not given the ids yet."""
+    """Return outcome label -> token id; None while the venue has not assigned the ids yet.
+
+    version: of the market's protocol; outcomes: labels in the venue's order.
+    """
     field = "positionIds" if version == "v2" else "clobTokenIds"
     ids = wire.strings(row, field)
     if ids is None:
@@ -304,10 +309,10 @@ def _prices(row: Mapping[str, Any]) -> tuple[Decimal, Decimal] | None:
 
 
 def _payouts(row: Mapping[str, Any], count: int) -> tuple[str, ...] | None:
-    """Return the payout per share of a closed market; None unless its prices are decisive.
+    """Return the payout per share for each outcome of a closed market; None unless its prices are decisive.
 
-    (1, 0) and (0.5, 0.5) do. Legacy rows say (0, 0), scalar ones a fraction, and a market closed a moment
-    ago still shows its last prices: none of these is a result.
+    (1, 0) and (0.5, 0.5) are. Old rows state (0, 0), scalar markets a fraction, and a market closed a moment
+    ago still has its last prices: none of these is a result. count: number of outcomes.
     """
     prices = _prices(row)
     if prices is None:
@@ -327,16 +332,19 @@ def _status(closed: bool | None, active: bool | None, payouts: tuple[str, ...] |
 
 
 def _state(row: Mapping[str, Any], *, is_decided: bool) -> ResolutionState | None:
-    """Return the oracle's state; None before a proposal, and where the row does not say it."""
+    """Return the state of the resolution; None before a proposal, and when the row does not state it.
+
+    is_decided: the market has a result.
+    """
     present = wire.text(row, "umaResolutionStatus")
-    if present is None and not is_decided:  # decided, it has gone through one more
+    if present is None and not is_decided:  # the row lags: a decided market has passed one more state
         present = (wire.strings(row, "umaResolutionStatuses") or ("",))[-1]
     state = _STATES.get(present or "")
     return None if state == "final" and not is_decided else state
 
 
 def _determined_at(row: Mapping[str, Any]) -> datetime | None:
-    """Return the time (ns) at which the oracle settled the outcome; None for the free text of old rows."""
+    """Return when the oracle settled the outcome; None for old rows, which have free text there."""
     try:
         return wire.time(row, "umaEndDate")
     except ParseError:
@@ -346,7 +354,10 @@ def _determined_at(row: Mapping[str, Any]) -> datetime | None:
 def _window(
     row: Mapping[str, Any], event: Mapping[str, Any], slug: str | None, *, is_updown: bool
 ) -> tuple[datetime | None, datetime | None]:
-    """Return start and end: without an end of its own that of its event, unless it lies before the start."""
+    """Return the start and the end of a market's window, each None when unknown.
+
+    A market without an end takes that of its event, unless the event's end lies before the start.
+    """
     end_at = wire.time(row, "endDate")
     start_at = _start(row, event, slug, end_at, is_updown=is_updown)
     if end_at is None:
@@ -363,7 +374,10 @@ def _start(
     *,
     is_updown: bool,
 ) -> datetime | None:
-    """Return the start of the window. `startDate` is the time of listing and never used."""
+    """Return the start of a market's window; None when unknown.
+
+    `startDate` is the time of listing and never used.
+    """
     start = wire.time(row, "eventStartTime")
     if is_updown:
         number = updown.start_of_slug(slug) if slug else None
@@ -372,14 +386,14 @@ def _start(
             or wire.time(event, "startTime")
             or (datetime.fromtimestamp(number, UTC) if number else None)
         )
-    # elsewhere it is a kick-off or an election day, which can lie after endDate
+    # for other markets it is a kick-off or an election day, which can lie after endDate
     return start if start and (end_at is None or start < end_at) else None
 
 
 def _boundary_prices(event: Mapping[str, Any]) -> tuple[Decimal | None, Decimal | None]:
-    """Return price to beat and final price.
+    """Return a round's price to beat and final price; None for what is not stated.
 
-    On other events the same key holds texts for the web page.
+    For other events the same key holds texts for the web page.
     """
     metadata = event.get("eventMetadata")
     if not isinstance(metadata, dict):
@@ -389,9 +403,10 @@ def _boundary_prices(event: Mapping[str, Any]) -> tuple[Decimal | None, Decimal 
 
 
 def _rule(row: Mapping[str, Any], event: Mapping[str, Any], asset: str | None) -> str | None:
-    """Return the settlement that the market itself states; None where it does not.
+    """Return the settlement source that the market itself states; None when it states none.
 
-    Of a round (of `asset`) a source that is not known stands as it is: no date may be taken for its rule.
+    A source that is not known is returned as stated for a round (with an `asset`), so that no rule is assumed
+    from its date.
     """
     source = wire.text(row, "resolutionSource") or wire.text(event, "resolutionSource") or ""
     return rules.stated(row, source, asset) or (source or None if asset else None)

@@ -1,8 +1,11 @@
-"""Books of the market channel: snapshots and deltas, each delta proven by the hash that comes with it.
+"""Books of the market channel, built from snapshots and deltas.
 
-The hash of a change is that of the token's whole book after it, at the event's timestamp. It also covers
-values that the socket does not send: the last trade price that the server knows (searched on its grid), the
-tick size (carried; searched when that fails), the smallest order and the neg_risk flag (from a REST book).
+Each delta is verified by the hash sent with it.
+
+The hash of a delta is that of the token's whole book after it, at the event's timestamp. It also covers
+values that the socket does not send. The last trade price is found by trying all possible ones; the tick size
+is carried over, and tried when that fails; the minimum order size and the neg_risk flag come from a REST
+book.
 """
 
 from __future__ import annotations
@@ -33,11 +36,13 @@ from marketarchive.venues.polymarket.market_channel import (
 from marketarchive.venues.resync import DeltaBuffer
 
 TICKS = ("0.01", "0.001", "0.1", "0.005", "0.0025", "0.0001")
-"""Tick sizes of the venue, the likelier first; 0.005 and 0.0025 since 2026-07-02 (docs, changelog)."""
+"""Tick sizes of the venue, the most likely first; 0.005 and 0.0025 exist since 2026-07-02 (docs,
+changelog)."""
 KEPT_CHANGES = 256
-"""Deltas kept per token: to recognise a resent one, and to replay them on a REST snapshot."""
+"""Newest deltas that are kept for each token, to recognise repeated ones and to replay them on a REST
+snapshot."""
 SEARCHES = 4
-"""A book that has failed this often in a row is searched for unsent values only at every 32nd check."""
+"""Failures of a book in a row after which unsent values are searched for only at every 32nd check."""
 
 _Outcome: TypeAlias = tuple[Verdict, bool]  # verdict, is_stale
 _Search: TypeAlias = Literal["", "trades", "all"]
@@ -51,23 +56,27 @@ _BIDS, _ASKS = b'","hash":"","bids":[', b'],"asks":['
 
 
 class AppliedEvent(msgspec.Struct, frozen=True, gc=False):
-    """Result of one event, or of one element of its list.
+    """The result of applying one event, or one element of its list, to the books.
 
-    verdict: `unchecked` where no base book is there yet, no check was asked for, or it is stale;
-    `not_available` where such events carry no hash.
+    verdict: `unchecked` without a snapshot of the token, for a stale delta, or when no check was requested;
+    `not_available` for events that carry no hash.
     """
 
     event: Event
-    token: str | None  # None: events that are not about one token
-    index: int  # 1-based place of the event in its frame
-    position: int  # 1-based place in the event's list, else 1
+    token: str | None  # None: the event is not about one token
+    index: int  # place of the event in its frame, from 1
+    position: int  # place in the event's list, from 1; else 1
     verdict: Verdict
-    is_stale: bool  # not newer than the base, or sent before: not applied
-    reached: tuple[int, str] | None = None  # of a whole book: time (ms) and hash of what was replayed on it
+    is_stale: bool  # True: not newer than the book, or a repeat; it was not applied
+    # of a snapshot: time (ms) and hash of the book after newer deltas were replayed on it
+    reached: tuple[int, str] | None = None
 
 
 class _Market:
-    """Last trade prices reported in one market, newest first: both its tokens are hashed with the same."""
+    """The last trade prices reported in one market, newest first.
+
+    They enter the hashes of both its tokens.
+    """
 
     __slots__ = ("trades",)
 
@@ -75,12 +84,12 @@ class _Market:
         self.trades: tuple[bytes, ...] = ()
 
     def found(self, trade: bytes) -> None:
-        """Put `trade`, the text that ends a book's JSON, first among the known ones."""
+        """Move `trade`, the text that ends the JSON of a book, to the front of the known prices."""
         if self.trades[:1] != (trade,):
             self.trades = (trade, *(each for each in self.trades if each != trade))[:6]
 
     def traded(self, price: str) -> None:
-        """Note a trade at `price`, on either token."""
+        """Record a trade at `price`, of either token."""
         for text in (f"{1 - float(price):.3f}", price, f"{float(price):.3f}"):
             self.found(f'"{text}"}}'.encode())
 
@@ -91,7 +100,12 @@ def _side(levels: Iterable[clob.Level], *, is_bid: bool) -> BookSide:
 
 
 def _agrees(side: BookSide, best: str | None, nothing: str) -> bool:
-    """Return whether `best`, sent with a change, is the best price; "" or `nothing` is an empty side."""
+    """Return whether the best price sent with a delta is the best price of the side.
+
+    Always True if None was sent.
+
+    "" and `nothing` mean an empty side.
+    """
     if best is None:
         return True
     if not side.keys:
@@ -118,12 +132,15 @@ def _refused(event: Event, index: int) -> Iterator[AppliedEvent]:
 
 
 def _is_due(failures: int) -> bool:
-    """Return whether to search: a search takes some 10 ms, so not each time after failures."""
+    """Return whether to search for unsent values after so many failures in a row.
+
+    A search takes some 10 ms, so it is not made at every failure.
+    """
     return failures < SEARCHES or failures % 32 == 0
 
 
 class ProvenBook:
-    """The book of one token as it stands, changed in place."""
+    """The current book of one token, with the verification of its last delta."""
 
     __slots__ = (
         "_announced",
@@ -154,21 +171,21 @@ class ProvenBook:
         self._market = market
         self._min_order_size: str | None = None
         self._tick_size: str | None = None
-        self._announced: str | None = None  # the next change's tick size
+        self._announced: str | None = None  # tick size to be used from the next delta on
         self._neg_risk: bool | None = None
         self._trade: bytes | None = None
-        self._failures = 0  # of changes in a row
+        self._failures = 0  # failed deltas in a row
         self._failed_books = 0
-        self._kept = DeltaBuffer[PriceChange](KEPT_CHANGES)  # since the base
+        self._kept = DeltaBuffer[PriceChange](KEPT_CHANGES)  # newest deltas since the snapshot
         market_text, token_text = map(msgspec.json.encode, (book.market, book.token))
         self._head = b'{"market":%b,"asset_id":%b,"timestamp":"' % (market_text, token_text)
         self.load(book, verify=verify)
 
-    # ---- what it says ----------------------------------------------------------------------------------
+    # ---- properties ----------------------------------------------------------------------------------------
 
     @property
     def base_ms(self) -> int:
-        """Return the venue's time of the snapshot under the present chain of deltas, ms."""
+        """Return the venue's time of the snapshot on which the present deltas were applied, ms."""
         return self._base_ms
 
     @property
@@ -181,33 +198,36 @@ class ProvenBook:
 
     @property
     def tick_size(self) -> str | None:
-        """Return the tick size; None: neither sent nor found yet."""
+        """Return the tick size in dollars; None while it was neither sent nor found."""
         return self._announced or self._tick_size
 
     @property
     def last_trade_price(self) -> str | None:
-        """Return the last trade price searched or sent; "" = never traded, None = not known."""
+        """Return the last trade price sent or found; "" = never traded, None = not known."""
         return None if self._trade is None else msgspec.json.decode(self._trade[:-1], type=str)
 
     @property
     def is_crossed(self) -> bool:
-        """Return whether the book is crossed, which happens only after a missed delta.
+        """Return whether the best bid is at or above the best ask, which happens only after a missed delta.
 
-        `parse_book` refuses such a payload.
+        `parse_book` refuses such a book.
         """
         return bool(self._bids.keys and self._asks.keys) and -self._asks.keys[-1] <= self._bids.keys[-1]
 
     def payload(self) -> bytes:
-        """Return the book as /book sends it, with the hash of its last delta.
+        """Return the book in the JSON of /book, with the hash of its last delta.
 
-        What is not known stands there as markets of crypto rounds have it.
+        Unknown values are those of crypto rounds.
         """
         return self._text(msgspec.json.encode(self.hash)) + self._tail + (self._trade or _NEVER_TRADED)
 
-    # ---- what changes it -------------------------------------------------------------------------------
+    # ---- changes -------------------------------------------------------------------------------------------
 
     def load(self, book: ClobBook, *, verify: bool = True) -> Verdict:
-        """Start again from a whole book; values that it does not bring are carried."""
+        """Replace the book by a newer snapshot and return its verification.
+
+        Values that the snapshot lacks keep their present ones.
+        """
         self.timestamp_ms = self._base_ms = book.timestamp_ms
         self.hash = book.hash
         self._bids = _side(book.bids, is_bid=True)
@@ -236,9 +256,9 @@ class ProvenBook:
         return self.verdict
 
     def replay(self, book: ClobBook) -> Verdict | None:
-        """Load a snapshot older than the last delta, and replay the deltas after it.
+        """Load a snapshot older than the last delta, replay the deltas after it, and return the verification.
 
-        None, and nothing is done, when changes after it may be unknown here.
+        Returns None, with the book unchanged, if deltas after the snapshot may be unknown.
         """
         kept = self._kept.copy()
         is_newer = book.timestamp_ms > self._base_ms or (
@@ -251,7 +271,10 @@ class ProvenBook:
         return self.replay_deltas(kept)
 
     def replay_deltas(self, kept: DeltaBuffer[PriceChange]) -> Verdict:
-        """Replay those deltas of `kept`, received before the base, that are newer than it."""
+        """Replay the deltas of `kept` that are newer than the snapshot, and return the verification.
+
+        kept: deltas that were received before the snapshot.
+        """
         deltas = list(kept)
         held = [place for place, (_, change) in enumerate(deltas) if change.hash and change.hash == self.hash]
         start = held[-1] + 1 if held else 0
@@ -264,25 +287,29 @@ class ProvenBook:
         return self.verdict
 
     def announce_tick_size(self, tick_size: str) -> None:
-        """Use the tick size from the next hash on; the last one was made without it."""
+        """Use a new tick size from the next delta on; the hash of the last delta was made without it."""
         self._announced = tick_size
 
     def change_one(self, change: PriceChange, at: int, *, verify: bool) -> _Outcome:
-        """Apply one delta as `changes` does: the usual case, without what it does not need."""
+        """Apply one delta and return (verdict, is_stale). at: its venue time, ms.
+
+        Does the same as `change` for a single delta, which is the usual case, but faster.
+        """
         if at <= self.timestamp_ms or self._announced is not None:
             return self.change((change,), at, verify=verify)[0]
         self.timestamp_ms = at
         self._apply(change, at)
-        # as a rule only levels have changed: then the hash is computed once, and proves all else too
+        # usually only levels have changed: then one hash proves everything
         if verify and self._is_known and self._hash_as_known() == change.hash:
             self.verdict, self._failures = "ok", 0
             return _PROVEN
         return self._judge(change, verify=verify), False
 
     def change(self, changes: Sequence[PriceChange], at: int, *, verify: bool) -> list[_Outcome]:
-        """Take the changes of this token in one event of the millisecond `at`: (verdict, is_stale) of each.
+        """Apply the deltas of this token in one event and return (verdict, is_stale) of each.
 
-        Several of one event may each bring the hash of the book after themselves, or after the last of them.
+        at: venue's time of the event, ms. Several deltas of one event may carry the hash after each of them,
+        or the hash after the last of them.
         """
         if at <= self.timestamp_ms:
             was_taken = any(self._kept.has(at, change) for change in changes)
@@ -304,10 +331,10 @@ class ProvenBook:
         return [(verdict or self.verdict, False) for verdict in verdicts]
 
     def _change_if_proven(self, changes: Sequence[PriceChange], at: int) -> list[_Outcome]:
-        """Apply deltas only if the hash proves them.
+        """Apply deltas only if their hash then matches; otherwise leave the book unchanged, they are stale.
 
-        The snapshot may hold them already, or they were sent a second time. (Within a millisecond a level may
-        also come back to where it was: the hash is then the same one.)
+        The snapshot may contain them already, or they may be repeats. (Within a millisecond a level may also
+        return to its former size; the hash is then the same.)
         """
         expected = changes[-1].hash
         saved = self._bids, self._asks, self.timestamp_ms, self.hash, self._kept.copy()
@@ -328,13 +355,14 @@ class ProvenBook:
         self.hash = change.hash
         self._kept.add(at, change)
 
-    # ---- what proves it --------------------------------------------------------------------------------
+    # ---- verification --------------------------------------------------------------------------------------
 
     def _judge(self, change: PriceChange, *, verify: bool, is_last: bool = True) -> Verdict:
-        """Judge the book as it stands by what came with its last change.
+        """Verify the book by what was sent with its last delta, and return the verdict.
 
-        A hash that agrees proves the whole book. Best prices that differ show, also without a hash, that
-        something is wrong, and that there is no use in searching.
+        A matching hash proves the whole book. Best prices that differ from those sent show an error even
+        without a hash, and make a search for unsent values useless. is_last: the delta is the last of its
+        event, so best prices can be compared.
         """
         has_top = not is_last or (
             _agrees(self._bids, change.best_bid, "0") and _agrees(self._asks, change.best_ask, "1")
@@ -350,7 +378,10 @@ class ProvenBook:
         return self.verdict
 
     def _proves(self, expected: str, *, search: _Search) -> bool:
-        """Return whether the book has this hash for some value of what was not sent; keep that value."""
+        """Return whether some values of what was not sent give the book the hash `expected`.
+
+        The values that do are kept. search: which of the unsent values to try.
+        """
         if self._trade is not None and self._hash_as_known() == expected:
             if not self._is_known:
                 self._keep_defaults()
@@ -377,11 +408,11 @@ class ProvenBook:
 
     @property
     def _is_known(self) -> bool:
-        """Return whether everything is known that the socket does not send."""
+        """Return whether all values are known that the hash covers and the socket does not send."""
         return self._trade is not None and self._tick_size is not None and self._neg_risk is not None
 
     def _hash_as_known(self) -> str:
-        """Return the book's hash with the values that are held. Needs a last trade price."""
+        """Return the hash of the book with the known values. Requires a known last trade price."""
         assert self._trade is not None
         at = b"%d" % self.timestamp_ms
         bids, asks = self._bids.text(), self._asks.text()
@@ -389,19 +420,19 @@ class ProvenBook:
         return hashlib.sha1(text, usedforsecurity=False).hexdigest()
 
     def _keep_defaults(self) -> None:
-        """Keep the assumed defaults, which have just been proven."""
+        """Keep the assumed default values, which a matching hash has just proven."""
         if self._tick_size is None:
             self._tick_size = str(clob.DEFAULTS["tick_size"])
         if self._neg_risk is None:
             self._neg_risk = bool(clob.DEFAULTS["neg_risk"])
 
     def _text(self, hash_: bytes) -> bytes:
-        """Return the book's JSON up to its last level."""
+        """Return the book's JSON from its beginning to its last level. hash_: the JSON text for its hash."""
         head = b'%b%d","hash":' % (self._head, self.timestamp_ms)
         return b"".join((head, hash_, b',"bids":[', self._bids.text(), _ASKS, self._asks.text()))
 
     def _tail_of(self, tick_size: str | None, neg_risk: bool | None) -> bytes:
-        """Return the book's JSON from its last level to the last trade price."""
+        """Return the book's JSON between its last level and the last trade price, with the given values."""
         defaults = clob.DEFAULTS
         values = (
             defaults["min_order_size"] if self._min_order_size is None else self._min_order_size,
@@ -412,7 +443,11 @@ class ProvenBook:
         return b'],"min_order_size":%b,"tick_size":%b,"neg_risk":%b,"last_trade_price":' % texts
 
     def _tails(self, *, search: bool) -> Iterator[tuple[str | None, bool | None, bytes]]:
-        """Yield (tick size, neg_risk, text), the present values first."""
+        """Yield possible values of tick size and neg_risk, which may not be sent, the present ones first.
+
+        The third item is the book's JSON with them between the last level and the last trade price. search:
+        True = yield all other possible values too.
+        """
         yield self._tick_size, self._neg_risk, self._tail
         if search:
             for neg_risk in (False, True) if self._neg_risk is None else (self._neg_risk,):
@@ -422,9 +457,9 @@ class ProvenBook:
                         yield tick_size, neg_risk, tail
 
     def _trades(self) -> Iterator[bytes]:
-        """Yield every possible last trade price.
+        """Yield the JSON text of every possible last trade price.
 
-        Reported ones come first, then the grid outwards from the last one.
+        Reported prices come first, then all others, nearest to the last one first.
         """
         yield from self._market.trades
         yield _NEVER_TRADED
@@ -441,27 +476,29 @@ class ProvenBook:
 
 
 class ChannelBooks:
-    """Books of one connection: frames in, verdicts out; it knows no clock and sends nothing.
+    """The books of one connection to the market channel.
 
-    A lost delta fails the token's next check, and each later one until the level that it set is set again or
-    a snapshot comes; a next delta that sets that very level is `ok`, for nothing is wrong any more. Deltas in
-    the wrong order fail likewise. One received before (KEPT_CHANGES back) is left out as stale. A delta in
-    the millisecond of the snapshot itself is applied only when its hash matches then.
+    It knows no clock and sends nothing. A lost delta fails the token's next verification and each later one,
+    until the level that it set is set again or a snapshot arrives. If the very next delta sets that level, it
+    is `ok`, because the book is right again. Deltas in the wrong order fail likewise. A repeated delta
+    (within KEPT_CHANGES) is skipped as stale. A delta with the millisecond of the snapshot is applied only if
+    its hash then matches.
     """
 
     def __init__(self) -> None:
         self.books: dict[str, ProvenBook] = {}
         self._markets: dict[str, _Market] = {}
-        self._early: dict[str, DeltaBuffer[PriceChange]] = {}  # by token without a book
+        self._early: dict[str, DeltaBuffer[PriceChange]] = {}  # token without a book -> its deltas so far
 
     def apply(
         self, payload: bytes, *, verify: bool = True, latest_ms: int | None = None
     ) -> list[AppliedEvent]:
-        """Apply one frame. One entry per book, per element of price_changes, per other event, in order.
+        """Apply one frame and return the results in order.
 
-        With `verify` each hash is recomputed; without, only the best prices that come with a change are
-        compared. What is dated after `latest_ms` (venue's time) is not applied: a base of the future would
-        make all that follows look old. Raises ParseError (nothing is applied then).
+        There is one result for each book, each element of price_changes and each other event. verify: True =
+        compute every hash, False = compare only the best prices sent with deltas. What is dated after
+        `latest_ms` (venue's time) is not applied: a snapshot of the future would make all later events look
+        old. Raises ParseError; nothing is applied then.
         """
         taken: list[AppliedEvent] = []
         for index, event in enumerate(decode(payload), 1):
@@ -485,15 +522,15 @@ class ChannelBooks:
         return taken
 
     def load_snapshot(self, book: ClobBook) -> Verdict:
-        """Load a snapshot that was received another way, like a REST snapshot.
+        """Load a snapshot that was not received on this connection, such as a REST snapshot.
 
-        Newer deltas are replayed on it. It is ignored ("not_available") where it is older than a held book
-        that is proven, or where not all deltas since it are known.
+        Newer deltas are replayed on it. It is ignored, with the verdict `not_available`, when it is older
+        than a verified book, or when deltas after it may be unknown.
         """
         return self._base(book, verify=True, is_next=False) or "not_available"
 
     def drop(self, tokens: Iterable[str]) -> None:
-        """Forget these tokens' books."""
+        """Drop the books of `tokens`."""
         for token in tokens:
             self.books.pop(token, None)
             self._early.pop(token, None)
@@ -502,14 +539,14 @@ class ChannelBooks:
             del self._markets[market]
 
     def _base(self, book: ClobBook, *, verify: bool, is_next: bool) -> Verdict | None:
-        """Load a snapshot; None when it is not applied.
+        """Load a snapshot and return its verification; None when it is not applied.
 
-        is_next: it came in the stream, after all that was applied before.
+        is_next: True = it came on this connection, in order; False = from another source.
         """
         held = self.books.get(book.token)
         if held is None or held.market != book.market:
             early = self._early.get(book.token) or DeltaBuffer[PriceChange](KEPT_CHANGES)
-            if is_next:  # it holds what is of its own millisecond
+            if is_next:  # the snapshot contains the deltas of its own millisecond
                 early = early.after(book.timestamp_ms)
             if not early.covers(book.timestamp_ms):
                 return None
@@ -552,17 +589,23 @@ class ChannelBooks:
             taken.append(AppliedEvent(event, change.token, index, place + 1, *found[place]))
 
     def _wait(self, changes: Sequence[PriceChange], at: int) -> None:
-        """Keep changes of one token, for a book that comes later and was made before them."""
+        """Keep deltas of a token without a book, for a snapshot that arrives later but was made before them.
+
+        at: their venue time, ms.
+        """
         early = self._early.get(changes[0].token)
         if early is None:
-            if len(self._early) == TOKENS_PER_CONNECTION:  # the venue tells more than was subscribed
+            if len(self._early) == TOKENS_PER_CONNECTION:  # the venue sends more tokens than were subscribed
                 del self._early[next(iter(self._early))]
             early = self._early[changes[0].token] = DeltaBuffer[PriceChange](KEPT_CHANGES)
         for change in changes:
             early.add(at, change)
 
     def _note(self, event: Event) -> str | None:
-        """Remember what the hashes will need; the token that the event is about."""
+        """Record a trade price or tick size for later hashes; return the token that the event is about.
+
+        None for an event about no single token.
+        """
         if isinstance(event, LastTrade):
             self._market(event.market).traded(event.price)
             return event.token

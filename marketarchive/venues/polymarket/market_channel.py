@@ -1,8 +1,8 @@
-"""The market channel of the order book's socket: the texts to send, and the decoding of its frames.
+"""The market channel of the order book's socket: subscriptions, and the decoding of its frames.
 
-wss://ws-subscriptions-clob.polymarket.com/ws/market: a text `PING` every 10 s is answered by `PONG`. A frame
-is one event or an array of events; the first after a subscription is an array with a book per token. All
-numbers are strings, nothing is numbered, nothing can be requested again.
+wss://ws-subscriptions-clob.polymarket.com/ws/market: the text `PING`, sent every 10 s, is answered by `PONG`.
+A frame is one event or an array of events; the first after a subscription is an array with the book of each
+token. All numbers are strings. Events are not numbered, and none can be requested again.
 https://docs.polymarket.com/api-reference/wss/market (November 2026)
 """
 
@@ -26,31 +26,31 @@ __all__ = ["MARKET_CHANNEL", "Event", "decode", "subscribe", "subscribe_more", "
 
 PING = "PING"
 PING_EVERY_S = 10
-TOKENS_PER_CONNECTION = 200  # past about 500 no first books come; both tokens of a market count
+TOKENS_PER_CONNECTION = 200  # beyond about 500 no first books are sent; both tokens of a market count
 
-# --- what is said ----------------------------------------------------------------------------------------
+# --- texts to send -----------------------------------------------------------------------------------------
 
 
 def subscribe(tokens: Iterable[str]) -> str:
-    """Return the first text on a connection.
+    """Return the first text to send on a connection, which subscribes `tokens`.
 
-    The custom feature adds best_bid_ask, new_market, market_resolved.
+    Its custom feature adds the events best_bid_ask, new_market and market_resolved.
     """
     return _text({"type": "market", "assets_ids": list(tokens), "custom_feature_enabled": True})
 
 
 def subscribe_more(tokens: Iterable[str]) -> str:
-    """Return the text that adds tokens on a connection.
+    """Return the text to send to subscribe more tokens on a connection.
 
-    Never name one twice: that toggles the custom feature.
+    Never name a token twice: that switches the custom feature off and on.
     """
     return _text({"operation": "subscribe", "assets_ids": list(tokens), "custom_feature_enabled": True})
 
 
 def unsubscribe(tokens: Iterable[str]) -> str:
-    """Return the text that removes tokens.
+    """Return the text to send to unsubscribe `tokens`.
 
-    It takes effect for whole markets: name both tokens.
+    It takes effect for whole markets only: name both tokens of each.
     """
     return _text({"operation": "unsubscribe", "assets_ids": list(tokens), "custom_feature_enabled": True})
 
@@ -59,7 +59,7 @@ def _text(document: dict[str, Any]) -> str:
     return msgspec.json.encode(document).decode()
 
 
-# --- what comes ------------------------------------------------------------------------------------------
+# --- received frames ---------------------------------------------------------------------------------------
 
 _Price = Annotated[str, msgspec.Meta(pattern=rf"\A{PRICE}\Z")]
 _PriceOrNone = Annotated[str, msgspec.Meta(pattern=rf"\A(?:{PRICE})?\Z")]  # "": an empty side
@@ -72,18 +72,18 @@ class _Stamped(msgspec.Struct, frozen=True, gc=False, tag_field="event_type"):
 
     @property
     def timestamp_ms(self) -> int:
-        """Return the venue's time of the event in ms."""
+        """Return the venue's time of the event, ms since the Unix epoch."""
         return int(self.timestamp)
 
 
 class PriceChange(msgspec.Struct, frozen=True, gc=False, rename={"token": "asset_id"}):
-    """One level of one token: `size` is its new total, "0" removes it.
+    """A delta: the new total `size` of one level of one token; "0" removes the level.
 
-    `hash` is that of the token's whole book after the change, at the event's timestamp.
+    `hash` is that of the token's whole book after the delta, at the event's timestamp.
     """
 
     token: str
-    price: str  # numbers are checked by `_check`: a pattern costs more than all the rest
+    price: str  # checked by `_check`, because a pattern would cost more than the rest of the decoding
     size: str
     side: Literal["BUY", "SELL"]
     hash: str = ""
@@ -92,13 +92,13 @@ class PriceChange(msgspec.Struct, frozen=True, gc=False, rename={"token": "asset
 
 
 class PriceChanges(_Stamped, frozen=True, gc=False, tag="price_change"):
-    """Deltas: changed levels of one market, as a rule of both its tokens."""
+    """An event with deltas of one market, usually of both its tokens."""
 
     price_changes: tuple[PriceChange, ...]
 
 
 class LastTrade(_Stamped, frozen=True, gc=False, tag="last_trade_price", rename={"token": "asset_id"}):
-    """One settlement as its taker saw it: the taker's token, side and size."""
+    """An event with one trade from its taker's view: the taker's token, side and size."""
 
     token: str
     price: _Price
@@ -109,7 +109,7 @@ class LastTrade(_Stamped, frozen=True, gc=False, tag="last_trade_price", rename=
 
 
 class TickSizeChange(_Stamped, frozen=True, gc=False, tag="tick_size_change", rename={"token": "asset_id"}):
-    """Levels off the new grid may remain until the next book."""
+    """An event with a new tick size; levels between the new ticks may remain until the next book."""
 
     token: str
     old_tick_size: str
@@ -117,7 +117,7 @@ class TickSizeChange(_Stamped, frozen=True, gc=False, tag="tick_size_change", re
 
 
 class BestBidAsk(_Stamped, frozen=True, gc=False, tag="best_bid_ask", rename={"token": "asset_id"}):
-    """A cross-check only: not sent for every change."""
+    """An event with best prices. It serves as a cross-check only, as it is not sent for every change."""
 
     token: str
     best_bid: _PriceOrNone
@@ -126,7 +126,7 @@ class BestBidAsk(_Stamped, frozen=True, gc=False, tag="best_bid_ask", rename={"t
 
 
 class NewMarket(_Stamped, frozen=True, gc=False, tag="new_market"):
-    """Announcement of a new market, sent to every connection, whatever it subscribed to."""
+    """The announcement of a new market, sent on every connection whatever it subscribed."""
 
     id: str | None = None
     question: str | None = None
@@ -136,7 +136,7 @@ class NewMarket(_Stamped, frozen=True, gc=False, tag="new_market"):
 
 
 class MarketResolved(_Stamped, frozen=True, gc=False, tag="market_resolved"):
-    """Announcement of an outcome, sent to every connection, whatever it subscribed to."""
+    """The announcement of an outcome, sent on every connection whatever it subscribed."""
 
     id: str | None = None
     assets_ids: tuple[str, ...] = ()
@@ -146,9 +146,9 @@ class MarketResolved(_Stamped, frozen=True, gc=False, tag="market_resolved"):
 
 @dataclass(frozen=True, slots=True)
 class BookEvent:
-    """A token's whole book: first after the subscription, and again after each trade that touched it.
+    """A snapshot of a token's book, sent first after the subscription, and after each trade of the token.
 
-    The first has last_trade_price and (since 2026) tick_size, the later ones have neither.
+    The first one contains last_trade_price and (since 2026) tick_size, the later ones neither.
     """
 
     book: ClobBook
@@ -163,7 +163,7 @@ class Unknown:
 
 @dataclass(frozen=True, slots=True)
 class UnreadableEvent:
-    """An event without the shape of its type; the other events of the frame are still applied."""
+    """An event that does not have the shape of its type; the other events of its frame are still applied."""
 
     error: ParseError
 
@@ -210,10 +210,10 @@ _BROKEN = (msgspec.DecodeError, UnicodeDecodeError)
 
 
 def decode(payload: bytes) -> list[Event]:
-    """Return the events of a frame; none for `PONG` and empty frames.
+    """Return the events in a frame; none for `PONG` and empty frames.
 
-    An unknown event type is `Unknown`, never an error. A bad event inside an array leaves the others intact.
-    Raises ParseError for what is no JSON, or a single object that is no event.
+    An unknown event type becomes `Unknown`, a bad event in an array `UnreadableEvent`. Raises ParseError for
+    a payload that is no JSON, or a single object that is no event.
     """
     if payload in (b"PONG", b"", b"[]"):
         return []
@@ -238,7 +238,7 @@ def _event_or_error(raw: Any) -> Event:
 
 
 def _event(raw: Any) -> Event:
-    """Return one event, given as bytes or decoded already. Raises ParseError."""
+    """Return one event from bytes or decoded JSON. Raises ParseError."""
     is_text = isinstance(raw, msgspec.Raw)
     try:
         sent = _ONE.decode(raw) if is_text else msgspec.convert(raw, _Sent)
@@ -264,12 +264,15 @@ _is_size = re.compile(SIZE).fullmatch
 
 @lru_cache(maxsize=4096)
 def _is_price(text: str | None) -> bool:
-    """Return whether a text is a price, or the "" of an empty side; None is one that was not sent."""
+    """Return whether a text is a price or "", which stands for an empty side.
+
+    True for None, which was not sent.
+    """
     return not text or re.fullmatch(PRICE, text) is not None
 
 
 def _check(event: _Checked) -> _Checked:
-    """Return an event whose texts of numbers are some. Raises ParseError."""
+    """Return the event if the texts of its numbers are numbers. Raises ParseError otherwise."""
     at = event.timestamp
     if not (at.isdigit() and at.isascii() and len(at) <= 18):
         raise _bad(event, "timestamp", at)
@@ -297,6 +300,9 @@ def _book(sent: _SentBook) -> ClobBook:
 
 
 def _fields_of(error: Exception) -> tuple[str, ...]:
-    """Return the fields that "... - at `$.price_changes[0].price`" names, or the missing one."""
+    """Return the fields that an error text of msgspec names.
+
+    Forms: "... - at `$.price_changes[0].price`", "missing required field `hash`".
+    """
     at = re.search(r"at `\$\.([\w.\[\]]+)`", str(error)) or re.search(r"required field `(\w+)`", str(error))
     return tuple(re.sub(r"\[[^]]*\]", "", at[1]).split(".")) if at else ()

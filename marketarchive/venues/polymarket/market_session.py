@@ -1,4 +1,4 @@
-"""Polymarket's market channel as a session: what each frame says of each token, and if its hash proves it."""
+"""Session of one connection to Polymarket's market channel: what each frame says of each token."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ _NAMED = re.compile(rb'"(?:asset_id|market)" ?: ?"([^"]+)')
 
 
 class Top(msgspec.Struct, frozen=True, gc=False):
-    """Best prices of a token after one message."""
+    """The best prices of a token after one message."""
 
-    received_at: int  # ns since the Unix epoch
+    received_at: int  # receipt of the message, ns since the Unix epoch
     seq: int
-    changed_ms: int  # of the book, by the venue's clock
+    changed_ms: int  # venue's time of the book's last change, ms
     best_bid: Decimal | None
     best_ask: Decimal | None
     verdict: Verdict
 
 
 class MarketSession:
-    """The books of one connection of the market channel."""
+    """State of one connection to the market channel: subscriptions and books."""
 
     def __init__(self) -> None:
         self.books = ChannelBooks()
-        self._market_of: dict[str, str] = {}  # token -> condition id, as the frames say it
+        self._market_of: dict[str, str] = {}  # token -> condition id, as frames state it
         self._keys: set[str] = set()
 
-    # ---- texts -----------------------------------------------------------------------------------------
+    # ---- texts to send -------------------------------------------------------------------------------------
 
     def subscribe(self, keys: Sequence[str], *, is_first: bool) -> list[str]:
         self._keys.update(keys)
@@ -57,7 +57,7 @@ class MarketSession:
     def resync(self, keys: Sequence[str]) -> list[str]:  # noqa: ARG002  (the channel has no such request)
         return []
 
-    # ---- what comes ------------------------------------------------------------------------------------
+    # ---- received frames -----------------------------------------------------------------------------------
 
     def apply(self, received_at: int, seq: int, payload: bytes, *, latest: int, verify: bool) -> list[Update]:
         updates: list[Update] = []
@@ -77,7 +77,10 @@ class MarketSession:
         return updates
 
     def _of_none(self, received_at: int, event: Event) -> list[Update]:
-        """Return the updates of an event that is not about one token."""
+        """Return what an event that is not about one token says of the subscribed tokens.
+
+        received_at: receipt, ns since the Unix epoch.
+        """
         if isinstance(event, UnreadableEvent):
             return [Update("", "damage", received_at, value=event.error)]
         if isinstance(event, MarketResolved):  # sent to every connection, whatever it subscribed to
@@ -111,7 +114,8 @@ class MarketSession:
             return Update(token, "mark", at)
         if held is None:
             return Update(token, "snapshot", at, verdict, state, detail="dated ahead")
-        if one.reached is not None:  # later than the book's own where deltas were there before it
+        # the book is later than the snapshot if deltas had been received before it
+        if one.reached is not None:
             at, state = from_ms(one.reached[0]), one.reached[1]
         value = Top(received_at, seq, held.timestamp_ms, held.best_bid, held.best_ask, verdict)
         detail = f"the hash {state} of a snapshot does not match" if verdict == "failed" else ""

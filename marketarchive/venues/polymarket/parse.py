@@ -1,4 +1,4 @@
-"""Parsing of Polymarket's responses by route, for live spiders, `rebuild-master` and notebooks."""
+"""Parser of Polymarket's answers by route, used by live spiders, `rebuild-master` and notebooks."""
 
 from __future__ import annotations
 
@@ -56,10 +56,10 @@ _ROUTES: list[tuple[str, re.Pattern[str], Callable[[Received], Parsed]]] = [
 
 
 def parse(received: Received) -> Parsed:
-    """Parse a message with status 200.
+    """Parse an answer with status 200.
 
-    One bad row is one entry of `errors`. Raises ParseError for a payload that is no JSON, or not the document
-    of its route, and for a route that nothing here reads.
+    A row that cannot be read becomes an entry of `errors`. Raises ParseError for a payload that is no JSON or
+    not the document of its route, and for a route that has no parser.
     """
     parts = urlsplit(received.canonical_url)
     for base, path, read in _ROUTES:

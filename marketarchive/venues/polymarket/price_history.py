@@ -1,7 +1,7 @@
-"""Past prices: /prices-history and /batch-prices-history of the order book's REST interface.
+"""Past prices from /prices-history and /batch-prices-history of the order book's REST interface.
 
-A point is the midpoint, carried forward from minute to minute (observed on 2026-08-11). Of a token that is
-not known there is none, as of a time before it was listed.
+A point is the midpoint, carried forward from minute to minute (observed on 2026-08-11). An unknown token has
+no points, and neither has a time before the listing.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _NO_HISTORY = "not a price history"
 
 @dataclass(frozen=True, slots=True)
 class TokenHistory:
-    """Midpoints of a token: (Unix seconds, dollars a share)."""
+    """Past midpoints of a token as (Unix seconds, dollars per share)."""
 
     token: str
     points: tuple[tuple[int, Decimal], ...]
@@ -71,10 +71,10 @@ def _points(sent: Any) -> list[tuple[int, Decimal]]:
 
 
 class PriceHistoryRows(RowMaker):
-    """Maker of rows of `price_history`."""
+    """Maker of `price_history` rows from answers with past prices."""
 
     def rows(self, received: Received) -> list[TableRow]:
-        """Return a row for each point of each token."""
+        """Return one row for each point of each token in an answer."""
         parsers = {PRICE_HISTORY: parse_history, PRICE_HISTORIES: parse_histories}
         parse = parsers.get(received.canonical_url)
         if parse is None:

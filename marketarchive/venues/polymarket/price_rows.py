@@ -1,4 +1,4 @@
-"""Rows of `reference_prices` of RTDS: one row per point, with all digits."""
+"""Rows of `reference_prices` from RTDS, one for each point, with all digits kept."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ NO_POINT = "not a frame of RTDS"
 
 
 class PriceRows(RowMaker):
-    """Maker of rows from the points in frames of RTDS."""
+    """Maker of `reference_prices` rows from the frames of RTDS."""
 
     def rows(self, received: Received) -> list[TableRow]:
-        """Return a row for each point."""
+        """Return one row for each point in a frame."""
         if received.connection is None:
             return []
         try:
             return [_row(point) for point in rtds.decode(received.payload)]
         except RtdsRefused:
-            return []  # an error that the venue sent is no missed price
+            return []  # an error that the venue sent is not a missed price
         except ParseError as error:
             return [UnreadableRow("reference_prices", error, 0, NO_POINT)]
 
@@ -44,7 +44,10 @@ def _row(point: ReferencePoint) -> ReferencePricesRow:
 
 
 def _instrument(point: ReferencePoint) -> str | None:
-    """Return the instrument of a price, the same for all its sources: `chainlink:btc-usd-twap-60s`."""
+    """Return the instrument of a price, with one name for all its sources: `chainlink:btc-usd-twap-60s`.
+
+    None for a topic or symbol without an instrument.
+    """
     if point.topic == "crypto_prices":
         return f"binance:{point.symbol.lower()}"
     spot = f"chainlink:{point.asset.lower()}-usd"

@@ -1,4 +1,4 @@
-"""Probe of Polymarket: every endpoint and socket a spider uses, each once or a few times."""
+"""Probe of Polymarket: every endpoint and socket that its spiders use, once or a few times."""
 
 from __future__ import annotations
 

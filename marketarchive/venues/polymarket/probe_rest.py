@@ -1,4 +1,4 @@
-"""Probe of Polymarket over REST: requests, and expectations of the responses."""
+"""Probe of Polymarket's REST interfaces: the requests, and what is expected of their answers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CLOCK_OFF_S = 5
 DAY_S = 86_400
 
 TIME = Query(Endpoint("clob_time", f"{CLOB}/time", Limit("polymarket/clob", LIMITS["clob"])))
-TRADES = replace(queries.TRADES, final=frozenset())  # here nothing but trades is an answer
+TRADES = replace(queries.TRADES, final=frozenset())  # here only trades count as an answer
 NO_SLUG = queries.market("marketarchive-probe-of-a-slug-that-does-not-exist")
 NO_TOKEN = queries.book("1")
 _HASH = re.compile(r"[0-9a-f]{40}").fullmatch
@@ -33,7 +33,7 @@ def _time(exchange: Exchange, _: Findings) -> str:
     text = exchange.payload.decode("ascii", "replace").strip().strip('"')
     if not text.isdigit():
         raise unexpected(f"{text[:40]!r} is not a number of seconds")
-    # the venue cut its time to a whole second somewhere between sending and receiving
+    # the venue rounded its time down to a whole second at some moment between request and receipt
     off = int(text) + 0.5 - to_seconds(exchange.received_at)
     if abs(off) > CLOCK_OFF_S:
         raise unexpected(f"the venue's clock and ours differ by {off:+.0f} s: check this machine's")
@@ -107,7 +107,10 @@ def _not_found(exchange: Exchange, _: Findings) -> str:
 
 
 def active(findings: Findings) -> list[Market]:
-    """Return the lists' active markets, those that end first in front. Raises NotRequestedError."""
+    """Return the active markets in the lists received, those that end first in front.
+
+    Raises NotRequestedError when there are none.
+    """
     lists = findings.passed("gamma_events_keyset", "gamma_markets_keyset")
     if not (found := [market for parsed in lists for market in _active(parsed, findings.now_ns)]):
         raise NotRequestedError("no active market")
@@ -126,7 +129,7 @@ def _active(parsed: Parsed, now_ns: int) -> list[Market]:
 
 
 def active_market(findings: Findings) -> str | None:
-    """Return the evidence of an active market."""
+    """Return the evidence that the lists contain an active market; None when they contain none."""
     try:
         one = active(findings)[0]
     except NotRequestedError:
@@ -184,7 +187,7 @@ def _one_book(exchange: Exchange, findings: Findings) -> str:
 
 
 def books(findings: Findings) -> Iterator[tuple[ClobBook, Exchange]]:
-    """Yield every book so far with its answer, also one that failed its check."""
+    """Yield every book received so far with its answer, even if the check of the answer failed."""
     for name in ("clob_books", *BOOK_READS):
         exchange = findings.exchanges.get(name)
         if exchange is None or exchange.error is not None:
@@ -198,19 +201,27 @@ def books(findings: Findings) -> Iterator[tuple[ClobBook, Exchange]]:
 
 
 def book_ages_s(findings: Findings) -> Sequence[float]:
-    """Return how old each book's own timestamp was when it arrived."""
+    """Return the age of each received book in seconds: receipt less the book's own timestamp."""
     return [round(_age_s(book, exchange), 3) for book, exchange in books(findings)]
 
 
 def liveliest(findings: Findings) -> str:
-    """Return the token whose book changed last, of those with both sides. Raises NotRequestedError."""
+    """Return the token whose book changed last, among those with both sides if there are any.
+
+    Raises NotRequestedError when no book was received and no token is known.
+    """
     found = [book for book, _ in books(findings)]
     both = [each for each in found if each.bids and each.asks] or found
     return max(both, key=lambda each: each.timestamp_ms).token if both else _tokens(findings)[0]
 
 
 def live_book(findings: Findings) -> str | None:
-    """Return the evidence of a book with levels and a hash that can be one; the newest that was verified."""
+    """Return the evidence of a book with levels and a well-formed hash.
+
+    The newest verified one if there is any.
+
+    None when no such book was received.
+    """
     evidence = None
     for one, exchange in books(findings):
         verdict, recipe = verify_book(one)
@@ -295,7 +306,10 @@ def _request_closed(findings: Findings) -> Query:
 
 
 def _closed_last(exchange: Exchange, findings: Findings) -> str:
-    """Expect closed markets, and say whether they are in the order that was requested."""
+    """Expect closed markets; the evidence says whether they are in the order that was requested.
+
+    Raises ParseError when the expectation fails.
+    """
     found = list(_markets(findings.parse(exchange)))
     if wrong := [each.slug for each in found if each.status == "active"]:
         raise unexpected(f"closed=true brought {len(wrong)} markets that are open, e.g. {wrong[0]}")

@@ -1,4 +1,4 @@
-"""A probe's check of the open rounds: one of every asset and duration, by its computed slug."""
+"""Check of a probe that the open round of every asset and duration exists under its computed slug."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ from marketarchive.venues.polymarket.updown import ASSETS, DURATIONS, SECONDS, o
 from marketarchive.venues.probing import Check, Exchange, Findings, NotRequestedError, unexpected
 
 COMPUTED = ("5m", "15m")
-"""Durations whose slugs follow from the time; those of the others stand on a US Eastern grid."""
+"""Durations whose slugs can be computed from the time; the others follow a US Eastern grid."""
 _CHANGE_OF_CLOCKS_S = 3600
 
 
 def _ids(series: dict[str, str]) -> dict[tuple[str, str], str]:
-    """Return the id of the series of each asset and duration, the first that is listed."""
+    """Return (asset, duration) -> id of the series; of several series the first one listed.
+
+    series: slug of each series -> its id.
+    """
     ids: dict[tuple[str, str], str] = {}
     for slug, number in series.items():
         if (key := of_series(slug)) is not None:

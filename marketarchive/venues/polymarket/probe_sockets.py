@@ -1,4 +1,4 @@
-"""Probe of Polymarket's sockets: first snapshots, deltas, heartbeats, every price topic."""
+"""Probe of Polymarket's sockets: first snapshots, deltas, heartbeats, and every price topic."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from marketarchive.venues.probing import (
 )
 
 CHANGE_S = 10
-"""Seconds in which a market shows a change, unless it is quiet."""
+"""Seconds within which a market sends a delta, unless it is quiet."""
 UPDATE_S = 5
-"""Seconds in which a topic that is there sends an update: each sends one a second and symbol."""
+"""Seconds within which an existing topic sends an update; each symbol normally has one a second."""
 
 # ---- market channel ----------------------------------------------------------------------------------------
 
 
 def _tokens(findings: Findings) -> tuple[str, ...]:
-    """Return the tokens of the market that ends first and of the one with the most trading."""
+    """Return the tokens of two markets: the one that ends first and the one with the most trading."""
     markets, token = [each.tokens or {} for each in active(findings)], liveliest(findings)
     chosen = markets[:1] + [each for each in markets[1:] if token in each.values()][:1]
     return tuple(dict.fromkeys(token for each in chosen for token in each.values()))
@@ -48,9 +48,10 @@ def _listen(findings: Findings) -> Listen:
 
 @dataclass
 class _Replay:
-    """The books of the subscribed tokens as a connection reported them, each with its message."""
+    """The books of the subscribed tokens, rebuilt from the messages of a connection."""
 
-    first: dict[str, tuple[Message, str]] = field(default_factory=dict)  # token -> ..., verification
+    # token -> first message, its verification
+    first: dict[str, tuple[Message, str]] = field(default_factory=dict)
     changes: list[tuple[Message, str]] = field(default_factory=list)
     unreadable: list[ParseError] = field(default_factory=list)
 
@@ -58,7 +59,8 @@ class _Replay:
 def _replay(capture: Exchange, findings: Findings) -> _Replay:
     assert isinstance(capture, Capture)
     replay, channel, tokens = _Replay(), ChannelBooks(), _tokens(findings)
-    for base, _ in books(findings):  # they bring what the socket does not send, and the hash covers
+    # REST books contain values that the socket does not send and the hash covers
+    for base, _ in books(findings):
         if base.token in tokens:
             channel.load_snapshot(base)
     for message in capture.messages:
@@ -157,7 +159,7 @@ TOPICS = Listen(
     kinds_by("topic", "type", "statusCode"),
     {f"{topic} update": 1 for topic in rtds.TOPICS},
 )
-"""All on one connection."""
+"""The check of all price topics, subscribed together on one connection."""
 
 SOCKETS = (
     Check("market_channel", "stream", _listen, stays_open),

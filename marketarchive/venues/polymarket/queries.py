@@ -1,4 +1,4 @@
-"""Requests to Polymarket's REST interfaces, as data; `following` names those that a response leads to."""
+"""Requests to Polymarket's REST interfaces, as data; `next_page` returns the one that follows an answer."""
 
 from __future__ import annotations
 
@@ -24,20 +24,23 @@ MARKET_BY_SLUG = _endpoint(
     "gamma_market_by_slug", endpoints.market_by_slug("{slug}"), "gamma_markets", final=[404]
 )
 SERIES = _endpoint("gamma_series", endpoints.SERIES, "gamma")
-# 404: unknown and closed tokens alike
+# 404: the token is unknown or closed
 BOOK = _endpoint("clob_book", endpoints.BOOK, "clob_book", final=[404])
 BOOKS = _endpoint("clob_books", endpoints.BOOKS, "clob_books", method="POST")
 PRICE_HISTORY = _endpoint("clob_price_history", endpoints.PRICE_HISTORY, "clob_history")
 PRICE_HISTORIES = _endpoint("clob_price_histories", endpoints.PRICE_HISTORIES, "clob_history", method="POST")
 RESOLUTIONS = _endpoint("data_resolutions", endpoints.RESOLUTIONS, "data")
-# what says that the route is gone, or not for this question: then /trades is asked instead
+# statuses that mean the route is gone, or does not serve this request: /trades is then requested instead
 GONE = frozenset({404, 405, 410})
 TRADES = _endpoint("data_trades", endpoints.TRADES, "data_trades", final=[400, *GONE, 414, 422])
 TRADES_V1 = _endpoint("data_trades_v1", endpoints.TRADES_V1, "data_trades")
 
 
 def markets(*, closed: bool, ended_since_ns: int | None = None) -> Query:
-    """Request all open markets, or those closed whose end date is not before a moment."""
+    """Return the request for all open markets, or for closed ones.
+
+    ended_since_ns: earliest end date wanted, wall clock, ns; None: any.
+    """
     params = {"closed": "true" if closed else "false", "limit": str(endpoints.MARKETS_PAGE)}
     if ended_since_ns is not None:
         params["end_date_min"] = _seconds(ended_since_ns)
@@ -45,9 +48,9 @@ def markets(*, closed: bool, ended_since_ns: int | None = None) -> Query:
 
 
 def markets_closed_last() -> Query:
-    """Request all closed markets, those that closed last first.
+    """Return the request for all closed markets, the last closed first.
 
-    That the order is kept has to be seen from the rows: a name that Gamma does not know is ignored.
+    Whether that order is kept must be checked on the rows: Gamma ignores a name it does not know.
     """
     params = {
         "closed": "true",
@@ -59,40 +62,52 @@ def markets_closed_last() -> Query:
 
 
 def price_history(token: str, start_s: int, end_s: int, minutes: int) -> Query:
-    """Request midpoints of a token in a window of at most HISTORY_S, one in so many minutes."""
+    """Return the request for midpoints of a token between two times (Unix seconds), at most HISTORY_S apart.
+
+    minutes: between two points.
+    """
     window = {"startTs": str(start_s), "endTs": str(end_s), "fidelity": str(minutes)}
     return Query(PRICE_HISTORY, {"market": token, **window})
 
 
 def price_histories(tokens: Sequence[str], start_s: int, end_s: int, minutes: int) -> Query:
-    """Request the same of up to TOKENS_PER_HISTORIES tokens at once."""
+    """Return the request for midpoints of up to TOKENS_PER_HISTORIES tokens between two times (Unix seconds).
+
+    minutes: between two points.
+    """
     window = {"start_ts": start_s, "end_ts": end_s, "fidelity": minutes}
     return Query(PRICE_HISTORIES, body=msgspec.json.encode({"markets": list(tokens), **window}))
 
 
 def newest_markets() -> Query:
-    """Request all open markets, the newest first.
+    """Return the request for all open markets, newest first.
 
-    Names of `order` are those of the answer, in camel case; others are ignored (reported, 2026-07-10).
+    Names in `order` are those of the answer, in camel case; others are ignored (reported, 2026-07-10).
     """
     query = markets(closed=False)
     return replace(query, params={**query.params, "order": "createdAt", "ascending": "false"})
 
 
 def closed_markets(conditions: Sequence[str]) -> Query:
-    """Request up to CONDITIONS_PER_MARKETS markets by id, those of them that are closed."""
+    """Return the request for up to CONDITIONS_PER_MARKETS markets by condition id.
+
+    The answer contains only those that are closed.
+    """
     query = markets(closed=True)
     return replace(query, params={**query.params, "condition_ids": list(conditions)})
 
 
 def open_markets(slugs: Sequence[str]) -> Query:
-    """Request up to SLUGS_PER_MARKETS markets by slug, those of them that are open."""
+    """Return the request for up to SLUGS_PER_MARKETS markets by slug.
+
+    The answer contains only those that are open.
+    """
     query = markets(closed=False)
     return replace(query, params={**query.params, "slug": list(slugs)})
 
 
 def series(assets: Sequence[str], durations: Sequence[str]) -> Query:
-    """Request the ids of the up/down series of these assets and durations."""
+    """Return the request for the ids of the up/down series of these assets and durations."""
     slugs = [
         slug for asset in assets for duration in durations for slug in updown.series_slugs(asset, duration)
     ]
@@ -102,9 +117,10 @@ def series(assets: Sequence[str], durations: Sequence[str]) -> Query:
 def rounds(
     series_id: str, *, closed: bool, ended_since_ns: int | None = None, ends_until_ns: int | None = None
 ) -> Query:
-    """Request the rounds of one series.
+    """Return the request for the rounds of one series, open or closed.
 
-    `closed` is always sent: its default was seen to be either.
+    ended_since_ns, ends_until_ns: earliest and latest end wanted, wall clock, ns; None: any. `closed` is
+    always sent, because its default has been seen to be either.
     """
     params = {
         "series_id": series_id,
@@ -123,7 +139,7 @@ def market(slug: str) -> Query:
 
 
 def books(tokens: Sequence[str]) -> Query:
-    """Request up to TOKENS_PER_BOOKS books; the response leaves out unknown and closed tokens."""
+    """Return the request for up to TOKENS_PER_BOOKS books; the answer omits unknown and closed tokens."""
     return Query(BOOKS, body=msgspec.json.encode([{"token_id": token} for token in tokens]))
 
 
@@ -132,30 +148,31 @@ def book(token: str) -> Query:
 
 
 def resolutions(conditions: Sequence[str]) -> Query:
-    """Request up to CONDITIONS_PER_RESOLUTIONS markets at once."""
+    """Return the request for the resolutions of up to CONDITIONS_PER_RESOLUTIONS markets."""
     return Query(RESOLUTIONS, {"condition": ",".join(conditions)})
 
 
 def trades(conditions: Sequence[str]) -> Query:
-    """Request the trades of up to CONDITIONS_PER_TRADES markets, newest first.
+    """Return the request for trades of up to CONDITIONS_PER_TRADES markets, newest first.
 
-    No filter of time is known.
+    The route has no known filter of time.
     """
     params = {"condition": ",".join(conditions), "taker_only": "true", "limit": str(endpoints.TRADES_PAGE)}
     return Query(TRADES, params)
 
 
 def trades_v1(condition: str) -> Query:
-    """Request the trades of one market by the older route."""
+    """Return the request for the trades of one market by the older route, /trades."""
     params = {"market": condition, "takerOnly": "true", "limit": str(endpoints.TRADES_PAGE), "offset": "0"}
     return Query(TRADES_V1, params)
 
 
 def next_page(query: Query, parsed: Parsed) -> Query | None:
-    """Return the request of the next page; None after the last.
+    """Return the request for the page after an answer to `query`; None after the last page.
 
-    Gamma's parameter is not named `cursor`. /trades does not say which page is the last, and may give less
-    than requested: an empty one is. None also where its offset would exceed the maximum.
+    Gamma's parameter is not called `cursor`. /trades does not mark its last page and may return fewer rows
+    than requested, so only an empty page is the last. None also when the offset for /trades would exceed its
+    maximum.
     """
     if query.endpoint is TRADES_V1:
         offset = int(query.params["offset"]) + len(parsed.keys)

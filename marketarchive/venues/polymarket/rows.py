@@ -1,4 +1,4 @@
-"""Rows of `records/` that Polymarket's feeds leave: quotes of rounds, prices of RTDS topics."""
+"""Rows that Polymarket's feeds leave in `records/`: quotes of rounds, prices of RTDS topics."""
 
 from __future__ import annotations
 
@@ -22,20 +22,22 @@ from marketarchive.times import iso
 from marketarchive.venues.polymarket.rtds import TOPICS
 
 GRACE_S = {"books": POLL_GRACE_S, "stream": 5}
-"""Seconds by source: rows of the stream have waited so long where they were made."""
+"""Source of a row -> seconds after its tick within which it must be written; rows of the stream wait so
+long where they are made."""
 
 _PRICES = ("up_bid", "up_ask", "down_bid", "down_ask")
 
 
 class Quote(TickRow):
-    """Best prices of both outcomes of a market at one due tick; values are None when is_observed is 0.
+    """The best prices of both outcomes of a market at one due tick; all are None when is_observed is 0.
 
-    `up_*` is the outcome labelled Up (else the first), `down_*` the other. seq is 0 when nothing arrived.
+    `up_*` belongs to the outcome labelled Up (else the first), `down_*` to the other. seq is 0 when nothing
+    was received.
     """
 
     asset: str | None
-    market_id: str  # slug
-    condition_id: str | None  # null while the venue has not stated it
+    market_id: str  # slug of the market
+    condition_id: str | None  # None while the venue has not stated it
     up_bid: Number | None = None
     up_ask: Number | None = None
     down_bid: Number | None = None
@@ -66,7 +68,7 @@ class Quote(TickRow):
         return self.up_bid, self.up_ask
 
     def columns(self) -> dict[str, Any]:
-        """Return the user's columns in the user's order, ours after."""
+        """Return the columns of the row: those that the user named, in their order, then the others."""
         return {
             "timestamp": iso(self.tick),
             "asset": self.asset,
@@ -100,7 +102,7 @@ class Quote(TickRow):
 
 
 class TopicPrice(ReferencePrice):
-    """A price of one second of an RTDS topic, which sends neither bid nor ask; a series for each topic."""
+    """The price of one second of an RTDS topic; topics have no bid and ask. Each topic is a series."""
 
     topic: str  # a key of TOPICS
 

@@ -2,9 +2,9 @@
 
 wss://ws-live-data.polymarket.com, a text `PING` every 5 s, which is answered by an empty text or not at all.
 Without it a stream fell silent after 228 s (observed 2026-08-23) or 360 s (2026-09-25), its socket still
-open. An update brings one point, the answer to a subscription ("subscribe") the last minute or two of one
-symbol. The price topics are deprecated in favour of a socket that needs keys (SDK changelog 0.11.0,
-2026-09-23). https://docs.polymarket.com/developers/RTDS/RTDS-overview (November 2026)
+open. An update contains one point, the answer to a subscription ("subscribe") the points of one symbol in the
+last minute or two. The price topics are deprecated in favour of a socket that needs keys (SDK changelog
+0.11.0, 2026-09-23). https://docs.polymarket.com/developers/RTDS/RTDS-overview (November 2026)
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ PING_EVERY_S = 5
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """Kind of the points of a topic."""
+    """The kind of price that a topic of RTDS publishes."""
 
     source: str
-    window_s: int | None  # seconds that its mean covers; None = spot
-    decimals: int | None  # full_accuracy_value is an integer of 10**-decimals; None = a plain decimal
+    window_s: int | None  # seconds over which the price is averaged; None: spot
+    decimals: int | None  # full_accuracy_value is an integer of 10**-decimals; None: it is a plain decimal
 
     @property
     def name(self) -> str:
-        """Return the topic's short name: `binance`, `chainlink`, `chainlink twap30`."""
+        """Return the short name of the topic: `binance`, `chainlink`, `chainlink twap30`."""
         return self.source if self.window_s is None else f"{self.source}{self.window_s}"
 
 
@@ -49,12 +49,12 @@ TOPICS: dict[str, Topic] = {
 
 
 class RtdsRefused(ParseError):  # noqa: N818 (it says what the venue did, which is no fault of the reader)
-    """Raised when the venue answers a subscription with an error: the message is its own text."""
+    """Raised when the venue answers a subscription with an error; the message is the venue's text."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReferencePoint:
-    """One price of one symbol in dollars, exactly as it was sent."""
+    """One price of one symbol, in dollars, exactly as sent."""
 
     topic: str
     symbol: str  # as sent: btcusdt, btc/usd
@@ -63,13 +63,13 @@ class ReferencePoint:
     published_ms: int
     value: Decimal
     window_s: int | None
-    is_backfill: bool  # repeated on subscription; it was published before published_ms
-    index: int  # 1-based place in the frame
+    is_backfill: bool  # True: repeated on subscription; it was published before published_ms
+    index: int  # place in the frame, from 1
 
 
 class _Point(msgspec.Struct, gc=False):
     timestamp: int
-    value: Decimal | None = None  # of the literal
+    value: Decimal | None = None  # exact value of the number sent; None: not sent
     full_accuracy_value: str | None = None
 
 
@@ -106,23 +106,24 @@ _QUOTE = re.compile(r"(?:/usd|usdt|usd)$")
 
 
 def subscribe(topics: Iterable[str]) -> str:
-    """Return the text that subscribes whole topics.
+    """Return the text to send to subscribe whole topics.
 
-    Of the filters that documents describe, none was seen to work.
+    The filters in the documents were never seen to work.
     """
     wanted = [{"topic": topic, "type": "update"} for topic in topics]
     return msgspec.json.encode({"action": "subscribe", "subscriptions": wanted}).decode()
 
 
 def asset_of(symbol: str) -> str:
-    """Return the asset of a symbol: `btcusdt`, `btc/usd` -> BTC."""
+    """Return the asset of a symbol: BTC for `btcusdt` and `btc/usd`."""
     return _QUOTE.sub("", symbol.lower()).upper()
 
 
 def decode(payload: bytes) -> list[ReferencePoint]:
-    """Return the points of a frame; none for empty frames, `PONG` and topics other than TOPICS.
+    """Return the points in a frame; none for empty frames, `PONG` and topics not in TOPICS.
 
-    Raises RtdsRefused for the venue's errors, ParseError for everything else that is no frame of RTDS.
+    Raises RtdsRefused for an error that the venue sends, ParseError for anything else that is no frame of
+    RTDS.
     """
     if payload in (b"", b"PONG"):
         return []
@@ -171,9 +172,9 @@ def _refused(envelope: _Envelope, payload: bytes) -> ParseError:
 
 
 def _exact(point: _Point, topic: Topic) -> Decimal:
-    """Return the price, all its digits kept.
+    """Return the price of a point with all its digits.
 
-    Raises ParseError, also where the two ways to write it disagree.
+    Raises ParseError, also when the two numbers in which it is sent disagree.
     """
     rough, text = point.value, point.full_accuracy_value
     if rough is not None and not (rough.is_finite() and 0 <= rough < 10**15):

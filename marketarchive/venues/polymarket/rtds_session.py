@@ -1,6 +1,6 @@
-"""RTDS as a session: topics are subscribed, and each symbol of a topic is followed by its own seconds.
+"""Session of one connection to RTDS: topics are subscribed, each symbol of a topic is proven by its seconds.
 
-A key is a topic, or `topic:symbol` for one that was seen in it.
+A key is a topic, or `topic:symbol` for a symbol that the topic has sent.
 """
 
 from __future__ import annotations
@@ -15,20 +15,23 @@ from marketarchive.venues.polymarket.rtds import ReferencePoint
 
 
 def key_of(point: ReferencePoint) -> str:
-    """Return the key of the point's symbol within its topic."""
+    """Return the key `topic:symbol` of a point."""
     return f"{point.topic}:{point.symbol}"
 
 
 def is_topic(key: str) -> bool:
-    """Return whether a key is a topic, which is subscribed by a text of its own."""
+    """Return whether a key is a topic; only topics are subscribed, each by a text of its own."""
     return ":" not in key
 
 
 class RtdsSession:
-    """The topics of one connection of RTDS."""
+    """State of one connection to RTDS: its topics and the symbols seen in them."""
 
     def subscribe(self, keys: Sequence[str], *, is_first: bool) -> list[str]:  # noqa: ARG002  (no difference)
-        """Return a text for each topic: one that is gone would mute all others of its text."""
+        """Return the texts to send to subscribe `keys`, one for each topic.
+
+        If a text named several topics, one that no longer exists would silence the others.
+        """
         return [rtds.subscribe([key]) for key in keys if is_topic(key)]
 
     def unsubscribe(self, keys: Sequence[str]) -> list[str]:  # noqa: ARG002  (the venue has no such text)
@@ -48,7 +51,7 @@ class RtdsSession:
     ) -> list[Update]:
         updates: list[Update] = []
         for point in rtds.decode(payload):
-            if point.is_backfill:  # it fills no gap of what was observable
+            if point.is_backfill:  # a repeated point fills no gap
                 continue
             at, observed = from_ms(point.published_ms), from_ms(point.observed_ms)
             updates.append(Update(point.topic, "snapshot", at, observed=observed))
@@ -56,14 +59,14 @@ class RtdsSession:
         return updates
 
     def concerned(self, payload: bytes) -> Sequence[str] | None:  # noqa: ARG002
-        """Return no keys: the seconds of a damaged message are missing between its neighbours anyway."""
+        """Return no keys: if a damaged message contained points, their seconds show up as missing."""
         return ()
 
     def load(self, received_at: int, seq: int, snapshot: Any) -> Update | None:  # noqa: ARG002
         return None
 
     def drop(self, keys: Iterable[str]) -> None:
-        """Do nothing: there are no books."""
+        """Do nothing: RTDS has no books."""
 
     def states(self) -> Iterator[tuple[str, bytes]]:
         return iter(())

@@ -1,10 +1,10 @@
 """Settlement rule of an up/down round: which price, at which seconds, compared how.
 
-A market states it itself: `cryptoMarketConfig` before `resolutionSource`. What neither says is filled in by
-the date of its start, from the venue's announcements.
+The market's own statement decides: `cryptoMarketConfig`, else `resolutionSource`. When it makes none, the
+rule follows from the date of its start, by the venue's announcements.
 
-K is the price stamped exactly at the window's start, settlement the one at its exact end, of the same
-instrument. Up if settlement >= K: a tie is Up. Prices are compared as integers of 10**-18 dollars.
+K is the price stamped exactly at the start of the window, the settlement that at its exact end, both of the
+same instrument. Up if settlement >= K: a tie is Up. Prices are compared as integers of 1e-18 dollars.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _STREAM = re.compile(
 
 @dataclass(frozen=True)
 class Dated:
-    """The rule of rounds that start at or after `since`, until a later one of the same duration."""
+    """The rule of rounds that start at or after `since`, until the next rule for the same duration."""
 
     since: str
     durations: frozenset[str]
@@ -45,16 +45,17 @@ DATED = (
     Dated("2026-08-07T00:00:00Z", frozenset({"15m", "4h"}), TWAP_60),
     Dated("2026-08-14T00:00:00Z", frozenset({"5m"}), TWAP_60),
 )
-"""By date, the later winning."""
+"""Rules by the date from which they hold; of several that apply the last one counts."""
 
 
 @dataclass(frozen=True)
 class Rule:
-    """Settlement rule of one market."""
+    """The settlement rule of one market."""
 
-    text: str  # as the market master has it: "chainlink twap 60s"
+    text: str  # as in the market master: "chainlink twap 60s"
     stated_by: Literal["market", "date"]
-    instrument: str | None  # both boundary prices are of it; None: no feed here carries what decides
+    # instrument of both boundary prices; None: the prices that decide are in no feed of this project
+    instrument: str | None
     missing: str = ""  # where there is no instrument: what is missing
 
     def __str__(self) -> str:
@@ -62,9 +63,9 @@ class Rule:
 
 
 def stated(row: Mapping[str, Any], source: str, asset: str | None = None) -> str | None:
-    """Return the settlement that a market's row states; None: nothing known.
+    """Return the settlement source that a market's row states; None when it states none that is known.
 
-    source: its resolutionSource; asset: of a round. The page of another asset's stream is nothing known.
+    source: its resolutionSource; asset: of a round. The page of another asset's stream counts as not known.
     """
     config = row.get("cryptoMarketConfig")
     config = config if isinstance(config, dict) else {}
@@ -80,7 +81,7 @@ def stated(row: Mapping[str, Any], source: str, asset: str | None = None) -> str
 
 
 def by_date(duration: str, start_ns: int) -> str | None:
-    """Return the rule by the dates for a round that starts then (ns)."""
+    """Return the rule by date for a round that starts at `start_ns` (wall clock, ns); None without one."""
     found = [each for each in DATED if duration in each.durations and from_iso(each.since) <= start_ns]
     return max(found, key=lambda each: each.since).rule if found else None
 
@@ -88,7 +89,8 @@ def by_date(duration: str, start_ns: int) -> str | None:
 def rule_of(asset: str, duration: str, start_ns: int, said: str | None) -> Rule:
     """Return the rule of a round.
 
-    said: the market's own statement (`Market.rule`), which wins over the dates.
+    start_ns: start, wall clock, ns; said: settlement source that the market states (`Market.rule`), which
+    takes precedence over the rule by date; None: it states none.
     """
     text = said or by_date(duration, start_ns) or "none"
     by: Literal["market", "date"] = "market" if said else "date"
@@ -102,17 +104,20 @@ def rule_of(asset: str, duration: str, start_ns: int, said: str | None) -> Rule:
 
 
 def spot(asset: str) -> str:
-    """Return the spot instrument of an asset: `chainlink:btc-usd`."""
+    """Return the name of an asset's spot instrument: `chainlink:btc-usd`."""
     return f"chainlink:{asset.lower()}-usd"
 
 
 def twap(asset: str, window_s: int) -> str:
-    """Return the TWAP instrument of an asset: `chainlink:btc-usd-twap-60s`."""
+    """Return the name of an asset's TWAP instrument: `chainlink:btc-usd-twap-60s`. window_s: its seconds."""
     return f"{spot(asset)}-twap-{window_s}s"
 
 
 def instrument_of(topic: str, symbol: str, asset: str, window_s: int | None) -> str | None:
-    """Return the instrument of a topic of RTDS; None for one that is not known."""
+    """Return the name of the instrument that a topic of RTDS publishes; None for an unknown topic.
+
+    window_s: seconds over which its prices are averaged, None for spot.
+    """
     if topic == "crypto_prices":
         return f"binance:{symbol.lower()}"
     if topic == "crypto_prices_chainlink":
@@ -121,5 +126,8 @@ def instrument_of(topic: str, symbol: str, asset: str, window_s: int | None) -> 
 
 
 def winner(strike_e18: int, settlement_e18: int) -> Outcome:
-    """Return the winning outcome; a tie is Up."""
+    """Return the winning outcome of a round; equal prices give Up.
+
+    strike_e18, settlement_e18: prices at its start and end, in units of 1e-18 dollars.
+    """
     return "Up" if settlement_e18 >= strike_e18 else "Down"

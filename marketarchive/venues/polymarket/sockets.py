@@ -1,6 +1,6 @@
 """Polymarket's sockets as endpoints and channels.
 
-How often one may connect is not documented (docs.polymarket.com, November 2026); the figure is ours.
+No limit of new connections is documented (docs.polymarket.com, November 2026); the figure is ours.
 """
 
 from __future__ import annotations

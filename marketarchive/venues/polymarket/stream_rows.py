@@ -1,7 +1,7 @@
-"""Rows of the market channel: books, changes, trades and quotes, verified as they are replayed.
+"""Table rows from the market channel: books, deltas, trades and quotes, verified as they are replayed.
 
-The frames of each connection go through the same live books as when they came. Whole books in REST answers
-and states of our own begin them where the socket's own did not come.
+Archived frames of each connection are applied to the same kind of books as when they were received. Snapshots
+in REST answers and `book_state` lines start a book for which no snapshot came on the connection.
 """
 
 from __future__ import annotations
@@ -60,16 +60,17 @@ _Top = tuple[str | None, str | None]
 
 
 class PolymarketStreamRows(RowMaker):
-    """Maker of rows from a run's frames on all connections, and the REST snapshots beside them."""
+    """Maker of the table rows of one run, from the frames of all connections and from REST snapshots."""
 
     def __init__(self) -> None:
-        self._books: dict[str, ChannelBooks] = {}  # by connection
-        self._subscribed: dict[str, dict[str, int]] = {}  # by connection: token -> wall ns since when
+        self._books: dict[str, ChannelBooks] = {}  # connection -> its books
+        # connection -> token -> time of its subscription, wall clock, ns
+        self._subscribed: dict[str, dict[str, int]] = {}
         self._closed: set[str] = set()
         self._quotes = _Quotes()
 
     def rows(self, received: Received) -> Iterable[TableRow]:
-        """Return the rows of a frame or an answer, those that cannot be read among them."""
+        """Return the table rows of a frame or an answer, with an `UnreadableRow` for what cannot be read."""
         if received.connection is None:
             return self._answer(received)
         rows: list[TableRow] = []
@@ -85,14 +86,14 @@ class PolymarketStreamRows(RowMaker):
         return rows
 
     def restore(self, received: Received, key: str) -> Iterable[TableRow]:  # noqa: ARG002  (its payload has it)
-        """Return the row of a book that was kept, and begin the connection's book with it."""
+        """Return the row of a `book_state` line, and start the connection's book from it."""
         name = received.connection
         if self.verify and name is not None and name not in self._closed:
             self._load([received.payload], [self._books_of(name)])
         return [sent_row(received.payload, "state", 1, verify=self.verify)]
 
     def connect(self, line: ConnectionLine) -> None:
-        """Record the subscriptions of a connection line, and drop books that no frame can follow any more."""
+        """Apply the subscriptions in a connection line, and drop books that can receive no more frames."""
         name = line.connection
         if line.event == "closed":
             self._closed.add(name)
@@ -126,16 +127,17 @@ class PolymarketStreamRows(RowMaker):
     def _load(
         self, sent: list[Any], channels: Iterable[ChannelBooks], requested_at: int | None = None
     ) -> None:
-        """Begin books anew from whole ones that came another way.
+        """Start books from snapshots that were not received on the connection.
 
-        requested_at: when they were requested, wall ns. Only who listened to their tokens by then can have
-        what came since.
+        sent: books as bytes or decoded JSON; channels: books of the connections that may use them;
+        requested_at: time of their REST request, wall clock, ns. Only a connection that had subscribed a
+        token by then can have received the deltas since.
         """
         for raw in sent:
             try:
                 book = clob.parse_book(raw)
             except ParseError:
-                continue  # no changes can be applied to it
+                continue  # no deltas can be applied to it
             for channel in channels:
                 if requested_at is None or self._was_subscribed(channel, book.token, requested_at):
                     channel.load_snapshot(book)
@@ -149,20 +151,29 @@ class PolymarketStreamRows(RowMaker):
 
 
 class _Quotes:
-    """The best prices last stated of each token on each connection, anew each UTC day."""
+    """The newest best prices of each token on each connection.
+
+    They are forgotten at the start of a UTC day.
+    """
 
     def __init__(self) -> None:
         self._day = -1
         self._texts: dict[tuple[str | None, str], _Top] = {}
 
     def begin(self, received_at: int) -> None:
-        """Begin a message received at `received_at` (wall ns)."""
+        """Prepare for a message: forget all best prices if it is the first of a UTC day.
+
+        received_at: receipt, wall clock, ns.
+        """
         if received_at // DAY != self._day:
             self._day = received_at // DAY
             self._texts.clear()
 
     def is_new(self, connection: str | None, token: str, top: _Top) -> bool:
-        """Return whether these best prices are others than before. Raises InvalidOperation for no numbers."""
+        """Return whether best prices differ from the last ones of the token on the connection.
+
+        top: best bid and ask as text. Raises InvalidOperation for texts that are no numbers.
+        """
         key = (connection, token)
         before = self._texts.get(key)
         if before == top:
@@ -173,7 +184,7 @@ class _Quotes:
 
 
 class _FrameRows:
-    """Maker of the rows of one frame."""
+    """Maker of the table rows of one frame, which it appends to a list."""
 
     def __init__(self, received: Received, rows: list[TableRow], quotes: _Quotes) -> None:
         self._received = received
@@ -183,7 +194,7 @@ class _FrameRows:
         quotes.begin(received.received_at)
 
     def add_applied(self, taken: Sequence[AppliedEvent]) -> None:
-        """Add the results of the frame's events."""
+        """Append the rows of the applied events of the frame."""
         place, count = 0, len(taken)
         while place < count:
             one = taken[place]
@@ -196,7 +207,10 @@ class _FrameRows:
                 place += 1
 
     def add(self, event: Event, index: int) -> None:
-        """Add an event that nothing looked at."""
+        """Append the rows of an event that was not applied to any book.
+
+        index: its place in the frame, from 1.
+        """
         self._add(event, index, None)
 
     def _add(self, event: Event, index: int, taken: Sequence[AppliedEvent] | None) -> None:
@@ -286,7 +300,7 @@ class _FrameRows:
                 return
         except InvalidOperation:
             if source != "best_bid_ask":
-                return  # it is counted with its change
+                return  # counted with its delta
         self._rows.append(
             QuotesRow(
                 market=market,
@@ -301,10 +315,13 @@ class _FrameRows:
             )
         )
 
-    # ---- what is not quite an event --------------------------------------------------------------------
+    # ---- events that are not as documented ----------------------------------------------------------------
 
     def add_loose(self, error: ParseError, index: int) -> None:
-        """Add the readable fields of an event that does not have its type's shape."""
+        """Append rows made of the readable fields of an event without the shape of its type.
+
+        error: of the typed decoder; index: place of the event in the frame, from 1.
+        """
         try:
             event = _element(self._received.payload, index)
         except ParseError:
@@ -352,7 +369,10 @@ class _FrameRows:
         )
 
     def _add_loose_book(self, event: dict[str, Any], index: int) -> None:
-        """Add the row of a book with impossible prices: it starts nothing, and its row shows why."""
+        """Append the row of a book with impossible prices.
+
+        No book is started from it; the row shows why.
+        """
         try:
             row = book_row(clob.decode_book(event), "ws", index, 1, "unchecked", "")
         except ParseError as error:
@@ -393,7 +413,10 @@ class _FrameRows:
 
 
 def _element(payload: bytes, index: int) -> Any:
-    """Return an event of a frame, decoded whatever it is. Raises ParseError."""
+    """Return one event of a frame as decoded JSON of any shape. Raises ParseError.
+
+    index: place of the event in the frame, from 1.
+    """
     elements = clob.split_books(payload, "Frame") if payload.lstrip()[:1] == b"[" else None
     raw = msgspec.Raw(payload) if elements is None else elements[index - 1]
     if not isinstance(raw, msgspec.Raw):
@@ -426,7 +449,10 @@ def _top(event: dict[str, Any]) -> _Top:
 
 
 def _best(levels: Any, choose: Any) -> str | None:
-    """Return the best price of levels, None where there is none or one of them is no number."""
+    """Return the best price among levels; None without levels, or when one of the prices is no number.
+
+    choose: `max` for bids, `min` for asks.
+    """
     try:
         return choose((price for price, _ in levels), key=price_of, default=None)  # type: ignore[no-any-return]
     except InvalidOperation:

@@ -1,4 +1,4 @@
-"""Keys that a text subscribes or unsubscribes: connection lines of schema 1 have only the texts."""
+"""Reader of the keys that a sent text subscribes, for connection lines of schema 1, which have texts only."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from marketarchive.nesting import is_shallow
 
 
 def keys(texts: Sequence[Any]) -> tuple[str, ...]:
-    """Return the tokens or topics in the texts that a connection line repeats, each as sent or decoded."""
+    """Return the tokens or topics named in the texts of a connection line, each text as sent or decoded."""
     return tuple(name for text in texts for name in _named(text))
 
 
@@ -22,7 +22,7 @@ def _named(text: Any) -> Iterator[str]:
         try:
             text = msgspec.json.decode(text)
         except msgspec.DecodeError:
-            return  # a PING, or what no reader can say anything about
+            return  # a PING, or a text of unknown form
     if not isinstance(text, dict):
         return
     for token in _listed(text.get("assets_ids")):

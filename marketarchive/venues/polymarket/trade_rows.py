@@ -1,4 +1,4 @@
-"""Rows of `trades` in answers of the Data API, repeated as often as they were received."""
+"""Rows of `trades` from answers of the Data API; a trade in several answers has several rows."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from marketarchive.venues.venue import RowMaker
 
 NO_TRADES = "the answer is not what /trades or /v2/trades promise"
 
-# name of a column -> key in a row, for each version
+# version of the route -> column -> key in a row of the answer
 _V2 = {
     "market": "condition_id",
     "token": "token_id",
@@ -36,10 +36,10 @@ _ROUTES: dict[str, tuple[str, str | None, Mapping[str, str]]] = {
 
 
 class AnsweredTrades(RowMaker):
-    """Maker of rows from the trades in responses of /trades and /v2/trades."""
+    """Maker of `trades` rows from the answers of /trades and /v2/trades."""
 
     def rows(self, received: Received) -> list[TableRow]:
-        """Return a row for each trade; one that cannot be parsed is an `UnreadableRow`."""
+        """Return one row for each trade in an answer; an `UnreadableRow` for one that cannot be parsed."""
         if received.canonical_url not in _ROUTES:
             return []
         source, key, names = _ROUTES[received.canonical_url]
@@ -58,7 +58,11 @@ class AnsweredTrades(RowMaker):
 
 
 def _row(row: Mapping[str, Any], names: Mapping[str, str], source: str, position: int) -> TradesRow:
-    """Return a trade. Raises ParseError when a value is missing or is not what it should be."""
+    """Return the table row of one trade.
+
+    names: column -> key in `row`; source: text for the column of that name; position: place in the answer,
+    from 1. Raises ParseError for a missing or impossible value.
+    """
     timestamp = row.get("timestamp")
     if not isinstance(timestamp, int) or isinstance(timestamp, bool) or not 0 <= timestamp < 10**11:
         raise wire.bad("timestamp", timestamp, "is not seconds")

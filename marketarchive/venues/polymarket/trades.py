@@ -3,9 +3,9 @@
     GET /v2/trades?condition=ID,...    {"data": [row, ...], "pagination": {"has_more", "next_cursor", ...}}
     GET /trades?market=ID&offset=0     [row, ...]; the offset is at most 10,000
 
-A row is one settlement from its taker's side, 5 to 10 s after it; its time is in whole seconds. No row has
-an id, and one transaction can settle several trades of a token: a trade is (transaction, token, running
-number).
+A row is one trade from its taker's view, listed 5 to 10 s after it, with its time in whole seconds. Rows have
+no id, and one transaction can settle several trades of a token, so a trade is identified by (transaction,
+token, number among the rows with both).
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ _SIDES: dict[str, Literal["BUY", "SELL"]] = {"BUY": "BUY", "SELL": "SELL"}
 
 @dataclass(frozen=True, slots=True)
 class AnsweredTrade:
-    """One row of public trades: the taker's token and side."""
+    """A trade in an answer: the taker's token, side and size."""
 
-    market: str  # condition id
+    market: str  # condition id of the market
     token: str
     side: Literal["BUY", "SELL"]
-    price: Decimal  # dollars per share, of the literal
+    price: Decimal  # dollars per share, exactly as sent
     size: Decimal  # shares
     timestamp_s: int
     transaction_hash: str
-    number: int  # 1-based among the rows of one answer with this transaction and token
+    number: int  # number among the rows of one answer with the same transaction and token, from 1
 
     @property
     def key(self) -> str:
@@ -44,7 +44,7 @@ class AnsweredTrade:
 
 @dataclass(frozen=True, slots=True)
 class _Names:
-    """Names of the fields that differ between versions."""
+    """Names of the fields that differ between the two versions of the route."""
 
     market: str
     token: str
@@ -56,7 +56,7 @@ _V2 = _Names("condition_id", "token_id", "transaction_hash")
 
 
 def parse_trades(received: Received) -> Parsed:
-    """Parse a page of /v2/trades. Raises ParseError."""
+    """Parse a page of /v2/trades. Raises ParseError for an unreadable page."""
     document = wire.decode(received.payload, _ITEM)
     parsed = _rows(wire.rows(document, "data", _ITEM), _V2)
     with wire.reading("Page"):
@@ -69,7 +69,7 @@ def parse_trades(received: Received) -> Parsed:
 
 
 def parse_trades_v1(received: Received) -> Parsed:
-    """Parse a page of /trades. Raises ParseError."""
+    """Parse a page of /trades. Raises ParseError for an unreadable page."""
     return _rows(wire.rows(wire.decode(received.payload, _ITEM), None, _ITEM), _V1)
 
 

@@ -1,7 +1,7 @@
-"""The crypto up/down series: which slugs belong to which asset and duration.
+"""Slugs of the crypto up/down series, and the assets and durations that they stand for.
 
 Slugs as the venue wrote them from November 2025 to October 2026 (recorded rows of Gamma). Windows of 4h, 1h
-and 1d lie on a US Eastern grid: request them from the venue by series, never compute them from UTC.
+and 1d follow a US Eastern grid: request them from the venue by series, never compute them from UTC.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from marketarchive.venues.symbols import symbols
 
 DURATIONS = ("5m", "15m", "1h", "4h", "1d")
 SECONDS = {"5m": 300, "15m": 900, "1h": 3600, "4h": 14400, "1d": 86400}
-"""Usual length of a round in seconds.
+"""Duration -> usual length of a round in seconds.
 
-Windows of 4h, 1h and 1d lie on a US Eastern grid, where a change of clocks makes one longer or shorter: take
-them from the venue, never compute them.
+Windows of 4h, 1h and 1d follow a US Eastern grid, on which a change to or from daylight saving time makes
+one longer or shorter: request them from the venue, never compute them.
 """
 DATED_SLUGS = frozenset({"1h", "1d"})
 """Durations whose slugs carry a date in US Eastern time; all others carry the start in Unix seconds."""
 TAG_IDS = {"5m": "102892", "15m": "102467", "1h": "102175", "4h": "102531", "1d": "102281"}
-"""Gamma's tag ids of the durations."""
+"""Duration -> id of its tag in Gamma."""
 
 NAMES: dict[str, str] = {asset: row["name"] for asset, row in symbols("polymarket").items()}
-"""Asset -> what hourly and daily slugs call it: bitcoin. The venue has had rounds of all of them."""
+"""Asset -> its name in hourly and daily slugs, such as bitcoin. The venue has had rounds of all of them."""
 ASSETS = tuple(NAMES)
 BY_NAME: dict[str, str] = {name: asset for asset, full in NAMES.items() for name in (full, asset.lower())}
 """Name of an asset in slugs -> asset."""
@@ -38,7 +38,10 @@ _DAILY = re.compile(rf"([a-z]+)-up-or-down-on-(?:{_MONTH})-\d{{1,2}}(?:-\d{{4}})
 
 
 def of_slug(slug: str) -> tuple[str, str] | None:
-    """Parse `btc-updown-5m-1784853900` to ("BTC", "5m"); None for anything that is no up/down round."""
+    """Return (asset, duration) of a round's slug: ("BTC", "5m") for `btc-updown-5m-1784853900`.
+
+    None for a slug that is not of an up/down round.
+    """
     if numbered := _NUMBERED.fullmatch(slug) or _NUMBERED_OLD.fullmatch(slug):
         name, duration = numbered[1], numbered[2]
     elif hourly := _HOURLY.fullmatch(slug):
@@ -52,13 +55,13 @@ def of_slug(slug: str) -> tuple[str, str] | None:
 
 
 def start_of_slug(slug: str) -> int | None:
-    """Return the window's start in Unix seconds, where the slug carries it."""
+    """Return the start of a round's window in Unix seconds; None when its slug does not contain it."""
     numbered = _NUMBERED.fullmatch(slug) or _NUMBERED_OLD.fullmatch(slug)
     return int(numbered[3]) if numbered and numbered[1] in BY_NAME else None
 
 
 def span_of_slug(slug: str) -> tuple[int, int] | None:
-    """Return start and end of the window in Unix seconds, where the slug carries it."""
+    """Return start and end of a round's window in Unix seconds; None when its slug does not contain them."""
     start, known = start_of_slug(slug), of_slug(slug)
     return None if start is None or known is None else (start, start + SECONDS[known[1]])
 
@@ -66,7 +69,7 @@ def span_of_slug(slug: str) -> tuple[int, int] | None:
 def slug_of(asset: str, duration: str, start: int) -> str:
     """Return the slug of the round that starts at `start` (Unix seconds).
 
-    Only 5m, 15m and 4h are numbered.
+    Possible for 5m, 15m and 4h only, whose slugs contain the start.
     """
     if duration in DATED_SLUGS:
         raise ValueError(f"slugs of {duration} rounds carry a date, not a number: ask the venue by series")
@@ -74,9 +77,9 @@ def slug_of(asset: str, duration: str, start: int) -> str:
 
 
 def series_slugs(asset: str, duration: str) -> tuple[str, ...]:
-    """Return candidates for the series' slug, the likelier first.
+    """Return possible slugs of an up/down series, the most likely first.
 
-    Hourly Solana was seen under both.
+    Hourly Solana has been seen under two.
     """
     ending, short = _SERIES_ENDINGS[duration], asset.lower()
     names = dict.fromkeys((short, NAMES[asset])) if duration in DATED_SLUGS else (short,)
@@ -94,5 +97,8 @@ def _series() -> dict[str, tuple[str, str]]:
 
 
 def of_series(slug: str) -> tuple[str, str] | None:
-    """Parse `btc-up-or-down-5m` to ("BTC", "5m"); None for any other series."""
+    """Return (asset, duration) of a series' slug: ("BTC", "5m") for `btc-up-or-down-5m`.
+
+    None for other series.
+    """
     return _series().get(slug)

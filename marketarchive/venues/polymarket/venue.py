@@ -1,4 +1,4 @@
-"""Polymarket as the rest of the project sees it."""
+"""Declaration of Polymarket as a venue: feeds, tables, and how answers are parsed and paged."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ from marketarchive.venues.polymarket.trade_rows import AnsweredTrades
 from marketarchive.venues.venue import Decimals, Feed, MarketFacts, Venue
 
 DECIMALS = Decimals(price=(18, 9), size=(18, 6))
-"""Prices are dollars per share in at most four decimals so far, sizes shares in six (the token's unit)."""
+"""Prices are dollars per share with at most four decimals so far; sizes are shares with six (the token's
+unit)."""
 
 
 def market_facts(name: str) -> MarketFacts:
-    """Return the asset of a round and, where its slug carries the start, when it is open.
+    """Return the asset of a round and, if its slug contains the start, when it opens and ends.
 
-    Of a price (`topic:symbol`) return the asset.
+    For the key of a price (`topic:symbol`) return its asset only.
     """
     topic, _, symbol = name.partition(":")
     if topic in rtds.TOPICS and symbol:

@@ -1,6 +1,6 @@
-"""Reading the venue's JSON: exact numbers, lists hidden in strings, four ways to write a time.
+"""Readers of the venue's JSON: exact numbers, lists inside strings, four formats of time.
 
-The helpers raise ParseError and name the field; `item` is filled in by the caller's `reading`.
+They raise ParseError with the name of the field; `reading`, around a row, adds the name of the item.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from marketarchive.nesting import MAX_NESTING, is_shallow
 
 
 class Ambiguous(dict[str, Any]):
-    """A JSON object with a key that occurs twice: it has no agreed meaning (RFC 8259, section 4)."""
+    """A JSON object in which a key occurs twice: it has no agreed meaning (RFC 8259, section 4)."""
 
     twice: tuple[str, ...]
 
@@ -39,9 +39,11 @@ _DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_float=Decimal, pars
 
 
 def decode(payload: bytes, item: str) -> Any:
-    """Decode a document; numbers with a point or exponent are Decimal of their literal text.
+    """Decode a JSON document.
 
-    NaN and Infinity, which are no JSON, are Decimal too, so that they cost their row, not the page.
+    A number with a point or exponent becomes the exact Decimal. item: name for errors.
+
+    NaN and Infinity, which are not JSON, become Decimal too, so that they affect only their row.
     """
     if not is_shallow(payload):
         raise ParseError(item, f"nested more than {MAX_NESTING} deep; the body has {len(payload)} bytes")
@@ -55,7 +57,10 @@ def decode(payload: bytes, item: str) -> Any:
 
 
 def rows(document: Any, key: str | None, item: str) -> list[Any]:
-    """Return the list of a page: bare, or under `key`."""
+    """Return the list of rows of a page, which is the document itself or its value under `key`.
+
+    item: name for errors. Raises ParseError.
+    """
     found = document if key is None else document.get(key) if isinstance(document, dict) else None
     if not isinstance(found, list):
         where = "a bare array" if key is None else f"an object with a list {key!r}"
@@ -80,7 +85,7 @@ def bad(field: str, value: Any, why: str) -> ParseError:
 
 @contextmanager
 def reading(item: str) -> Iterator[None]:
-    """Turn whatever goes wrong with one row into a ParseError of `item`."""
+    """Turn any error in reading a row into a ParseError. item: its name for the row."""
     try:
         yield
     except ParseError as error:
@@ -95,7 +100,7 @@ def reading(item: str) -> Iterator[None]:
 
 
 def text(row: Mapping[str, Any], field: str) -> str | None:
-    """Return a string; None when missing, null or empty."""
+    """Return a string; None when missing, null or empty. Raises ParseError for anything but a string."""
     value = row.get(field)
     if value is None or value == "":
         return None
@@ -105,7 +110,7 @@ def text(row: Mapping[str, Any], field: str) -> str | None:
 
 
 def identifier(row: Mapping[str, Any], field: str) -> str | None:
-    """Return an id sent as a string or as an integer."""
+    """Return an id that is sent as a string or an integer; None when missing. Raises ParseError."""
     value = row.get(field)
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else text(row, field)
 
@@ -118,7 +123,10 @@ def flag(row: Mapping[str, Any], field: str) -> bool | None:
 
 
 def number(value: Any, field: str, *, low: int | None = 0, high: int | None = None) -> Decimal:
-    """Return a finite number within [low, high], written as a JSON number or as a string."""
+    """Return a finite number within [low, high], sent as a JSON number or a string. Raises ParseError.
+
+    field: name for errors; low, high: None = unbounded.
+    """
     if isinstance(value, bool) or not isinstance(value, int | str | Decimal):
         raise bad(field, value, "is not a number")
     try:
@@ -137,7 +145,10 @@ def number(value: Any, field: str, *, low: int | None = 0, high: int | None = No
 def decimal(
     row: Mapping[str, Any], *fields: str, low: int | None = 0, high: int | None = None
 ) -> Decimal | None:
-    """Return the first of `fields` that is there; None when all are missing, null or empty."""
+    """Return the number in the first of `fields` that is present; None when all are missing, null or empty.
+
+    low, high: bounds, None = unbounded. Raises ParseError.
+    """
     for field in fields:
         value = row.get(field)
         if value is not None and value != "":
@@ -146,7 +157,10 @@ def decimal(
 
 
 def strings(row: Mapping[str, Any], field: str) -> tuple[str, ...] | None:
-    """Return a list of strings, as a real array or as JSON inside a string; None when missing or empty."""
+    """Return a list of strings, sent as an array or as JSON inside a string; None when missing or empty.
+
+    Raises ParseError.
+    """
     value = row.get(field)
     if isinstance(value, str) and value:
         try:
@@ -163,9 +177,9 @@ def strings(row: Mapping[str, Any], field: str) -> tuple[str, ...] | None:
 
 
 def time(row: Mapping[str, Any], *fields: str) -> datetime | None:
-    """Return the first of `fields` that is there as a time.
+    """Return the time in the first of `fields` that is present; None when none is.
 
-    Forms: `2026-07-24T00:50:00Z`, `2026-07-24 00:50:52+00`, Unix seconds.
+    Formats: `2026-07-24T00:50:00Z`, `2026-07-24 00:50:52+00`, Unix seconds. Raises ParseError.
     """
     for field in fields:
         value = row.get(field)
@@ -175,7 +189,8 @@ def time(row: Mapping[str, Any], *fields: str) -> datetime | None:
             if isinstance(value, int) and not isinstance(value, bool):
                 return datetime.fromtimestamp(value, UTC)
             if isinstance(value, str):
-                if value.isascii() and value.isdigit() and len(value) > 8:  # 20260724 is a date
+                # a shorter text of digits is a date, such as 20260724
+                if value.isascii() and value.isdigit() and len(value) > 8:
                     return datetime.fromtimestamp(int(value), UTC)
                 moment = datetime.fromisoformat(value)
                 return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
@@ -186,5 +201,5 @@ def time(row: Mapping[str, Any], *fields: str) -> datetime | None:
 
 
 def plain(value: Decimal) -> str:
-    """Format as `1`, `0.5`, `0`: no exponent, no trailing zeros."""
+    """Return a number as text without exponent or trailing zeros: `1`, `0.5`, `0`."""
     return format(value.normalize(), "f") if value else "0"

@@ -1,1 +1,1 @@
-"""SearXNG, a metasearch engine that one hosts oneself: headlines about markets."""
+"""SearXNG, a self-hosted metasearch engine: headlines about markets."""

@@ -1,10 +1,10 @@
-"""Answers of SearXNG, and how it refuses.
+"""Parser of SearXNG's answers, and of its failures.
 
 Shape: searx/webutils.py `get_json_response` and searx/webapp.py `search` (github.com/searxng/searxng, read
 2026-11-29): {"query", "number_of_results" (not since 2026), "results": [{"url", "title", "content", "engine",
 "engines", "publishedDate", ...}], "answers", "corrections", "infoboxes", "suggestions",
 "unresponsive_engines": [[name, why], ...]}. Dates are ISO 8601, mostly without an offset. No recording of a
-server stands behind this.
+real server was available.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ REMEDY = (
 
 
 class ResultPage(msgspec.Struct, frozen=True):
-    """One page of results."""
+    """One page of search results."""
 
     results: list[msgspec.Raw]
     unresponsive_engines: list[tuple[str, str]] = []
 
 
 class PageResult(msgspec.Struct, frozen=True):
-    """One search result: the fields that this project uses."""
+    """One search result with the fields that this project uses."""
 
     title: str | None = None
     url: str | None = None
@@ -43,7 +43,10 @@ class PageResult(msgspec.Struct, frozen=True):
 
 
 def judge(answered: Answered) -> Failure | None:
-    """Return the failure of an answer; one without results because no engine answered is a failure too."""
+    """Return the failure of an answer; None when it can be parsed.
+
+    An answer without results because no search engine responded is a failure too.
+    """
     if answered.status == 403:
         return Failure("blocked", "venue", REMEDY, retryable=False)
     failure = judge_status(answered)
@@ -52,7 +55,7 @@ def judge(answered: Answered) -> Failure | None:
     try:
         answer = msgspec.json.decode(answered.payload, type=ResultPage)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return None  # `parse` says what is wrong with it
+        return None  # `parse` reports what is wrong with it
     if answer.results or not answer.unresponsive_engines:
         return None
     engines = ", ".join(f"{name}: {why}" for name, why in answer.unresponsive_engines)
@@ -60,9 +63,10 @@ def judge(answered: Answered) -> Failure | None:
 
 
 def parse(received: Received) -> Parsed:
-    """Return the headlines of an answer, each once. Raises ParseError.
+    """Return the headlines in an answer, each once. Raises ParseError.
 
-    A result without a page is no headline; one that cannot be read is an entry of `errors`.
+    A result without a URL is not a headline and is skipped; one that cannot be read becomes an entry of
+    `errors`.
     """
     try:
         answer = msgspec.json.decode(received.payload, type=ResultPage)
@@ -91,7 +95,10 @@ def parse(received: Received) -> Parsed:
 
 
 def _results(answer: ResultPage, parsed: Parsed) -> Iterator[tuple[str, str, str | None]]:
-    """Yield title, page and date of the results that have both; note the bad ones."""
+    """Yield title, URL and date of each result that has a title and a URL.
+
+    Add unreadable results to the errors.
+    """
     for raw in answer.results:
         try:
             result = msgspec.json.decode(raw, type=PageResult)
@@ -110,12 +117,12 @@ def _results(answer: ResultPage, parsed: Parsed) -> Iterator[tuple[str, str, str
 def _host(url: str) -> str | None:
     try:
         return (urlsplit(url).hostname or "").removeprefix("www.") or None
-    except ValueError:  # a bracket that begins no address
+    except ValueError:  # a bracket that is no part of an IPv6 address
         return None
 
 
 def _moment(text: str | None) -> datetime | None:
-    """Return the claimed time; one without an offset is taken as UTC, one that is no time is none."""
+    """Return a claimed publication time, taken as UTC without an offset; None when it is no time."""
     try:
         moment = datetime.fromisoformat(text or "")
     except ValueError:

@@ -1,6 +1,7 @@
 """Requests to SearXNG: https://docs.searxng.org/dev/search_api (read 2026-11-29).
 
-No public server is requested: the documents say that most refuse JSON, and their load is not ours to add.
+Public servers are never requested: the documents say that most refuse JSON, and their operators should not
+carry our load.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import re
 from marketarchive.venues.endpoint import Address, Endpoint, Limit, Query
 
 PLACE = "https://searxng.example"
-"""Stands for the user's own server; hosts under `.example` do not exist (RFC 2606)."""
+"""Placeholder for the URL of the user's own server; hosts under `.example` do not exist (RFC 2606)."""
 ADDRESS = Address(
     PLACE,
     section="news",
@@ -21,7 +22,8 @@ ADDRESS = Address(
 )
 PATH = "/search"
 QUERY_MAX = 200
-"""Characters of a query; ours: nothing is documented, and search engines read a few dozen words at most."""
+"""Most characters in a search text. The figure is ours: nothing is documented, and search engines read a
+few dozen words at most."""
 # Prefixes that SearXNG takes for itself, at the beginning of a word: !engine, !!redirect, :language, <timeout
 # (https://docs.searxng.org/user/search-syntax, read 2026-11-29).
 _OPERATORS = re.compile(r"(?<!\S)[!:<?]+")
@@ -30,24 +32,24 @@ _QUESTION = re.compile(r"^will\s+", re.IGNORECASE)
 
 
 def endpoint(per_minute: float) -> Endpoint:
-    """Return the search route, with the limit that the user sets: the server states none."""
+    """Return the search route, with a limit that the user sets, because the server states none."""
     return Endpoint("search", f"{PLACE}{PATH}", Limit("searxng/search", per_minute, window_s=60.0))
 
 
 def search(route: Endpoint, text: str, platform: str, market_id: str) -> Query:
     """Return the request for headlines about a market.
 
-    `platform` and `market` are no parameters of SearXNG, which ignores what it does not know; they record in
-    raw whose search it was.
+    route: the search route; text: what to search for. `platform` and `market_id` are sent as parameters that
+    SearXNG ignores, so that the archive records which market was searched for.
     """
     query = {"q": text, "format": "json", "categories": "news"}
     return Query(route, {**query, "platform": platform, "market": market_id})
 
 
 def query_text(title: str, subtitle: str | None = None) -> str:
-    """Return the search text: a market's title without the form of a question, and its subtitle or event.
+    """Return a search text made of a market's title without question words, and its subtitle or event.
 
-    Words keep their order; what SearXNG would take for an operator is left out. "" where nothing is left.
+    Words keep their order; what SearXNG would read as an operator is removed. "" when nothing is left.
     """
     text = _SPACE.sub(" ", title).strip()
     if subtitle and subtitle.casefold() not in text.casefold():

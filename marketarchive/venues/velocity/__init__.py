@@ -1,1 +1,1 @@
-"""Velocity, the successor of Drift on Solana: perpetuals; its data server is the one that Drift had."""
+"""Velocity, the successor of Drift on Solana: perpetuals. It runs the data server that Drift had."""

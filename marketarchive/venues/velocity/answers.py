@@ -11,7 +11,10 @@ from marketarchive.venues.answers import Answered, Failure, judge_status
 
 
 class SentStatus(msgspec.Struct):
-    """The members by which a body says whether it succeeded. 404: `message`; else `error`."""
+    """The fields by which a body states success or failure.
+
+    The text is in `message` for a 404, else in `error`.
+    """
 
     success: bool | None = None
     error: Any = ""
@@ -21,7 +24,8 @@ class SentStatus(msgspec.Struct):
 def judge(answered: Answered) -> Failure | None:
     """Return the failure that an answer states, with the venue's message; None when it can be parsed.
 
-    A day or a market that the server does not have is 404; `success` may be false with any status.
+    A day or market that the server does not have is answered with 404; `success` may be false with any
+    status.
     """
     failure = judge_status(answered)
     said = _said(answered.payload)

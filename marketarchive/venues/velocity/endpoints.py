@@ -1,7 +1,7 @@
 """Public endpoints of Velocity, which need no key.
 
 Routes: its documents (2026-07-09), its client (velocity-common, 2026-08-17) and recorded answers of
-2026-09-13. It publishes no limits: one request a second.
+2026-09-13. It publishes no limits; this project sends one request a second.
 """
 
 from __future__ import annotations

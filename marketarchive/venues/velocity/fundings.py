@@ -1,8 +1,8 @@
-"""Settled funding as the data server of Drift and Velocity lists it.
+"""Parser of settled funding as the data server of Drift and Velocity lists it.
 
-Shape: a recorded answer of 2026-09-13. `fundingRateLong` and `fundingRateShort` are quote per base unit for
-the hour, not fractions: they are divided by the oracle's average price. Positive: longs pay; the two differ
-where the pool caps what it pays.
+Shape: a recorded answer of 2026-09-13. `fundingRateLong` and `fundingRateShort` are amounts in quote currency
+per base unit and hour. To become fractions they are divided by the oracle's average price. Positive: longs
+pay; the two differ when the pool caps what it pays.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from marketarchive.venues.table_rows import FundingsRow
 
 HOUR_S = 3600
 SLACK = Decimal("5E-5")
-"""By how much a rate may differ from a 24th of the premium: a floor of 1.25E-5 an hour and a dead zone of
-5E-4 / 24 lie between (documents of 2026-07-09)."""
+"""Greatest difference of an hourly rate from a 24th of the premium: it allows for a floor of 1.25E-5 an
+hour and a dead zone of 5E-4 / 24 (documents of 2026-07-09)."""
 
 
 class SentFunding(msgspec.Struct, rename="camel"):
@@ -40,7 +40,10 @@ class SentRecords(msgspec.Struct):
 
 
 def funding_rows(sent: SentFunding, contracts: Contracts) -> Iterator[FundingsRow]:
-    """Yield the row of a settlement. Raises BadRowError where a rate does not follow from the premium."""
+    """Yield the row of one settlement. Raises BadRowError for a rate that does not follow from the premium.
+
+    contracts: the venue's contracts by symbol.
+    """
     oracle, mark = number(sent.oracle_price_twap), number(sent.mark_price_twap)
     if oracle <= 0:
         raise BadRowError(f"a price of {oracle}")
@@ -63,7 +66,10 @@ def funding_rows(sent: SentFunding, contracts: Contracts) -> Iterator[FundingsRo
 
 
 def _proven(rate: Decimal, premium: Decimal) -> Decimal:
-    """Return a rate that is near a 24th of the premium, or capped: shows its sign and its unit."""
+    """Return an hourly rate whose sign and unit agree with the premium: near a 24th of it, or capped.
+
+    premium: a 24th of the premium, as a fraction. Raises BadRowError for any other rate.
+    """
     is_capped = abs(rate) <= abs(premium) and times(rate, premium) >= 0
     if not is_capped and abs(rate - premium) > SLACK:
         raise BadRowError(f"a rate of {rate:.3g} an hour at a premium of {premium:.3g}: another unit or sign")

@@ -8,7 +8,7 @@ from marketarchive.venues.symbols import symbols
 from marketarchive.venues.velocity import queries
 
 _KNOWN = 1_788_220_800_000
-"""2026-09-01: a day on which it answered."""
+"""A day that the server had: 2026-09-01, ms since the Unix epoch."""
 _BITCOIN = Series("BTC", symbols("velocity")["BTC"], "funding", 3600, _KNOWN)
 _RANGE = Range(_KNOWN - 3_600_000, _KNOWN)
 

@@ -1,8 +1,8 @@
-"""Rows of tables from answers of Velocity.
+"""Table rows from answers of Velocity.
 
-Shapes: recorded answers of 2026-09-13; of candles its client (velocity-common, 2026-08-17), as nobody has
-recorded one: their prices are held against the markets of the same run, fills against the oracle, volumes
-against each other, and what fails is left out.
+Shapes: recorded answers of 2026-09-13; for candles, of which no recording was available, its client
+(velocity-common, 2026-08-17). Their prices are compared with the markets of the same run, trades with the
+oracle, volumes with each other, and rows that disagree are rejected.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ from marketarchive.venues.velocity.queries import STEPS
 CONTRACTS = Contracts("velocity")
 RULE = "the larger side, the pool holds the difference"
 FEW = Decimal(20)
-"""By how much prices of a contract differ in its life, as a factor; a wrong unit differs by 10**6."""
+"""Greatest ratio of two prices of a contract during its life; a wrong unit gives a ratio of 10**6."""
 NEAR = Decimal(2)
-"""By how much a fill may differ from the oracle's price at the time, as a factor."""
+"""Greatest ratio of a trade's price to the oracle's price at the time."""
 STATUSES: dict[str, MarketStatus] = {
     "initialized": "unopened", "active": "active", "fundingPaused": "active", "ammPaused": "active",
     "fillPaused": "active", "withdrawPaused": "active", "reduceOnly": "active", "settlement": "closed",
@@ -55,7 +55,7 @@ STATUSES: dict[str, MarketStatus] = {
 
 
 class Fees(msgspec.Struct):
-    """Fractions, of the lowest tier; a negative one is paid to the maker."""
+    """Trading fees as fractions, of the lowest tier; a negative fee is paid to the maker."""
 
     maker: Decimal
     taker: Decimal
@@ -100,7 +100,7 @@ class SentCandle(msgspec.Struct, rename="camel"):
 
 
 def parse(received: Received) -> Parsed:
-    """Parse an answer: its rows are the `statements` of the result. Raises ParseError."""
+    """Parse an answer into `Parsed`, with its table rows in `statements`. Raises ParseError."""
     if received.canonical_url == endpoints.MARKETS.url:
         return _markets(received)
     match received.canonical_url.removeprefix(endpoints.BASE).strip("/").split("/"):
@@ -114,7 +114,10 @@ def parse(received: Received) -> Parsed:
 
 
 class VelocityRows(PerpRows):
-    """Makes rows of all answers; those of candles only where the markets of the run show their unit."""
+    """Maker of table rows from all answers of Velocity.
+
+    Candles become rows only if the markets of the same run confirm their unit.
+    """
 
     def __init__(self) -> None:
         super().__init__(parse)
@@ -146,7 +149,7 @@ class VelocityRows(PerpRows):
 def fundings(received: Received, contracts: Contracts) -> Parsed:
     """Return the settlements of an answer.
 
-    Its cursor is ignored: as many rows are requested as are needed.
+    Its cursor is ignored: as many rows were requested as are needed.
     """
     sent = decode(received, SentRecords)
     return page(
@@ -155,7 +158,7 @@ def fundings(received: Received, contracts: Contracts) -> Parsed:
 
 
 def funding_day(received: Received, contracts: Contracts) -> Parsed:
-    """Return the settlements on a page of a day, and which page is next."""
+    """Return the settlements on one page of a day, with the cursor of the next page."""
     found = fundings(received, contracts)
     next_page = decode(received, SentRecords).meta.next_page
     found.next_cursor = None if next_page in (None, "") else str(next_page)
@@ -163,7 +166,10 @@ def funding_day(received: Received, contracts: Contracts) -> Parsed:
 
 
 def _markets(received: Received) -> Parsed:
-    """Parse perpetuals. A side's `fundingRate` is its cash flow, expected for the hour, percent an hour."""
+    """Parse the present state of perpetuals.
+
+    `fundingRate` of a side is its expected cash flow, in percent per hour.
+    """
 
     def rows(sent: SentMarket) -> Iterator[TableRow]:
         contract = CONTRACTS.of(sent.symbol)

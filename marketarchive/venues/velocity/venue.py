@@ -1,4 +1,4 @@
-"""Velocity as the rest of the project sees it."""
+"""Declaration of Velocity as a venue: feeds, tables, and how answers are parsed and paged."""
 
 from __future__ import annotations
 
