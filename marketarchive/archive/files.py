@@ -136,5 +136,5 @@ class Files:
         try:
             yield
         except OSError as error:
-            error.filename = error.filename or path
+            error.filename = error.filename or (None if path is None else str(path))
             raise

@@ -84,6 +84,18 @@ def is_joined(path: str) -> bool:
     return name is not None and name.spider == _COMPACT
 
 
+def restoring_name(name: str) -> str:
+    """Return what a file that is brought back is called until it is whole."""
+    return f".{name}.tmp"
+
+
+def restored_of(path: str) -> str | None:
+    """Return the path of the file that is brought back under another name at `path`; None of any other."""
+    folder, _, name = path.rpartition("/")
+    final = name.removeprefix(".").removesuffix(".tmp")
+    return f"{folder}/{final}" if name == restoring_name(final) else None
+
+
 def hour_of(folder: PurePosixPath) -> int:
     """Return the begin (wall ns) of the UTC hour of a folder of segments, `.../date=YYYY-MM-DD/hour=HH`."""
     day, hour = (part.partition("=")[2] for part in folder.parts[-2:])

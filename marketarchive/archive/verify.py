@@ -25,11 +25,13 @@ from marketarchive.archive.paths import (
     COMPACT_LOCK,
     JOINING,
     LEDGER,
+    OFFLOAD_LOCK,
     PART,
     RECOVERING,
     is_joined,
     parse_segment_path,
     relative,
+    restored_of,
 )
 from marketarchive.archive.provenance import Provenance, first_run
 from marketarchive.archive.replay import replayed
@@ -79,6 +81,7 @@ class _Verification:
         self._found = [*raw_files(root), *_manifests(root)]
         self._alive = _alive(root)
         self._is_compacting = locks.is_alive(root / COMPACT_LOCK)
+        self._is_offloading = locks.is_alive(root / OFFLOAD_LOCK)
         ledger = Ledger(root)
         self._entries = list(ledger.entries())
         self._provenance = Provenance(root, ledger)
@@ -310,6 +313,9 @@ class _Verification:
             if is_joined(path):
                 self._judge_unentered_joined(path)
                 continue
+            if (final := restored_of(path)) in entered:
+                self._judge_restoring(path, str(final))
+                continue
             name = parse_segment_path(path.removesuffix(RECOVERING))
             if name is None:
                 report.problem(path, "is no file of the archive, and not in the ledger")
@@ -323,6 +329,17 @@ class _Verification:
                 report.problem(
                     path, f"is not in the ledger; if recovery was interrupted, run `{command('recover')}`"
                 )
+
+    def _judge_restoring(self, path: str, final: str) -> None:
+        """Report what of a file was brought back so far: the whole of it lies elsewhere."""
+        if self._is_offloading:
+            self._report.open.append(path)
+            return
+        again = command("offload", "--restore", final)
+        self._report.notes.append(
+            f"{path}: was left by an offload --restore that was interrupted: `{again}` begins anew, "
+            "or delete it"
+        )
 
     def _judge_unentered_joined(self, path: str) -> None:
         """Report a joined file that is not in the ledger.

@@ -96,7 +96,10 @@ class Command(OfflineCommand):
                 else self._offload(store, args, opts)
             )
         except OSError as error:
-            raise DiskError(str(error)) from error
+            raise DiskError(
+                f"offload stopped: {error}. No file is gone here that the ledger does not name as moved. "
+                "Free space or mend the disk, then run it again."
+            ) from error
         finally:
             signal.signal(signal.SIGTERM, before)
 

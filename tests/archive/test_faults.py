@@ -6,6 +6,7 @@ import errno
 import gzip
 import hashlib
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -302,3 +303,13 @@ def test_an_error_keeps_the_name_the_system_gave_it(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="Bad file descriptor") as caught:
         files.write(handle, b"x")
     assert caught.value.errno == errno.EBADF
+
+
+def test_an_error_of_the_disk_names_the_file_as_one_types_it(tmp_path: Path) -> None:
+    files, path = Files(), tmp_path / "a file"
+    handle = files.open_append(path)
+    try:
+        with pytest.raises(OSError, match=rf": '{re.escape(str(path))}'$"):
+            files.truncate(handle, -1)
+    finally:
+        files.close(handle)

@@ -441,6 +441,63 @@ def test_a_joined_file_that_is_gone_keeps_its_segments(tmp_path: Path) -> None:
     assert (root / kept).exists()
 
 
+def test_a_segment_stays_while_the_joined_file_beside_it_does_not_hold_its_bytes(tmp_path: Path) -> None:
+    """Readers would take them from there; a label keeps the joined file, so that nothing else reads it."""
+    root, rclone = tmp_path / "archive", Rclone(str(tmp_path / "target"))
+    cron(root)
+    lines = [message.payload for message in ArchiveReader(root).messages(labelled=True)]
+    compact(store(root), 0, 10**9)
+    [joined], (damaged, sound, marked) = entered(root, "joined"), entered(root, "segment")
+    label(root, marked, "invalid", "a test")
+    museum.flip(root / joined, 40)
+    done = run(root, rclone, older_than_ns=DAY)
+    assert [file.path for file in done.pruned] == [sound]
+    assert done.problems.keys() == {joined, damaged}
+    assert done.problems[damaged].startswith(f"{joined} does not hold its bytes: run `")
+    assert [message.payload for message in ArchiveReader(root).messages(labelled=True)] == lines
+
+
+def test_a_segment_that_was_moved_comes_back_alone_where_its_joined_file_is_lost(tmp_path: Path) -> None:
+    root, rclone = tmp_path / "archive", Rclone(str(tmp_path / "target"))
+    cron(root)
+    lines = [message.payload for message in ArchiveReader(root).messages(labelled=True)]
+    compact(store(root), 0, 10**9)
+    [joined], (*moved, marked) = entered(root, "joined"), entered(root, "segment")
+    label(root, marked, "invalid", "a test")
+    assert [file.path for file in run(root, rclone, older_than_ns=DAY).pruned] == moved
+    assert absent(store(root)) == []  # it is in the joined file
+    (root / joined).unlink()
+    assert run(root, rclone).problems == {joined: "is in the ledger, and not here: run `verify`"}
+    assert [file.path for file in absent(store(root), moved[:1])] == moved[:1]
+    due = absent(store(root))
+    assert [file.path for file in due] == moved
+    assert restore(store(root), rclone, due).problems == {}
+    assert [message.payload for message in ArchiveReader(root).messages(labelled=True)] == lines
+
+
+def test_what_a_killed_restore_leaves_is_a_note_and_the_next_one_begins_anew(
+    root: Path, tmp_path: Path
+) -> None:
+    rclone = Rclone(str(tmp_path / "target"))
+    [first, *_] = run(root, rclone, older_than_ns=DAY).pruned
+    left = (root / first.path).with_name(f".{Path(first.path).name}.tmp")
+    problems = verify(root).problems
+    left.write_bytes(b"half of it")
+    name = left.relative_to(root).as_posix()
+    report = verify(root)
+    assert report.problems == problems
+    [note] = [note for note in report.notes if note.startswith(f"{name}: ")]
+    assert f"offload --restore {first.path}" in note
+    with (root / OFFLOAD_LOCK).open("a") as lock:
+        assert try_lock(lock.fileno())
+        assert name in verify(root).open
+    assert restore(store(root), rclone, absent(store(root), [first.path])).problems == {}
+    assert not left.exists()
+    stray = left.with_name(".of_nothing.jsonl.gz.tmp")
+    stray.touch()
+    assert any(str(stray.name) in str(problem) for problem in verify(root).problems)
+
+
 # ---- who calls it ----------------------------------------------------------------------------------------
 
 

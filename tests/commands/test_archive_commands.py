@@ -230,6 +230,15 @@ def test_offload_says_what_it_would_do_and_what_it_did(scrapy: Scrapy, root: Pat
     assert f"PROBLEM    manifests/{stored.name}: the remote states sha256" in wrong.stdout
 
 
+@pytest.mark.process
+def test_offload_says_why_it_stopped_and_what_to_do(scrapy: Scrapy, root: Path, tmp_path: Path) -> None:
+    (root / "manifests" / "offload.lock").mkdir()
+    done = scrapy("offload", str(tmp_path / "target"), "-s", f"OUTPUT_DIR={root}")
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr.startswith("offload: offload stopped: [Errno 21] Is a directory: '")
+    assert "Free space or mend the disk, then run it again" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

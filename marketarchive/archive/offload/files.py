@@ -11,7 +11,7 @@ from marketarchive.archive.labels import labels
 from marketarchive.archive.ledger import FILE_KINDS, SEGMENT_KINDS, Entry
 from marketarchive.archive.moved import moved
 from marketarchive.archive.paths import TORN
-from marketarchive.archive.stored import merged_of
+from marketarchive.archive.stored import Merged, merged_of
 from marketarchive.times import from_iso
 
 PRUNED_KINDS = (*SEGMENT_KINDS, "torn", "joined")
@@ -38,7 +38,8 @@ def final_files(root: Path, entries: Sequence[Entry]) -> Iterator[FinalFile]:
     """Yield the files that the ledger enters, in its order, each once.
 
     Left out is what is gone for a reason that the ledger names: a day file whose gzip replaces it, a segment
-    that lies in a joined file, which is a file of its own. A label of a segment is one of its joined file.
+    that lies in a joined file, which is a file of its own, unless that is lost and the segment was moved. A
+    label of a segment is one of its joined file.
     """
     replaced = {entry.get("replaces") for entry in entries} - {None}
     holders = joined_in(entries)
@@ -55,7 +56,9 @@ def final_files(root: Path, entries: Sequence[Entry]) -> Iterator[FinalFile]:
             continue
         seen.add(path)
         is_here = (root / path).is_file()
-        if not is_here and (path in holders or entry["sha256"] in replaced):
+        holder = holders.get(path)
+        is_held = holder is not None and (path not in to or holder in to or (root / holder).is_file())
+        if not is_here and (is_held or entry["sha256"] in replaced):
             continue
         yield FinalFile(
             path,
@@ -71,8 +74,13 @@ def final_files(root: Path, entries: Sequence[Entry]) -> Iterator[FinalFile]:
 
 def joined_in(entries: Iterable[Entry]) -> dict[str, str]:
     """Return the path of a segment -> path of the joined file that holds its bytes too."""
+    return {path: line.to for path, line in merged_in(entries).items()}
+
+
+def merged_in(entries: Iterable[Entry]) -> dict[str, Merged]:
+    """Return the path of a segment -> where else its bytes lie; the newest line counts."""
     lines = (merged_of(entry) for entry in entries if entry.kind == "merged")
-    return {line.path: line.to for line in lines if line is not None}
+    return {line.path: line for line in lines if line is not None}
 
 
 def sum_text(files: Iterable[FinalFile]) -> str:

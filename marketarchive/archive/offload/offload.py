@@ -7,6 +7,7 @@ the next one. What was verified is looked for in the remote's listing only, unti
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,7 +16,14 @@ from typing import Any, Literal
 
 from marketarchive.archive.ledger import Entry, check_chain
 from marketarchive.archive.locks import try_lock
-from marketarchive.archive.offload.files import PRUNED_KINDS, FinalFile, digests, final_files, sum_text
+from marketarchive.archive.offload.files import (
+    PRUNED_KINDS,
+    FinalFile,
+    digests,
+    final_files,
+    merged_in,
+    sum_text,
+)
 from marketarchive.archive.offload.rclone import Rclone, RemoteListing
 from marketarchive.archive.offload.record import (
     READ_BACK,
@@ -28,7 +36,9 @@ from marketarchive.archive.offload.record import (
 )
 from marketarchive.archive.paths import LEDGER, OFFLOAD_LOCK
 from marketarchive.archive.store import Store
+from marketarchive.archive.stored import ByteRange
 from marketarchive.exceptions import ArchiveError, RemoteError
+from marketarchive.invocation import command
 from marketarchive.times import iso
 
 _DAMAGED = "is not the file that was entered: run `verify`"
@@ -338,10 +348,27 @@ class _Run:
             self._done.problems[str(LEDGER)] = f"{problems[0]}; nothing is deleted here"
             return
         self._files = list(final_files(self._root, self._entries))  # with labels of this minute
-        candidates = self.prunable(self._done.verified)
+        self._merged = merged_in(self._entries)
+        candidates = [file for file in self.prunable(self._done.verified) if not self._is_needed(file)]
         duplicates = self._rclone.listing().duplicates if candidates else set()
         for batch in _batches([Judged(file, "check") for file in candidates]):
             self._prune_batch([each.file for each in batch], duplicates)
+
+    def _is_needed(self, file: FinalFile) -> bool:
+        """Return whether readers would take a segment from a joined file here that does not hold its bytes.
+
+        Then it is named as a problem. Raises OSError.
+        """
+        line = self._merged.get(file.path)
+        if line is None or not (self._root / line.to).is_file():
+            return False
+        with ByteRange(self._root / line.to, line.offset, line.length).open() as part:
+            if hashlib.file_digest(part, "sha256").hexdigest() == file.sha256:
+                return False
+        self._done.problems[file.path] = (
+            f"{line.to} does not hold its bytes: run `{command('verify')}`; it stays here"
+        )
+        return True
 
     def _prune_batch(self, files: Sequence[FinalFile], duplicates: set[str]) -> None:
         local: dict[str, tuple[str, str | None]] = {}

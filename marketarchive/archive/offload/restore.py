@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 
 from marketarchive.archive.offload.files import FinalFile, final_files, joined_in
 from marketarchive.archive.offload.rclone import Rclone
+from marketarchive.archive.paths import restoring_name
 from marketarchive.archive.store import Store
 from marketarchive.exceptions import ArgumentError, RemoteError
 
@@ -33,8 +34,8 @@ def absent(store: Store, paths: Sequence[str] = (), since: int | None = None) ->
     moved = [
         file for file in final_files(store.root, entries) if file.moved_to is not None and not file.is_here
     ]
-    holders = joined_in(entries)
-    paths = [holders.get(path, path) for path in paths]
+    holders, alone = joined_in(entries), {file.path for file in moved}
+    paths = [path if path in alone else holders.get(path, path) for path in paths]
     for path in paths:
         if not any(_is_within(file.path, path) for file in moved):
             raise ArgumentError(f"nothing that was moved away is at or below {path}")
@@ -70,7 +71,7 @@ def restore(store: Store, rclone: Rclone, files: Sequence[FinalFile]) -> Restore
 def _restore(store: Store, rclone: Rclone, file: FinalFile) -> str:
     """Return what is wrong with the copy, "" when the file is here. Raises RemoteError, OSError."""
     path = store.root / file.path
-    temporary = path.with_name(f".{path.name}.tmp")
+    temporary = path.with_name(restoring_name(path.name))
     store.files.make_dirs(path.parent, store.root)
     store.files.unlink(temporary)  # of a call that was killed
     handle = store.files.create(temporary)
