@@ -7,14 +7,31 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from marketarchive.archive import ledger_fields, line_fields, manifest_fields
+from marketarchive.collecting.polymarket import discovery_files
 from marketarchive.field_docs import END, FieldDoc, field_table
-from marketarchive.master.tables import column_docs, cycles, news_context
+from marketarchive.master.tables import (
+    column_docs,
+    cycles,
+    market_changes,
+    markets,
+    news_context,
+    price_snapshots,
+)
 from marketarchive.plans.kxbtc15m import fields as kxbtc15m
 from marketarchive.research import book_at, fills, recorders
+from marketarchive.research.labels import label_fields
 from marketarchive.research.products.brti import error, seconds
+from marketarchive.research.products.catalog import catalogue_fields, prompts, training
+from marketarchive.research.products.pairs import seconds as pair_seconds
+from marketarchive.research.products.pairs import windows
+from marketarchive.research.products.perps import columns as perps
 from marketarchive.research.products.updown.canonical import columns as canonical
 from marketarchive.research.products.whales import whales
 from marketarchive.research.tables.described import described, shared
+from marketarchive.venues import record_fields
+from marketarchive.venues.kalshi.record_fields import KALSHI
+from marketarchive.venues.polymarket.record_fields import ROUNDS
 
 
 def field_lists() -> Mapping[str, Mapping[str, str]]:
@@ -39,9 +56,23 @@ def field_lists() -> Mapping[str, Mapping[str, str]]:
             "error": _of_class(error.ErrorRow, error.FIELDS),
         },
         "docs/BACKFILL.md": {"price_history": described("price_history")},
+        "docs/DATA_CONTRACT.md": _contract(),
+        "docs/RESEARCH.md": {"catalogue": field_table(catalogue_fields.FIELDS)},
+        "docs/TRAINING.md": {
+            "training": field_table(training.FIELDS),
+            "prompts": field_table(prompts.FIELDS),
+        },
+        "docs/KALSHI_COLLECTOR.md": {
+            "kalshi_row": field_table(KALSHI),
+            "pair_seconds": field_table(pair_seconds.FIELDS),
+            "pair_windows": field_table(windows.FIELDS),
+        },
         "docs/PERPS.md": {
-            table: described(table)
-            for table in ("fundings", "candles", "open_interest", "instruments", "borrow_rates")
+            **{
+                table: described(table)
+                for table in ("fundings", "candles", "open_interest", "instruments", "borrow_rates")
+            },
+            "unified": field_table(perps.FIELDS),
         },
         "docs/ORDERBOOK_SCHEMA.md": {
             table: described(table) for table in ("books", "book_changes", "quotes")
@@ -55,6 +86,34 @@ def field_lists() -> Mapping[str, Mapping[str, str]]:
                 recorders.FIELDS, {each.name: str(each.type) for each in recorders.schema()}
             ),
         },
+    }
+
+
+def _contract() -> Mapping[str, str]:
+    """Return the lists of the formats that collecting writes."""
+    documented = {
+        **line_fields.LINES,
+        "payload": line_fields.PAYLOAD,
+        "in_parts": line_fields.IN_PARTS,
+        "ledger": ledger_fields.COMMON,
+        **{f"ledger_{kind}": keys for kind, keys in ledger_fields.ENTRIES.items()},
+        "manifest": manifest_fields.MANIFEST,
+        "manifest_raw": manifest_fields.RAW,
+        "manifest_records": manifest_fields.RECORDS,
+        "manifest_summary": manifest_fields.SUMMARY,
+        "rounds": ROUNDS,
+        "reference": record_fields.REFERENCE,
+        "book_rows": record_fields.BOOKS,
+        "perp_rows": record_fields.PERPS,
+        "gap_rows": record_fields.GAPS,
+        "listed": discovery_files.LISTED,
+        "discovery": discovery_files.MANIFEST,
+        "labels": label_fields.FIELDS,
+    }
+    tables = {each.name: each for each in (markets, market_changes, price_snapshots)}
+    return {
+        **{name: field_table(keys) for name, keys in documented.items()},
+        **{name: field_table(*column_docs(table)) for name, table in tables.items()},
     }
 
 

@@ -46,7 +46,7 @@ ALLOWED = {
     "configured": {"collecting"} | LEAVES,
     "crawling": {"collecting", "configured"} | LEAVES,
     "offline": {"collecting", "configured", "venues"} | LEAVES,
-    "field_lists": {"master", "plans", "research"} | LEAVES,
+    "field_lists": {"archive", "collecting", "master", "plans", "research", "venues"} | LEAVES,
     "commands": {
         "checkout",
         "field_lists",

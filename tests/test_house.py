@@ -12,8 +12,8 @@ from marketarchive.venues import venues
 PACKAGE = Path(__file__).parent.parent / "marketarchive"
 OF_VENUES = ("collecting", "research/tables", "simulator", "venues")
 """Packages with a package for each venue that needs one."""
-MAY_NAME = ("spiders/", "plans/", "research/products/", "venues/brti.py", "demo.py")
-"""What joins named venues, and declarations."""
+MAY_NAME = ("spiders/", "plans/", "research/products/", "venues/brti.py", "demo.py", "field_lists.py")
+"""What joins named venues, and declarations; which page has which lists."""
 
 
 def files() -> list[Path]:

@@ -158,18 +158,22 @@ def _shard(name: str, text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-ASSETS = Argument("assets", _assets, "BTC,ETH", "of these assets")
+ASSETS = Argument("assets", _assets, "BTC,ETH", "only markets of these assets")
 DURATIONS = Argument("durations", _durations, "5m,15m", f"only rounds of these lengths: {', '.join(LENGTHS)}")
-MARKETS = Argument("markets", _markets, "slug,...", "these markets; `all`: every open one")
+MARKETS = Argument("markets", _markets, "slug,...", "only these markets; `all`: every open one")
 AHEAD = Argument(
     "ahead",
     seconds,
     "1h",
-    "rounds that begin within this time; without it all that are listed, 24 hours",
+    "only rounds that begin within this time; without it all that are listed, up to 24 hours before they "
+    "begin",
 )
 INTERVAL = Argument(
-    "interval", _interval, "1s", "at each multiple of it; without it one pass, then exit: the form for cron"
+    "interval",
+    _interval,
+    "1s",
+    "a pass at each multiple of it, by the clock; without it one pass, then exit: the form for cron",
 )
-DURATION = Argument("duration", seconds, "1h", "end after this time")
-SINCE = Argument("since", seconds, "1d", "how long ago a market's end date may lie")
-SHARD = Argument("shard", _shard, "0/4", "the first of four equal parts of the markets")
+DURATION = Argument("duration", seconds, "1h", "the run ends after this time")
+SINCE = Argument("since", seconds, "1d", "only markets whose end date is at most this long ago")
+SHARD = Argument("shard", _shard, "0/4", "only the first (0) of four equal parts of the markets")

@@ -32,8 +32,12 @@ from marketarchive.venues.messages import Parsed, Received
 logger = logging.getLogger(__name__)
 
 FEED = "backfill"
-START = Argument("start", moment, "2026-10-01", "from the markets that ended at this time on (ISO 8601, UTC)")
-END = Argument("end", moment, "2026-11-01", "up to those that ended before it; without it today's 00:00 UTC")
+START = Argument(
+    "start", moment, "2026-10-01", "only markets that ended at this time or later (ISO 8601, UTC)"
+)
+END = Argument(
+    "end", moment, "2026-11-01", "only markets that ended before it; without it before today's 00:00 UTC"
+)
 MINUTES = 60
 """Between two points of a price history."""
 AT_ONCE = 4

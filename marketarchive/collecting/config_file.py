@@ -65,9 +65,9 @@ GENERAL = (
             "general", f"{name}_interval_minutes", Minutes, NUMBER, f"CATALOG_{name.upper()}_MINUTES", what
         )
         for name, what in (
-            ("poll", "minutes between two looks for new markets"),
+            ("poll", "minutes between two discoveries of new markets"),
             ("snapshot", "minutes between two snapshots of all active markets; news follow them"),
-            ("resolve", "minutes between two looks for results"),
+            ("resolve", "minutes between two requests for results"),
         )
     ),
     ConfigKey("export", "output_dir", Text, PATH, "EXPORT_DIR", "folder of exports", _absolute),
@@ -94,7 +94,7 @@ def keys() -> tuple[ConfigKey, ...]:
 def _switch(section: str, own: Sequence[Address]) -> ConfigKey:
     """Return the key `enabled` of a section: of a platform, or of a server of the user's own."""
     if any(address.is_own_server for address in own):
-        what = f"false: nothing is asked there, whatever `{own[0].key}` says"
+        what = f"false: no request is sent there, whatever `{own[0].key}` is"
         return ConfigKey(section, SWITCH, bool, BOOLEAN, own[0].setting, what)
     what = "false: `scrapy catalog` leaves this platform out"
     return ConfigKey(section, SWITCH, bool, BOOLEAN, PLATFORMS, what)

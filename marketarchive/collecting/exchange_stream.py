@@ -30,7 +30,10 @@ from marketarchive.venues.symbols import symbols
 STATEMENT_S = 5.0
 """Seconds after which a request for a book is not sent, or sent again, any more: another one follows."""
 CHANNEL = Argument(
-    "channel", lambda _, text: text.strip().lower(), "exchange", "which of the venue's sockets"
+    "channel",
+    lambda _, text: text.strip().lower(),
+    "exchange",
+    "name of the venue's socket that is listened to",
 )
 """For a spider that has `sockets` to choose from."""
 

@@ -62,9 +62,9 @@ def period(name: str, text: str) -> int:
     return PERIODS_S[text]
 
 
-START = Argument("start", moment, "2026-11-01", "from the row of this time on (ISO 8601, UTC)")
-END = Argument("end", moment, "2026-11-08", "up to the row of this time; without it now")
-PERIOD = Argument("period", period, "8h", f"of what a row is to be: {', '.join(PERIODS_S)} (8h)")
+START = Argument("start", moment, "2026-11-01", "time of the first row (ISO 8601, UTC)")
+END = Argument("end", moment, "2026-11-08", "time of the last row; without it now")
+PERIOD = Argument("period", period, "8h", f"length of the period of a row: {', '.join(PERIODS_S)} (8h)")
 ACCEPTS = (ASSETS, START, END, PERIOD, INTERVAL, DURATION)
 
 

@@ -468,7 +468,9 @@ class ArchiveSpider(Spider):
             pending.scope or Scope(self.venue, pending.feed), endpoint=pending.query.endpoint.name
         )
         detail = f"{failure.detail} after {pending.attempts} attempts"
-        self.run.stats.inc_value(f"requests/failed/{pending.feed}")
+        if pending.attempts or self.run.stop_reason in (None, "duration"):
+            # else it was never sent because somebody stopped the run: that is no failure of the venue
+            self.run.stats.inc_value(f"requests/failed/{pending.feed}")
         self.run.failures.note_host(pending.feed, pending.query.endpoint.url)
         gap = self.run.gap(
             failure.reason,

@@ -8,6 +8,7 @@ numbers that can be sorted and calculated with (floating point on SQLite).
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -28,6 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from marketarchive.field_docs import NEVER, FieldDoc
+from marketarchive.master.described import CHANGES, CYCLES, IDENTITY, MARKETS, NEWS, SNAPSHOTS
 from marketarchive.master.fields import FIELDS, PRICES, decimal_text
 
 
@@ -65,26 +67,29 @@ def _id() -> Column[int]:
     return Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
 
 
-def _market() -> tuple[Column[str], Column[str], ForeignKeyConstraint]:
-    return (
-        Column("platform", Text, nullable=False),
-        Column("market_id", Text, nullable=False),
-        ForeignKeyConstraint(["platform", "market_id"], ["markets.platform", "markets.market_id"]),
-    )
+def _columns(documented: Mapping[str, FieldDoc], **kinds: type[TypeEngine[Any]]) -> Iterator[Column[Any]]:
+    """Yield a column of each of `kinds`, with its description; it can be null where that says when."""
+    for name, kind in kinds.items():
+        doc = documented[name]
+        yield Column(name, kind, nullable=doc.null_when != NEVER, info={"doc": doc})
+
+
+def _identity() -> Iterator[Column[Any]]:
+    return _columns(IDENTITY, platform=Text, market_id=Text)
+
+
+def _market() -> ForeignKeyConstraint:
+    return ForeignKeyConstraint(["platform", "market_id"], ["markets.platform", "markets.market_id"])
 
 
 markets = Table(
     "markets",
     metadata,
     _id(),
-    Column("platform", Text, nullable=False),
-    Column("market_id", Text, nullable=False),
-    *(Column(name, COLUMN_TYPES[kind]()) for name, kind in FIELDS.items()),
-    Column("resolution", Text),
-    Column("content_hash", Text, nullable=False),
-    Column("created_at", BigInteger, nullable=False),
-    Column("updated_at", BigInteger, nullable=False),
-    Column("recent", Text, nullable=False),  # remembered observations: [[observed_at, capture, bits], ...]
+    *_identity(),
+    *_columns(MARKETS, **{name: COLUMN_TYPES[kind] for name, kind in FIELDS.items()}),
+    *_columns(MARKETS, resolution=Text, content_hash=Text, created_at=BigInteger, updated_at=BigInteger),
+    *_columns(MARKETS, recent=Text),
     UniqueConstraint("platform", "market_id", name="markets_identity"),
 )
 
@@ -92,12 +97,9 @@ market_changes = Table(
     "market_changes",
     metadata,
     _id(),
-    *_market(),
-    Column("field", Text, nullable=False),
-    Column("old", Text),
-    Column("new", Text),
-    Column("observed_at", BigInteger, nullable=False),
-    Column("capture", Text, nullable=False),  # run/venue/feed/seq of the raw line
+    *_identity(),
+    _market(),
+    *_columns(CHANGES, field=Text, old=Text, new=Text, observed_at=BigInteger, capture=Text),
     Index("market_changes_market", "platform", "market_id"),
 )
 
@@ -105,59 +107,21 @@ price_snapshots = Table(
     "price_snapshots",
     metadata,
     _id(),
-    *_market(),
-    *(Column(name, Exact()) for name in PRICES),
-    Column("snapshot_at", BigInteger, nullable=False),
-    Column("capture", Text, nullable=False),
+    *_identity(),
+    _market(),
+    *_columns(SNAPSHOTS, **dict.fromkeys(PRICES, Exact)),
+    *_columns(SNAPSHOTS, snapshot_at=BigInteger, capture=Text),
     UniqueConstraint("platform", "market_id", "snapshot_at", "capture", name="price_snapshots_identity"),
 )
-
-
-def _documented(
-    name: str,
-    kind: type[TypeEngine[Any]],
-    meaning: str,
-    unit: str = "",
-    null_when: str = NEVER,
-    *,
-    since: str,
-) -> Column[Any]:
-    """Return a column with what documents say of it. since: the revision that made it."""
-    doc = FieldDoc(meaning, unit, null_when, since)
-    return Column(name, kind, nullable=null_when != NEVER, info={"doc": doc})
-
 
 news_context = Table(
     "news_context",
     metadata,
     _id(),
-    *_market(),
-    _documented("headline", Text, "as the server gives it", since="0001"),
-    _documented("source", Text, "host of the page, without `www.`", "", "the URL has none", since="0001"),
-    _documented("url", Text, "as the server gives it", since="0001"),
-    _documented(
-        "captured_at",
-        BigInteger,
-        "when it was received **here** for the first time",
-        "microseconds UTC",
-        since="0001",
-    ),
-    _documented(
-        "published_at",
-        BigInteger,
-        "the date that a page or search engine claims; it masks nothing",
-        "microseconds UTC",
-        "it claims none, or no date",
-        since="0005",
-    ),
-    _documented(
-        "capture",
-        Text,
-        "the raw line that had it first",
-        "`run/venue/feed/seq`",
-        "written before revision 0005",
-        since="0005",
-    ),
+    *_identity(),
+    _market(),
+    *_columns(NEWS, headline=Text, source=Text, url=Text),
+    *_columns(NEWS, captured_at=BigInteger, published_at=BigInteger, capture=Text),
     UniqueConstraint("platform", "market_id", "url", "headline", name="news_context_identity"),
 )
 
@@ -165,48 +129,16 @@ cycles = Table(
     "cycles",
     metadata,
     _id(),
-    _documented("platform", Text, "the venue", since="0006"),
-    _documented("phase", Text, "`discover`, `snapshot` or `resolve`", since="0006"),
-    _documented(
-        "started_at",
-        BigInteger,
-        "when the cycle began (`cycles_view`: ISO 8601 text)",
-        "microseconds UTC",
-        since="0006",
-    ),
-    _documented(
-        "ended_at",
-        BigInteger,
-        "when it ended (`cycles_view`: ISO 8601 text)",
-        "microseconds UTC",
-        "it is not over, or nobody resumed it",
-        since="0006",
-    ),
-    _documented("state", Text, "`running`, `complete` or `incomplete`", since="0006"),
-    _documented("pages", BigInteger, "answers with markets", "answers", since="0006"),
-    _documented("markets", BigInteger, "rows of markets in these answers", "rows", since="0006"),
-    _documented(
-        "failures",
-        BigInteger,
-        "requests that were given up; all but the last were sent again",
-        "requests",
-        since="0006",
-    ),
-    _documented(
-        "updated_at",
-        BigInteger,
-        "of the last page or the end (`cycles_view`: ISO 8601 text)",
-        "microseconds UTC",
-        since="0006",
-    ),
+    *_columns(CYCLES, platform=Text, phase=Text, started_at=BigInteger, ended_at=BigInteger, state=Text),
+    *_columns(CYCLES, pages=BigInteger, markets=BigInteger, failures=BigInteger, updated_at=BigInteger),
     UniqueConstraint("platform", "phase", "started_at", name="cycles_identity"),
 )
 
+_NAMES = {BigInteger: "integer", Exact: "decimal", Boolean: "boolean", Text: "text"}
+
 
 def column_docs(table: Table) -> tuple[dict[str, FieldDoc], dict[str, str]]:
-    """Return (what documents say of the documented columns of `table`, their types)."""
-    documented = {column.name: column for column in table.columns if "doc" in column.info}
-    types = {
-        name: "integer" if isinstance(each.type, BigInteger) else "text" for name, each in documented.items()
-    }
-    return {name: each.info["doc"] for name, each in documented.items()}, types
+    """Return (what documents say of the columns of `table` but for its `id`, their types)."""
+    columns = [column for column in table.columns if "doc" in column.info]
+    types = {each.name: _NAMES[type(each.type)] for each in columns}
+    return {each.name: each.info["doc"] for each in columns}, types

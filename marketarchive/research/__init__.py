@@ -1,1 +1,1 @@
-"""From the archive to tables, checks and notebooks. Everything here can be made again from raw."""
+"""Tables, labels, checks, exports and notebook frames of an archive; all can be made again from `raw/`."""

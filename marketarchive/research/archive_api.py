@@ -81,32 +81,34 @@ _WHAT = {
     **{name: name for name in ("outcome", "asset", "token")},
 }
 _SUBJECT = "market, asset, token"
-"""Columns that distinguish the subjects of rows."""
+"""Columns that together name the book or market that a row is about."""
 _OF_A_GAP = ("venue", "feed", "run", "connection", "received_at")
-"""Columns by which a row and a gap are brought together."""
+"""Columns of a row that decide which recorded gaps concern it."""
 _PLACE = ("venue", "feed", "run", "seq", "connection", "index", "position")
 _CLOCKS_DIFFER_NS = 60 * SECOND
-"""A venue's clock may be ahead of ours by so much: a trade can be received before its own time."""
+"""Greatest lead of a venue's clock over ours: a trade may be dated so much later than its receipt."""
 
 
 class Archive:
     """Archive of one OUTPUT_DIR, read as data frames.
 
-    Tables that are not up to date are made first, from sealed segments only; those of an earlier version are
-    read as they are, with a warning.
+    Each method first makes the tables that are not up to date, from sealed segments only. Tables that an
+    earlier version of the program made are read as they are, with a warning.
 
-    Every frame has the rows with `start` <= time < `end`. One column is one thing in all of them: `time`
-    comes first, in UTC and microseconds (of receipt, or of the beginning of what lasts); `market` is the
-    slug, or the venue's id where it has none, `market_id` that id; `venue`, `asset`, `token`. Arguments of
-    these names choose rows, each by one name or a list: `market` by slug or id, `asset` by what it is of
-    ("BTC"), `token` by one side of it where it has sides. A name that nothing here has, or a `start` after
-    `end`, raises ArgumentError. Amounts are floats, Arrow's decimals with `exact`. `columns`, one or a list,
-    are all that is read and returned, in that order.
+    Every frame has the rows with `start` <= time < `end`, and a column's name means the same in all frames.
+    `time` comes first, in UTC and microseconds: the receipt of a message, or the beginning of a round, day or
+    gap. `market` is the slug, or the venue's id of a market without one; `market_id` is the venue's id.
 
-    `gap_before`: since the row before it of the same token in this frame, a gap that concerns it was
-    recorded; nothing may be carried across. `attrs["gaps"]` has those of what was asked for, as
-    dicts with times in ISO 8601: `run` and `seq` find them in `gaps()`. An Arrow table has them as JSON in
-    its metadata "gaps", a relation not.
+    Arguments choose rows, each by one name or a list of names: `market` by slug or id, `asset` by the
+    underlying ("BTC"), `token` by one outcome of a market that has a book per outcome, `venue` by name.
+    Amounts are floats, with `exact` Arrow's decimals. `columns`, one name or a list, are all that is read and
+    returned, in the given order. A name that nothing in the archive has, or a `start` after `end`, raises
+    ArgumentError.
+
+    `gap_before` is true where a recorded gap lies between a row and the previous row of the same token in the
+    frame: no value may be carried forward across it. `attrs["gaps"]` lists the recorded gaps that concern the
+    requested rows, as dicts with times in ISO 8601; their `run` and `seq` find them in `gaps()`. An Arrow
+    table has the list as JSON in its metadata "gaps", a DuckDB relation has no list.
     """
 
     def __init__(
@@ -117,13 +119,13 @@ class Archive:
         cache: str | Path | None = None,
         frames: Frames = "pandas",
     ) -> None:
-        """Open the archive.
+        """Open the archive in the folder `path`, an OUTPUT_DIR. Raises ArgumentError, ConfigurationError.
 
-        frames: what methods return rows as, "pandas" frames, "arrow" tables, or "duckdb" relations, which
-        are worked out when they are read and go to the disk where memory does not suffice.
-        master_url: of the market master, by default the SQLite file in the archive. cache: a folder for what
-        is derived; the archive itself is only read then. Without one an archive that cannot be written, such
-        as a snapshot or a share, has it in a temporary folder, made again each time.
+        frames: what methods return rows as: "pandas" frames, "arrow" tables, or "duckdb" relations, which are
+        computed when they are read, and spill to the disk where memory does not suffice. master_url:
+        SQLAlchemy URL of the market master, by default of the SQLite file in the archive. cache: a folder for
+        everything derived, so that the archive itself is only read. Without a cache, an archive that cannot
+        be written, such as a snapshot or a share, has its tables in a temporary folder, made again each time.
         """
         require()
         archive = Path(path).expanduser().absolute()
@@ -156,9 +158,9 @@ class Archive:
         return frame
 
     def days(self, start: Moment = None, end: Moment = None) -> Iterator[tuple[datetime, datetime]]:
-        """Yield `start` and `end` of each UTC day on which something was received, within those given.
+        """Yield (start, end) of each UTC day on which something was received, clipped to `start` and `end`.
 
-        A frame of each is one day in memory, however many there are.
+        Reading a frame per day keeps only one day in memory, however many there are.
         """
         first, last = span(start, end)
         for day in days(self.root, first, last):
@@ -182,9 +184,9 @@ class Archive:
     ) -> pd.DataFrame:
         """Return one row per snapshot of a book received, polled or streamed, by time of receipt.
 
-        Prices are dollars per share, sizes and depths shares; what an empty side lacks is null. `levels` adds
-        `bids` and `asks`, best first, each a list of {price, size} in Decimal. `distinct` keeps the first
-        receipt of each state of a book (token, event_time, hash), and all without a hash.
+        Prices are dollars per share, sizes and depths shares; what an empty side lacks is null. levels: adds
+        `bids` and `asks`, best first, each a list of {price, size} in Decimal. distinct: keeps only the first
+        receipt of each state of a book (token, event_time, hash), and every state that has no hash.
         """
         marks = ("verified", "recipe", "is_sorted", "is_crossed", "is_in_range", "is_positive")
         shown = _WHAT | _amounts(_BOOK, exact=exact) | _as_stored("bid_levels", "ask_levels", *marks)
@@ -211,7 +213,7 @@ class Archive:
     ) -> pd.DataFrame:
         """Return one row per change of the best bid or ask on a connection, by time of receipt.
 
-        Those that are not sound stand there too: `verified` is the verdict on the state, `is_crossed` says
+        Unsound states are included: `verified` is the verdict on the state of the book, `is_crossed` says
         that bid and ask overlap or touch.
         """
         known = _WHAT | _amounts(_QUOTE, exact=exact) | {"verified": "verified", "is_crossed": CROSSED}
@@ -232,11 +234,11 @@ class Archive:
         exact: bool = False,
         columns: OneOrMany = None,
     ) -> pd.DataFrame:
-        """Return one row per trade and feed, its first receipt, by time of receipt: `side` is the taker's.
+        """Return one row per trade and feed, by time of its first receipt; `side` is the taker's.
 
-        A trade received before `start` too is not repeated: spans side by side have each trade once. One that
-        both the socket and the Data API reported is in both feeds: choose by `source` ("market_channel";
-        "v2/trades", "trades").
+        A trade that was first received before `start` is left out, so adjacent time ranges have each trade
+        once. A trade that both the socket and the Data API reported has a row in each feed: choose by
+        `source` ("market_channel"; "v2/trades", "trades").
         """
         given = wanted(market=market, asset=asset, token=token, venue=venue, source=source)
         first, last = span(start, end)
@@ -263,9 +265,9 @@ class Archive:
     ) -> pd.DataFrame:
         """Return one row per reference price received, by time of receipt.
 
-        `event_time` is its observation. `symbol` is as the venue writes it ("btc/usd"), `asset` "BTC".
-        `distinct` keeps the first receipt of each observation: one repeated by a subscription, or received on
-        two connections, stands there once.
+        `event_time` is when the price was observed. `symbol` is written as the venue does ("btc/usd"),
+        `asset` is "BTC". distinct: keeps only the first receipt of each observation, which a subscription may
+        repeat or two connections may both receive.
         """
         first, last = span(start, end)
         given = wanted(symbol=symbol, asset=asset, topic=topic, venue=venue)
@@ -313,8 +315,8 @@ class Archive:
     ) -> pd.DataFrame:
         """Return one row per feed, market and UTC day that touches `start` <= time < `end`.
 
-        `time` is when the day begins. It has the tracked seconds, and how many of them were observed, quiet,
-        gapped, unknown. Of reference prices `market` is topic:symbol.
+        `time` is the beginning of the day. Columns count its tracked seconds, and how many of them were
+        observed, quiet, gapped, unknown. For reference prices `market` is topic:symbol.
         """
         first, last = span(start, end)
         given = wanted(market=market, asset=asset, venue=venue, feed=feed)
@@ -343,14 +345,16 @@ class Archive:
         features_only: bool = False,
         columns: OneOrMany = None,
     ) -> pd.DataFrame:
-        """Return one row per second of labelled rounds.
+        """Return one row per second of each labelled round whose day touches `start` <= time < `end`.
 
-        They are those whose UTC day of start touches `start` <= time < `end`. By default on the clock of
-        validity, with labels. `features_only`: as a live reader knew it, on the clock of receipt, without
-        what is only known afterwards (settlement, Y, gap).
+        The day is the UTC day on which the round starts.
 
-        The dataset is brought up to date as it was made: with its `--carry`, and by day where it is
-        `--partitioned` and no file.
+        By default rows are on the observation clock (what was valid at the venue then), with labels.
+        features_only: rows are on the received clock (what a live reader knew then), without the columns that
+        are only known afterwards (settlement, Y, gap).
+
+        The dataset files are first brought up to date with the options they were made with: `--carry`, and by
+        day where they are `--partitioned` and not one file.
         """
         given = wanted(market=market, asset=asset)
         return self._canonical(given, span(start, end), columns, features_only=features_only)
@@ -364,7 +368,7 @@ class Archive:
         features_only: bool,
         only: str = "true",
     ) -> pd.DataFrame:
-        """Return the rows of `canonical` that are `only` (SQL)."""
+        """Return the rows of `canonical` that fulfil the SQL condition `only`; times: its bounds in ns."""
         clock: Clock = "received" if features_only else "observation"
         first, last = times
         labels = read_labels(self.root)
@@ -405,7 +409,7 @@ class Archive:
             return self._results.of_rows(connection, rows, "time - to_seconds(t), market, t", columns)
 
     def as_of(self, t: Moment, *, columns: OneOrMany = None) -> pd.DataFrame:
-        """Return each labelled round's row as a live reader knew it at the last whole second."""
+        """Return the row of each labelled round open at `t`, as known live at the last whole second."""
         at = ns(t)
         if at is None:
             raise ArgumentError("as_of needs a time")
@@ -430,11 +434,11 @@ class Archive:
     ) -> BookAt | None:
         """Return the book of a token as received by `t`; None before its first snapshot.
 
-        `token` may be a market too, by slug or the venue's id: then it is the book of its first outcome (Up,
-        Yes), or of `outcome`.
+        token: a token, or a market by slug or venue's id: then the book is that of its first outcome (Up,
+        Yes), or of `outcome`. exact: levels are Decimal, else float.
 
-        It is replayed from the last whole book of the connection with the newest data. `gap` tells whether
-        something may be missing between that data and `t`: it is never carried silently.
+        The book is replayed from the last snapshot of the connection that has the newest data. Its `gap` is
+        true where something may be missing between that data and `t`. Raises ArgumentError.
         """
         at = ns(t)
         if at is None:
@@ -451,12 +455,12 @@ class Archive:
         outcome: str | None = None,
         columns: OneOrMany = None,
     ) -> pd.DataFrame:
-        """Return `book_at` of each token at each time: a row a pair, by `time`, then in the order of tokens.
+        """Return the book of each token at each time as a row, by `time`, then in the given order of tokens.
 
-        Every book is replayed once, from moment to moment, however many are asked for. Each of `times` and
-        `token` may be one or many; tokens are as in `book_at`. `received_at`, `verified`, `is_tracked` and
-        `gap` are those of the book, null before its first. levels: so many of `bids` and `asks`, best first,
-        each a list of {price, size}.
+        Each book is replayed once for all times. token, times: one or many; tokens are named as in `book_at`.
+        `received_at`, `verified`, `is_tracked` and `gap` are those of the book; before its first snapshot
+        they are null, but `is_tracked` is false and `gap` true. levels: this many levels of `bids` and
+        `asks`, best first, each side a list of {price, size}; 0 adds no such columns.
         """
         listed = sorted(moments_of(times))
         given = wanted(token=token).get("token")
@@ -478,10 +482,12 @@ class Archive:
         outcome: str | None = None,
         columns: OneOrMany = None,
     ) -> pd.DataFrame:
-        """Return `fill` of many orders, a row each in their order; each argument is one, or one an order.
+        """Return the fill of each of many market orders as a row, in the order of the orders.
 
-        `time` is `at` + `latency`: when the book was taken. `value`, `average` and `worst` are dollars, null
-        where nothing was filled; `gap` tells that nothing says what the book was.
+        Each argument is one value for all orders, or one per order; they mean the same as in `fill`. `time`
+        is `at` + `latency`: the moment whose book the order meets. `value` is in dollars, `average` and
+        `worst` in dollars per share, null where nothing was filled; `gap` is true where the book was not
+        known.
         """
         orders = orders_of(token, side, size, at)
         delay = latency_ns(latency)
@@ -496,7 +502,7 @@ class Archive:
     def _books(
         self, requests: Sequence[tuple[str, int]], outcome: str | None
     ) -> list[tuple[str, BookAt | None]]:
-        """Return token and book of each request (token or market, ns)."""
+        """Return (token, book) of each request (token or market, ns); None before its first snapshot."""
         if not requests:
             return []
         times = [at for _, at in requests]
@@ -534,10 +540,10 @@ class Archive:
         exact: bool = False,
         columns: OneOrMany = None,
     ) -> pd.DataFrame:
-        """Return one row per level of a book that a message set, by time of receipt; size 0 takes it away.
+        """Return one row per book level that a message set, by time of receipt; size 0 removes the level.
 
-        `side` is BUY for bids; `best_bid` and `best_ask` are as the message says, null where it does not;
-        `is_stale`: older than what was known, so that nothing follows from it.
+        `side` is BUY for bids; `best_bid` and `best_ask` are those that the message states, null where it
+        states none. `is_stale` marks a delta older than the book held: it changes nothing.
         """
         amounts = {name: name for name in ("price", "size", "best_bid", "best_ask")}
         known = _WHAT | {"side": "side"} | _amounts(amounts, exact=exact)
@@ -556,10 +562,9 @@ class Archive:
     ) -> pd.DataFrame:
         """Return one row per recorded gap that touches `start` <= time < `end`, by its beginning.
 
-        `time` is its beginning, as `from`.
-        `to` is null where the end is not known: until the next line of that feed and scope (a crash). `scope`
-        is JSON; what it names is taken out of it. No row means: no gap was recorded, which for a time when
-        nothing ran says nothing.
+        `time` is its beginning, as is `from`. `to` is null where the end is not known (a crash): until the
+        next line of that feed and scope. Subjects that the JSON `scope` names are also in columns of their
+        own. No row means that no gap was recorded; for a time when nothing ran this proves nothing.
         """
         first, last = span(start, end)
         given = wanted(venue=venue, feed=feed)
@@ -580,11 +585,12 @@ class Archive:
         venue: OneOrMany = None,
         columns: OneOrMany = None,
     ) -> pd.DataFrame:
-        """Return two rows for every two runs that recorded a feed at the same time: what each one missed.
+        """Return two rows per pair of runs that recorded a feed at the same time: what each of them missed.
 
-        From `time` until `until` both recorded it. `both`: messages that both received; `missed`: those that
-        `other` received and `run` did not, as far as both had the market; `gapped_s`: seconds of recorded
-        gaps of `run`, summed over markets; `closed_s`: those of them that others proved.
+        From `time` until `until` both runs recorded the feed. `both` counts messages that both received;
+        `missed` those that run `other` received and `run` did not, in markets that both had. `gapped_s` is
+        the seconds of recorded gaps of `run`, summed over markets, `closed_s` those of them that other runs
+        prove complete.
         """
         first, last = span(start, end)
         given = wanted(venue=venue, feed=feed)
@@ -609,11 +615,11 @@ class Archive:
     ) -> Fill:
         """Return the fill of a market order of `size` shares: "buy" walks the asks, "sell" the bids.
 
-        `token` and `outcome` are as in `book_at`.
+        token, outcome: as in `book_at`; latency: seconds or a timedelta.
 
-        The book is the one a live reader knew at `at` + `latency` (seconds or a timedelta), by time of
-        receipt; the order itself moves nothing. Without fees. Only whether a gap reaches to that moment is
-        told with hindsight.
+        The book is the one that a live reader knew at `at` + `latency`, by time of receipt. The order does
+        not move the book, and fees are not counted. Only the fill's `gap`, whether a recorded gap reaches
+        that moment, uses hindsight. Raises ArgumentError.
         """
         moment, way, shares = ns(at), side_of(side), size_of(size)
         if moment is None:
@@ -642,8 +648,8 @@ class Archive:
     ) -> pd.DataFrame:
         """Return one row per label of `scrapy ground-truth` as made last.
 
-        Their rounds touch `start` <= time < `end`; `strike_e18` and `settlement_e18` are the ticks' exact
-        integers; `time` is when the round starts.
+        A label is included if its round touches `start` <= time < `end`; `time` is when the round starts.
+        `strike_e18` and `settlement_e18` are the prices as exact integers of 10**-18 dollars.
         """
         first, last = span(start, end)
         given = wanted(market=market, asset=asset, duration=duration, venue=venue)
@@ -671,8 +677,8 @@ class Archive:
     ) -> pd.DataFrame:
         """Return the markets of the market master, as known now.
 
-        Their rounds touch `start` <= time < `end`; a market without known times is included only where no
-        times are given. Raises MasterError.
+        A market is included if the time between its start and end touches `start` <= time < `end`; one whose
+        times are unknown only if neither bound is given. Raises MasterError.
         """
         first, last = span(start, end)
         given = wanted(asset=asset, duration=duration, platform=venue)
@@ -692,7 +698,7 @@ class Archive:
 
     @contextmanager
     def _connected(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Yield a connection of one call; a relation that the call returns keeps its own."""
+        """Yield a DuckDB connection; close it afterwards, unless a returned relation needs it."""
         connection = self._connect()
         try:
             yield connection
@@ -721,7 +727,10 @@ class Archive:
     def _bring_rows_up_to_date(
         self, wanted: Sequence[tuple[str, str]], table: str, first: int | None, last: int | None
     ) -> set[tuple[str, str]]:
-        """Bring a table and what `views.merge_copies` needs up to date; return the feeds recorded twice."""
+        """Bring a table and what merging its copies needs up to date; return the feeds recorded twice.
+
+        wanted: (venue, feed)s; first, last: receipt in ns, None for no bound.
+        """
         self._bring_up_to_date(wanted, (table,), first, last)
         shared = simultaneous(self.root, first, last) & set(wanted)
         if shared:
@@ -732,11 +741,17 @@ class Archive:
     def _bring_gaps_up_to_date(
         self, wanted: Iterable[tuple[str, str]], first: int | None, last: int | None
     ) -> set[tuple[str, str]]:
-        """Bring gaps and what closes them up to date; return the feeds that two runs recorded at once."""
+        """Bring gaps and the tables that close them up to date; return the feeds that two runs recorded.
+
+        wanted: (venue, feed)s; first, last: ns, None for no bound.
+        """
         return bring_gaps_up_to_date(self.root, set(wanted), first, last, master_url=self._master_url)
 
     def _oldest_trade(self, given: Wanted, first: int, last: int | None) -> int:
-        """Return since when (ns) trades received in `first` <= time < `last` can have been received."""
+        """Return the earliest possible receipt (ns) of trades that were received in `first` <= time < `last`.
+
+        A trade may have been received before `first` already, but hardly before it was made.
+        """
         self._bring_up_to_date(sorted(feeds_with("trades")), ("trades",), first, last)
         connection = self._connect()
         try:
@@ -759,10 +774,11 @@ class Archive:
         only: str = "",
         since: int | None = None,
     ) -> pd.DataFrame:
-        """Return the rows of a table whose rows are of markets.
+        """Return the chosen rows of a table whose rows name markets, such as `books`, `quotes`, `trades`.
 
-        known: the SQL of each column; columns: those that are wanted. only: a QUALIFY of the rows received
-        since `since`, by default since the beginning of `times`.
+        given: names that choose rows; times: bounds of the receipt in ns; known: SQL of each column; columns:
+        those that are wanted; only: a QUALIFY clause, computed over the rows received since `since` (ns), by
+        default since the beginning of `times`.
         """
         check_feeds(given, feeds(self.root))
         first, last = times
@@ -806,9 +822,9 @@ class Archive:
         subject: str,
         names: str,
     ) -> pd.DataFrame:
-        """Return the chosen rows in order, with the gaps that concern what was asked for.
+        """Return the rows of the table `chosen` in order, with the recorded gaps that concern them.
 
-        subject, names: as in `views.after_a_gap`. A crash is noticed long after it.
+        columns: SQL by name; times: bounds in ns; subject, names: as in `views.after_a_gap`.
         """
         shared = self._bring_gaps_up_to_date(of_table, *times)
         views.view_gaps(connection, self.root, *times, is_named=True)
@@ -835,7 +851,10 @@ def _as_stored(*names: str) -> dict[str, str]:
 def _choose(
     connection: duckdb.DuckDBPyConnection, table: str, rows: str, order: str, used: Iterable[str]
 ) -> None:
-    """Create the table `chosen` of rows with their `place`, and the columns that SQL in `used` names."""
+    """Create the table `chosen`: the relation `rows` (SQL), numbered as `place` by `order`.
+
+    It has only those columns of `table` that occur in the SQL texts `used`, and those that gaps need.
+    """
     words = set(re.findall(r"\w+", " ".join([*used, order, *_OF_A_GAP])))
     kept = [name for name in ("venue", "feed", *schemas.COLUMNS[table]) if name in words]
     run(
@@ -850,7 +869,7 @@ def _all_of(where: Sequence[str]) -> str:
 
 
 def _all_names_of(label: Label) -> Iterator[tuple[str, set[str]]]:
-    """Yield the arguments that can choose a label, each with the names by which they do."""
+    """Yield (argument of `labels`, names by which it chooses this label)."""
     yield "market", {label.market_id, label.condition_id}
     yield "asset", {label.asset}
     yield "duration", {label.duration}
@@ -858,7 +877,10 @@ def _all_names_of(label: Label) -> Iterator[tuple[str, set[str]]]:
 
 
 def _touches(begins: int | None, ends: int | None, first: int | None, last: int | None) -> bool:
-    """Return whether [begins, ends) has a moment in common with [first, last)."""
+    """Return whether [begins, ends) overlaps [first, last), ns; a bound of None is unlimited.
+
+    An unknown `begins` or `ends` overlaps only what is unlimited on that side.
+    """
     after = first is None or (ends is not None and ends > first)
     return after and (last is None or (begins is not None and begins < last))
 

@@ -35,11 +35,11 @@ class BookAt:
 
     @property
     def gap(self) -> bool:
-        """Return whether data may be missing: nothing proves that this is the book of that moment."""
+        """Return whether data may be missing: nothing proves that this was the book at that moment."""
         return bool(self.gaps) or not self.is_tracked or self.is_unsound
 
     def as_floats(self) -> BookAt:
-        """Return it with levels of floats."""
+        """Return the same book with prices and sizes as floats."""
         bids, asks = (
             tuple((float(price), float(size)) for price, size in side) for side in (self.bids, self.asks)
         )
@@ -72,4 +72,4 @@ FIELDS: Mapping[str, FieldDoc] = {
         type="bool",
     ),
 }
-"""Field of a `BookAt` -> what docs/TABLES.md says of it."""
+"""Field of a `BookAt` -> its description in docs/TABLES.md."""

@@ -33,9 +33,10 @@ _NEWEST = ("event_time", "received_at", "verified", "seq")
 def books_of(
     connection: duckdb.DuckDBPyConnection, requests: Sequence[tuple[str, int]]
 ) -> Iterator[tuple[int, BookAt | None]]:
-    """Yield (index into `requests`, book with exact levels) of each (token, ns); None before the first book.
+    """Yield (index, book) of each request (token, ns); the book is None before its first snapshot.
 
-    Needs the views `books`, `book_changes`, `coverage`, `gaps` of all their days.
+    The index is that into `requests`. Levels of the books are exact decimals. The connection needs the views
+    `books`, `book_changes`, `coverage` and `gaps` over all days of the requests.
     """
     by_token: dict[str, list[tuple[int, int]]] = defaultdict(list)
     for place, (token, at) in enumerate(requests):
@@ -65,7 +66,10 @@ _CHANGE = (
 def _grouped(
     connection: duckdb.DuckDBPyConnection, table: str, tokens: Iterable[str], last: int, columns: str
 ) -> dict[str, pa.Table]:
-    """Return the rows of each token received until `last` (ns), in their order."""
+    """Return token -> rows of `table` that were received until `last` (ns), in order of receipt.
+
+    columns: SQL of the columns to read. Stale deltas are left out.
+    """
     where = f"coalesce(token, market) IN ({sql_list(list(tokens)) or 'NULL'})"
     where += f" AND epoch_us(received_at) <= {last // MICROSECOND}"
     if table == "book_changes":
@@ -84,14 +88,14 @@ def _grouped(
 
 @dataclass
 class _Changes:
-    """Deltas of one connection in the order of their messages; times in us."""
+    """Deltas of one connection in the order of their messages, a column per field; times in us, -1: null."""
 
     received: Numbers
     event: Numbers
     seq: Numbers
     index: Numbers
     is_sound: np.ndarray[tuple[int], np.dtype[np.bool_]]
-    hashes: list[str | None]  # of the book that each leaves
+    hashes: list[str | None]  # hash of the book after each delta
     rows: pa.Table
 
     @classmethod
@@ -114,7 +118,7 @@ class _Changes:
         )
 
     def unsound(self) -> list[tuple[int, int]]:
-        """Return receipt (us) and seq of those after which a book is not sound."""
+        """Return (receipt in us, seq) of the deltas after which the book is not sound."""
         return list(
             zip(self.received[~self.is_sound].tolist(), self.seq[~self.is_sound].tolist(), strict=True)
         )
@@ -122,26 +126,26 @@ class _Changes:
 
 @dataclass
 class _Replay:
-    """The book of one connection, or of a recording that polls, as far as it was received by a moment."""
+    """Replay of a token's book over time, from the data of one connection, or of one run that polls."""
 
     connection: str | None
-    bases: list[dict[str, Any]]  # sound ones, by time of receipt
-    received: list[int]  # us, of each
+    bases: list[dict[str, Any]]  # sound snapshots, by time of receipt
+    received: list[int]  # receipt of each snapshot, us
     changes: _Changes | None
-    since: int  # us: before, nothing of this connection had come
-    until: int  # us: from then on connections of its run tell more
-    unsound: list[tuple[int, int]]  # receipt (us) and seq of states that are passed over, in order
-    base: dict[str, Any] = field(default_factory=dict)
-    rank: tuple[datetime, ...] = ()  # the greatest is the book with the newest data
-    _seen: int = 0  # bases
-    _due: Numbers | None = None  # places of the changes that follow the base
+    since: int  # us: first receipt on this connection
+    until: int  # us: for polls, first receipt on a connection of the same run, which knows more from then on
+    unsound: list[tuple[int, int]]  # receipt (us) and seq of states that are skipped, in order
+    base: dict[str, Any] = field(default_factory=dict)  # snapshot that is replayed from, empty before any
+    rank: tuple[datetime, ...] = ()  # the replay with the greatest rank has the newest data
+    _seen: int = 0  # number of `bases` that were received so far
+    _due: Numbers | None = None  # row indices of the deltas that follow `base`
     _next: int = 0
     _levels: tuple[dict[Decimal, Decimal], dict[Decimal, Decimal]] = ({}, {})
     _last: dict[str, Any] = field(default_factory=dict)
     _columns: dict[str, list[Any]] = field(default_factory=dict)
 
     def advance(self, at: int) -> bool:
-        """Apply what was received by `at` (us); return whether there is a book of it."""
+        """Apply snapshots and deltas received by `at` (us); return whether the replay has a book then."""
         if not self.since <= at < self.until:
             return False
         self._load_snapshot(at)
@@ -150,7 +154,7 @@ class _Replay:
         return bool(self.base)
 
     def is_unsound(self, at: int) -> bool:
-        """Return whether a state that is not sound came after the newest data and by `at` (us)."""
+        """Return whether an unsound state was received after the newest data and by `at` (us)."""
         newest = from_datetime(self.received_at) // MICROSECOND, self._last["seq"]
         return bisect_right(self.unsound, (at, _NEVER)) > bisect_right(self.unsound, newest)
 
@@ -181,7 +185,7 @@ class _Replay:
         return found
 
     def _load_snapshot(self, at: int) -> None:
-        """Begin anew where a newer snapshot was received."""
+        """Restart the replay from the newest snapshot received by `at` (us), if it is newer than `base`."""
         seen = bisect_right(self.received, at, self._seen)
         arrived = self.bases[self._seen : seen]
         self._seen = seen
@@ -199,7 +203,7 @@ class _Replay:
             self._due = self._after(newest, self.changes)
 
     def _after(self, base: Mapping[str, Any], changes: _Changes) -> Numbers:
-        """Return the places of the deltas since `base`."""
+        """Return the row indices of the deltas that were made after the snapshot `base`."""
         import numpy as np
 
         first = 0
@@ -216,12 +220,12 @@ class _Replay:
         since = from_datetime(base["event_time"]) // MICROSECOND
         if base["connection"] is None:
             first = max(first, _first_after(base, self.bases, changes))
-        # of the same millisecond some may be in it already: to set a level twice is the same as once
+        # some of the same millisecond may be in the snapshot already: to set a level twice does no harm
         found: Numbers = first + np.flatnonzero(changes.event[first:] >= since)
         return found
 
     def _apply(self, at: int, changes: _Changes, due: Numbers) -> None:
-        """Apply deltas received by `at` (us), up to the last that leaves a sound book."""
+        """Apply the deltas received by `at` (us), up to the last one that leaves a sound book."""
         end = last = self._next
         while end < len(due) and changes.received[due[end]] <= at:
             end += 1
@@ -248,7 +252,10 @@ class _Replay:
 
 
 def _replays(bases: pa.Table | None, changes: pa.Table | None) -> list[_Replay]:
-    """Return the replays that can have a token's book: one per connection, and per polling recording."""
+    """Return the replays of a token: one per connection, and one per run that polls.
+
+    bases, changes: the token's snapshots and deltas; None: there are none.
+    """
     import pyarrow.compute as pc
 
     of_run: dict[tuple[str, str, str], list[dict[str, Any]]] = defaultdict(list)
@@ -292,11 +299,12 @@ def _replays(bases: pa.Table | None, changes: pa.Table | None) -> list[_Replay]:
 
 
 def _first_after(base: Mapping[str, Any], bases: Sequence[Mapping[str, Any]], changes: _Changes) -> int:
-    """Return the place of the first delta of a connection that a book from elsewhere may lack.
+    """Return the index of the first delta of a connection that a snapshot from elsewhere may lack.
 
-    base: that book; bases: those of the connection among others. The venue hashes the book after each
-    message. Of messages of the same venue time, what comes before the one with the book's own hash is in it;
-    where none has it, all are: the connection may have closed before it came.
+    base: that snapshot, which was polled; bases: all snapshots, those of the connection among them. The venue
+    hashes the book after each message. Of messages with the snapshot's venue time, those before the one that
+    has its hash are contained in it. Where no message has the hash, all are contained: the connection may
+    have closed before that message came.
     """
     import numpy as np
 
@@ -320,7 +328,7 @@ def _us(row: Mapping[str, Any]) -> int:
 
 
 def _first(bases: Iterable[Mapping[str, Any]], changes: pa.Table | None, connection: str) -> int:
-    """Return the first receipt of a connection's books or deltas (us)."""
+    """Return the earliest receipt (us) among a connection's snapshots and deltas."""
     import pyarrow.compute as pc
 
     times = [base["received_at"] for base in bases if base["connection"] == connection]
@@ -330,12 +338,12 @@ def _first(bases: Iterable[Mapping[str, Any]], changes: pa.Table | None, connect
 
 
 def _newness(base: dict[str, Any]) -> tuple[Any, ...]:
-    """Return what is greater of the snapshot from which a book is replayed rather."""
+    """Return a sort key of a snapshot: a book is replayed from the snapshot with the greatest key."""
     return _valid_at(base), base["received_at"], base["seq"]
 
 
 def _valid_at(row: dict[str, Any]) -> datetime:
-    """Return the venue's time of a row; of one without, since when it may have been so."""
+    """Return the venue's time of a row; without one, its receipt less the age that the row states."""
     dated: datetime | None = row["event_time"]
     found: datetime = row["received_at"] - timedelta(milliseconds=row.get("age_ms") or 0)
     return found if dated is None else dated
@@ -347,7 +355,7 @@ def _sorted(levels: Mapping[Decimal, Decimal], *, is_bid: bool) -> tuple[Level, 
 
 
 class _Tracked:
-    """Times in which markets were tracked, by the coverage of their days."""
+    """Times in which markets were tracked, read from the view `coverage`."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
@@ -365,7 +373,7 @@ class _Tracked:
 
 
 class _GapsOfReplays:
-    """Recorded gaps between a book's newest data and a moment."""
+    """Recorded gaps of a token between its book's newest data and a later moment."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, token: str) -> None:
         self._connection = connection
@@ -388,7 +396,10 @@ class _GapsOfReplays:
 def _gaps_of(
     connection: duckdb.DuckDBPyConnection, base: dict[str, Any], of: str | None
 ) -> list[dict[str, Any]]:
-    """Return the gaps of the recording of `base` that concern its token on the connection `of`."""
+    """Return the recorded gaps of the run of snapshot `base` that concern its token on the connection `of`.
+
+    of: None for polled books.
+    """
     names = ", ".join(text(base[name]) for name in ("slug", "market", "token") if base[name] is not None)
     on = "NULL" if of is None else text(of)
     is_concerned = concerns(text(base["venue"]), text(base["feed"]), f"[{names}]", on)

@@ -1,4 +1,4 @@
-"""Commands of this program as child processes: in one process a reactor starts only once."""
+"""Running of this program's commands as child processes: Twisted's reactor starts only once in a process."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from marketarchive.exceptions import ArchiveError, ArgumentError, DiskError
 from marketarchive.invocation import program
 
 ERRORS = {2: ArgumentError, 3: DiskError}
-"""Exit code -> what is raised for it; others: ArchiveError."""
+"""Exit code of a command -> exception that is raised for it; any other code raises ArchiveError."""
 
 
 def run_command(*words: str) -> dict[str, Any]:
-    """Run a command to its end and return the JSON object that it prints, whatever its exit code.
+    """Run a command of this program to its end; return the JSON that it prints, whatever its exit code.
 
-    An interrupt ends it too; what it has archived is sealed. Raises ArgumentError, DiskError or ArchiveError
-    with its last line where it prints none.
+    words: name and arguments of the command. Raises ArgumentError, DiskError or ArchiveError with the last
+    line of the command where it prints no JSON. An interrupt ends the command too, which seals what it has
+    archived.
     """
     process = subprocess.Popen(  # noqa: S603  (our own program)
         [*program(), *words],

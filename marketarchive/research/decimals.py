@@ -1,4 +1,4 @@
-"""Decimals of Arrow as doubles: each the nearest there is, so that equal prices stay equal."""
+"""Conversion of Arrow's decimals to the nearest doubles, so that equal prices stay equal."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 _EXACT = 2**53
 _POWER = 22
-"""Whole numbers up to _EXACT are doubles, as powers of ten up to 10**_POWER are."""
+"""Integers up to _EXACT and powers of ten up to 10**_POWER are exact as doubles."""
 
 
 def doubles(values: pa.Array) -> Array:
@@ -40,10 +40,10 @@ def doubles(values: pa.Array) -> Array:
 
 
 def _quotients(low: Array, high: Array, scale: int) -> tuple[Array, Array]:
-    """Return (high * 2**64 + low) / 10**scale, and where it certainly is the nearest double.
+    """Return (high * 2**64 + low) / 10**scale, and a mask: true where it is surely the nearest double.
 
-    A quotient of doubles is some units of its last place off at most. How many, the remainder shows, which is
-    so small that 64 bits hold it, whatever overflows above them on the way.
+    A quotient of doubles is off by a few units of its last place at most. The remainder shows how many, and
+    is small enough that 64 bits hold it, whatever overflows above them on the way.
     """
     import numpy as np
 
@@ -54,6 +54,6 @@ def _quotients(low: Array, high: Array, scale: int) -> tuple[Array, Array]:
     remainder = ((low << (shift & 63).view("u8")) - digits.view("u8") * np.uint64(10**scale)).view("i8")
     units = remainder / 10.0**scale
     off = np.rint(units)
-    is_sure &= abs(units - off) < 0.499999  # between two doubles is left to others
-    is_sure &= (digits + off > 2**52) & (digits + off <= 2**53)  # beyond them a unit is another
+    is_sure &= abs(units - off) < 0.499999  # midway between two doubles the caller decides
+    is_sure &= (digits + off > 2**52) & (digits + off <= 2**53)  # outside, the last place has another size
     return (bits + off.astype("i8")).view("f8"), is_sure

@@ -1,4 +1,4 @@
-"""Shared parts of all derived products: made by one process at a time, with a manifest."""
+"""Parts that all commands share that write derived files: progress, a lock per product, a manifest."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 
 class Progress(Protocol):
-    """Interface through which progress is reported."""
+    """Interface of a progress bar; units are those of the work, such as bytes or minutes."""
 
     def total(self, read: int) -> None:
         """Begin a new piece of work of `read` units."""
@@ -35,7 +35,7 @@ class Progress(Protocol):
 
 
 class NullProgress:
-    """Nobody looks."""
+    """Progress that shows nothing."""
 
     def total(self, read: int) -> None: ...
 
@@ -46,7 +46,7 @@ class NullProgress:
 
 @contextmanager
 def exclusive_lock(lock: Path) -> Iterator[None]:
-    """Hold a lock file; wait for another holder, and say so. Raises OSError."""
+    """Hold the file `lock` while the block runs; wait, with a warning, for its holder. Raises OSError."""
     lock.parent.mkdir(exist_ok=True)
     with lock.open("w") as file:
         if not try_lock(file.fileno()):
@@ -66,7 +66,8 @@ def write_manifest(
 ) -> str:
     """Write `manifests/<command>-<run>.json`, enter it in the ledger, return its path.
 
-    versions: ours; those of the engine are added; made: inputs, outputs, ... Raises DiskError, OSError.
+    started: wall ns; versions: of our own formats, those of DuckDB and Arrow are added; made: further fields,
+    such as inputs and outputs. Raises DiskError, OSError.
     """
     import duckdb
     import pyarrow as pa

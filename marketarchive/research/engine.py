@@ -1,4 +1,4 @@
-"""DuckDB, which reads segments and tables; an optional package, so imported when it is needed."""
+"""DuckDB connections and pieces of SQL; DuckDB is optional, so it is imported where it is needed."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 PACKAGES = ("duckdb", "pyarrow", "pandas")
 
 BOUND_MB, BOUND_MB_A_CORE = 600, 100
-"""Memory of an engine that is bounded: each core that works at a query needs some for itself."""
+"""Memory limit of a bounded connection in MB: a base, and an amount for each core that works at a query."""
 SORT_MB, SORT_MB_A_CORE = 100, 30
-"""Memory of a query that `sorting` bounds."""
+"""Memory limit of a query within `sorting` in MB: a base, and an amount for each core."""
 
 
 def require() -> None:
@@ -30,12 +30,12 @@ def require() -> None:
 
 
 def connect(spill: Path | None = None, *, is_bounded: bool = False) -> duckdb.DuckDBPyConnection:
-    """Return a new engine with UTC as its time zone, which fetches nothing from the network.
+    """Return a new DuckDB connection, in time zone UTC, that fetches nothing from the network.
 
-    What does not fit into memory goes to the folder `spill`. Joins are done as they are written, the right
-    side held in memory: DuckDB cannot know how many lines a segment has. `is_bounded` lets it have BOUND_MB
-    and BOUND_MB_A_CORE for each core, where else it takes most of the machine's memory before it spills.
-    Raises ConfigurationError.
+    spill: folder for what does not fit into memory; is_bounded: limits memory to BOUND_MB and BOUND_MB_A_CORE
+    for each core, where DuckDB's default takes most of the machine's before it spills. Joins are done as they
+    are written, the right side held in memory: DuckDB cannot know how many lines a segment has. Raises
+    ConfigurationError.
     """
     require()
     import duckdb
@@ -55,11 +55,11 @@ def connect(spill: Path | None = None, *, is_bounded: bool = False) -> duckdb.Du
 
 @contextmanager
 def sorting(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    """Bound the memory of queries that sort, or join by order, however many rows they have.
+    """Bound the memory of queries in the block that sort, or join by order, however many rows they have.
 
-    What exceeds SORT_MB, and SORT_MB_A_CORE for each core, goes to the connection's `spill`. Only for
-    queries whose other parts stay small: an aggregate of texts cannot be spilled. The connection is one that
-    is not bounded otherwise.
+    What exceeds SORT_MB and SORT_MB_A_CORE for each core goes to the connection's `spill` folder. Only for
+    queries whose other parts stay small: an aggregate of texts cannot be spilled. connection: one that is not
+    bounded otherwise.
     """
     run(connection, f"SET memory_limit = '{SORT_MB + SORT_MB_A_CORE * (os.cpu_count() or 1)}MB'")
     try:
@@ -69,17 +69,17 @@ def sorting(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
 
 
 def stored(*paths: object, hive: bool = False) -> str:
-    """Return the SQL of Parquet files as a relation.
+    """Return an SQL relation that reads the Parquet files `paths`.
 
-    hive: with the columns venue, feed and date of their folders, and null for a column that a file of an
-    earlier version lacks.
+    hive: adds the columns venue, feed and date from the names of folders, and null for a column that a file
+    of an earlier version lacks.
     """
     listed, kind = ", ".join(map(pattern, paths)), str(hive).lower()
     return f"read_parquet([{listed}], hive_partitioning = {kind}, union_by_name = {kind})"
 
 
 def run(connection: duckdb.DuckDBPyConnection, query: str) -> list[Any]:
-    """Return all rows: a result that is not read to its end blocks its connection."""
+    """Execute a query and return all its rows: a result not read to its end blocks its connection."""
     return connection.execute(query).fetchall()
 
 
@@ -94,6 +94,6 @@ def text(value: object) -> str:
 
 
 def of_feeds(feeds: Iterable[tuple[str, str]]) -> str:
-    """Return the SQL condition that a row is of one of some (venue, feed)s."""
+    """Return the SQL condition that a row belongs to one of the given (venue, feed)s."""
     listed = ", ".join(f"({text(venue)}, {text(feed)})" for venue, feed in sorted(feeds))
     return f"(venue, feed) IN ({listed or '(NULL, NULL)'})"

@@ -1,4 +1,4 @@
-"""Fill of a market order from a book as a live reader knew it. Pure."""
+"""Fill of a market order from a book as a live reader knew it; pure functions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ _RATIO = Context(prec=38)
 
 @dataclass(frozen=True)
 class Fill:
-    """Shares and dollars, without fees: the archive does not know whose order it is. See `FIELDS`."""
+    """Result of a market order in shares and dollars, without fees, which depend on who orders.
+
+    `FIELDS` describes the fields.
+    """
 
     token: str
     side: Side
@@ -37,7 +40,7 @@ class Fill:
 
     @property
     def is_partial(self) -> bool:
-        """Return whether the book, as it is known, had less than `size`."""
+        """Return whether the known book offered fewer shares than `size`; false where it was not known."""
         return not self.gap and self.filled < self.size
 
     @property
@@ -66,13 +69,14 @@ FIELDS: Mapping[str, FieldDoc] = {
     "is_partial": FieldDoc("true: the book, as it is known, had less than `size`", type="bool"),
     "is_verified": FieldDoc("true: `verified` is `ok`", type="bool"),
 }
-"""Field of a `Fill` -> what docs/TABLES.md says of it."""
+"""Field of a `Fill` -> its description in docs/TABLES.md."""
 
 
 def fill(token: str, side: Side, size: Decimal, book: BookAt | None, age: timedelta | None) -> Fill:
-    """Fill an order from `book` with exact levels.
+    """Fill a market order of `size` shares from `book`: a buy walks the asks, a sale the bids, best first.
 
-    A buy walks its asks, a sale its bids, the best first.
+    book: with exact levels; None: no book was known, nothing is filled. age: of the book's newest data at the
+    moment of the order.
     """
     gap = book is None or book.gap
     levels: Sequence[Any] = () if book is None or gap else book.asks if side == "buy" else book.bids
@@ -111,7 +115,7 @@ def side_of(side: str) -> Side:
 
 
 def size_of(size: Decimal | float | str) -> Decimal:
-    """Return the number of shares; of a float the digits that Python shows. Raises ArgumentError."""
+    """Return a number of shares as Decimal; a float by the digits that Python shows. Raises ArgumentError."""
     try:
         found = Decimal(str(size))
     except ArithmeticError as error:
@@ -122,7 +126,7 @@ def size_of(size: Decimal | float | str) -> Decimal:
 
 
 def latency_ns(latency: timedelta | float) -> int:
-    """Return seconds or a timedelta in ns. Raises ArgumentError."""
+    """Return a latency, given in seconds or as a timedelta, in ns. Raises ArgumentError if it is negative."""
     given = latency if isinstance(latency, timedelta) else timedelta(seconds=latency)
     if given < timedelta(0):
         raise ArgumentError(f"latency={latency!r} is negative: nothing is known before it was received")

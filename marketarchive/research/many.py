@@ -1,4 +1,4 @@
-"""Many books and orders at once: the arguments, each one or many, and the tables of results."""
+"""Arguments and result tables of methods that take many times or orders at once."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class Order(NamedTuple):
     token: str
     side: Side
     size: Decimal
-    at: int  # ns
+    at: int  # when it is sent, ns
 
 
 def moments_of(times: Iterable[Moment] | Moment) -> list[int]:
-    """Return moments in ns. Raises ArgumentError for what is no time."""
+    """Return one time or many as a list in ns. Raises ArgumentError for a value that is no time."""
     found = [ns(each) for each in _listed(times)]
     if None in found:
         raise ArgumentError("None is no time")
@@ -41,9 +41,9 @@ def orders_of(
     size: Iterable[Decimal | float | str] | Decimal | float | str,
     at: Iterable[Moment] | Moment,
 ) -> list[Order]:
-    """Return an order per item of the arguments; a single value holds for all orders.
+    """Return a market order per item of the arguments; a single value holds for all orders.
 
-    Raises ArgumentError.
+    Raises ArgumentError where lists differ in length, or a value is no side, size or time.
     """
     columns = [_listed(token), _listed(side), _listed(size), moments_of(at)]
     is_many = [not _is_one(each) for each in (token, side, size, at)]
@@ -66,7 +66,11 @@ def orders_of(
 
 
 def books_table(books: Sequence[tuple[int, str, BookAt | None]], levels: int) -> pa.Table:
-    """Return the table of (moment in ns, token, book), in its order."""
+    """Return a table with a row per (time in ns, token, book), in the given order.
+
+    books: the book is None where none was known; levels: number of levels per side in `bids` and `asks`, 0
+    for no such columns.
+    """
     import pyarrow as pa
 
     found = [book for _, _, book in books]
@@ -95,7 +99,7 @@ def books_table(books: Sequence[tuple[int, str, BookAt | None]], levels: int) ->
 
 
 def fills_table(fills: Sequence[tuple[int, Fill]]) -> pa.Table:
-    """Return the table of (moment in ns, fill), in its order."""
+    """Return a table with a row per (time in ns, fill), in the given order."""
     import pyarrow as pa
 
     found = [each for _, each in fills]

@@ -1,4 +1,4 @@
-"""Market and outcome of each token, and facts of markets.
+"""Market and outcome of each token, and facts of markets: asset, start, end.
 
 They come from the names of markets, the manifests of runs, and the market master.
 """
@@ -34,26 +34,26 @@ logger = logging.getLogger(__name__)
 
 IDENTITY = ("platform", "market_id", "resolution")
 NAMES_VERSION = 1
-"""Raised when what is taken from a segment changes."""
+"""Version of the names extracted from a segment: when it is raised, segments are read again."""
 COLUMNS = tuple(name for name in FIELDS if name not in STATEMENTS)
 
 
 class Markets:
-    """Facts of markets by their names: slugs, or ids of the venue."""
+    """Facts of markets (asset, start, end) by name: a slug, or an id of the venue."""
 
     def __init__(self) -> None:
         self._stated: dict[str, dict[str, MarketFacts]] = {}  # by name and venue
         self._venues = venues()
 
     def state(self, venue: str, name: str, facts: MarketFacts) -> None:
-        """Store the facts that a manifest or the master states; earlier facts fill in those it does not."""
+        """Store facts of the market `name` of a venue; facts stored earlier fill in those that are None."""
         of_name = self._stated.setdefault(name, {})
         of_name[venue] = _completed(facts, of_name.get(venue, MarketFacts()))
 
     def facts(self, name: str, venue: str | None = None) -> MarketFacts:
-        """Return the facts that a market's name implies, completed by those stated of it.
+        """Return the facts that a market's name implies, completed by those stored; unknown facts are None.
 
-        venue: None for any that knows the name.
+        venue: None: any venue that knows the name.
         """
         found = MarketFacts()
         for each in self._venues if venue is None else {venue} & self._venues.keys():
@@ -64,7 +64,7 @@ class Markets:
         return found
 
     def names(self) -> set[str]:
-        """Return the names of which something is stated."""
+        """Return the names of markets for which facts are stored."""
         return set(self._stated)
 
     def asset(self, name: str | None, venue: str | None = None) -> str | None:
@@ -74,9 +74,9 @@ class Markets:
 
 @dataclass(frozen=True)
 class Known:
-    """Names and facts known to finished runs and the master.
+    """Tokens and facts of markets that finished runs and the market master know.
 
-    A run's manifest is written at its end: of a run that still goes on only the master knows.
+    A run's manifest is written at its end; what a run that still goes on learns is only in the master.
     """
 
     tokens: dict[str, tuple[str, str]]  # token -> (slug, outcome)
@@ -84,7 +84,10 @@ class Known:
 
 
 def known(root: Path, master_url: str | None = None) -> Known:
-    """Return the names of tokens and the facts of markets in an archive."""
+    """Return the tokens and facts of markets that an archive knows.
+
+    master_url: None is the SQLite file in `root`, "" is no master. A master that cannot be read is a warning.
+    """
     tokens: dict[str, tuple[str, str]] = {}
     markets = Markets()
     try:
@@ -117,7 +120,7 @@ def known(root: Path, master_url: str | None = None) -> Known:
 
 
 class _Named(msgspec.Struct, frozen=True):
-    """A market as an answer in raw names it."""
+    """A market as an archived answer of a venue describes it."""
 
     venue: str
     name: str
@@ -128,7 +131,7 @@ class _Named(msgspec.Struct, frozen=True):
 
 
 def _named_in_raw(root: Path, runs: Collection[tuple[str, str]]) -> Iterator[_Named]:
-    """Yield the markets that the answers to some runs (spider, run) name; a segment is read once."""
+    """Yield the markets that archived answers of the given (spider, run)s name; a segment is read once."""
     entries = [
         entry
         for entry in Ledger(root).of_runs({run for _, run in runs})
@@ -162,7 +165,7 @@ def _names_in(messages: Iterable[Message]) -> list[_Named]:
 
 
 def names(root: Path, master_url: str | None = None) -> dict[str, tuple[str, str]]:
-    """Return token -> (slug, outcome), as far as finished runs and the master know them."""
+    """Return token -> (slug, outcome), as far as finished runs and the market master know them."""
     return known(root, master_url).tokens
 
 
@@ -177,9 +180,9 @@ def tokens_by_market(names: Mapping[str, tuple[str, str]]) -> dict[str, dict[str
 def master_rows(
     root: Path, master_url: str | None, columns: Sequence[str] = COLUMNS
 ) -> Iterator[dict[str, Any]]:
-    """Yield platform, market_id, resolution and `columns` of every market.
+    """Yield a dict per market of the market master: platform, market_id, resolution and `columns`.
 
-    There are none without a master. master_url: None is the SQLite file in `root`, empty is no master. Raises
+    Without a master there is no row. master_url: None is the SQLite file in `root`, "" is no master. Raises
     MasterError.
     """
     if master_url == "":
@@ -207,7 +210,7 @@ def master_rows(
 
 
 def _completed(first: MarketFacts, second: MarketFacts) -> MarketFacts:
-    """Return `first`, with what it lacks from `second`."""
+    """Return `first`, its unknown (None) facts taken from `second`."""
     return MarketFacts(
         second.asset if first.asset is None else first.asset,
         second.start_ns if first.start_ns is None else first.start_ns,
@@ -234,7 +237,7 @@ def _take(found: dict[str, tuple[str, str]], slug: str, tokens: Any) -> None:
 
 
 def _manifests(root: Path) -> Iterator[dict[str, Any]]:
-    """Yield the manifests of runs, in the ledger's order."""
+    """Yield the manifest document of each run, in the ledger's order; unreadable ones are skipped."""
     for entry in Ledger(root).of_kind("manifest"):
         try:
             document = msgspec.json.decode((root / entry["path"]).read_bytes())

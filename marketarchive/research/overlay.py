@@ -1,4 +1,4 @@
-"""A view of an archive in another folder: what is derived is written there, all else is the archive's own."""
+"""View of an archive in a second folder: derived files are written there, all else links to the archive."""
 
 from __future__ import annotations
 
@@ -13,19 +13,20 @@ import msgspec
 from marketarchive.exceptions import ArgumentError, DiskError
 
 FOLDERS = ("raw", "records")
-"""Folders that nothing derived is written into: each is one link."""
+"""Folders into which no derived file is written: each is one link."""
 COPIED = (("master.db", "master.db-wal"), ("manifests/ledger.jsonl",))
-"""Files that are opened for writing, in groups that belong together: copied anew when they have changed."""
+"""Groups of files that are opened for writing: a group is copied anew when any of its files has changed."""
 LEFT_OUT = frozenset({".lock", ".pid", ".spill", ".part", ".db-shm"})
-"""Ends of names: of locks, of what is being written, of what is made again."""
+"""Ends of names that the view leaves out: locks, files being written, files that are made again."""
 STAMPS = ".copied.json"
 ATTEMPTS = 5
 
 
 def overlay(root: Path, cache: Path) -> Path:
-    """Bring `cache` up to date as a view of the archive in `root`, which is not written to; return it.
+    """Bring the folder `cache` up to date as a view of the archive in `root`; return `cache`.
 
-    Raises ArgumentError where `cache` is something else, DiskError where it cannot be written.
+    The archive is not written to. Raises ArgumentError where `cache` is something else, DiskError where it
+    cannot be written.
     """
     if cache == root or root in cache.parents:
         raise ArgumentError(f"the cache {cache} is within the archive {root}")
@@ -49,7 +50,7 @@ def overlay(root: Path, cache: Path) -> Path:
 
 
 def _names(root: Path) -> Iterator[str]:
-    """Yield the files of a tree, and FOLDERS, relative to it."""
+    """Yield the paths of the files in a folder, and of FOLDERS, relative to it; without LEFT_OUT."""
     for folder, folders, files in os.walk(root):
         within = Path(folder).relative_to(root)
         for name in [each for each in folders if str(within / each) in FOLDERS or _is_left_out(each)]:
@@ -66,7 +67,7 @@ def _is_left_out(name: str) -> bool:
 
 
 def _link(source: Path, link: Path) -> None:
-    """Make a link, where nothing of ours is in its place."""
+    """Make the link `link` to `source`, unless something is in its place."""
     if not os.path.lexists(link):
         link.parent.mkdir(parents=True, exist_ok=True)
         with suppress(FileExistsError):  # another process does the same
@@ -74,7 +75,7 @@ def _link(source: Path, link: Path) -> None:
 
 
 def _copy(root: Path, cache: Path, names: Sequence[str]) -> None:
-    """Copy files as they were at one moment, if they have changed since they were copied last."""
+    """Copy files as they all were at one moment, unless unchanged since the last copy. Raises DiskError."""
     stamps = cache / f"{names[0]}{STAMPS}"
     last = msgspec.json.decode(stamps.read_bytes()) if stamps.exists() else None
     for _ in range(ATTEMPTS):
@@ -93,7 +94,7 @@ def _copy(root: Path, cache: Path, names: Sequence[str]) -> None:
 
 
 def _stamps(root: Path, names: Sequence[str]) -> list[list[int] | None]:
-    """Return size and time of change (ns) of each file, None where there is none."""
+    """Return (size in bytes, time of change in ns) of each file, None for a missing one."""
     found: list[list[int] | None] = []
     for name in names:
         try:

@@ -1,4 +1,4 @@
-"""Tables as pandas frames; the market master and the labels as tables."""
+"""Conversion of Arrow tables to pandas frames and back; the market master and the labels as tables."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 TRUTHS = ("cl_ffill", "cl_twap_ffill", "pm_ffill", "pm_quiet")
-"""Columns of the canonical dataset that are 0 or 1 in its file, and truth values in a frame."""
+"""Columns of the canonical dataset that are 0 or 1 in its file, and booleans in a frame."""
 
 CATEGORIES = frozenset(
     {
@@ -37,17 +37,18 @@ CATEGORIES = frozenset(
         ),
     }
 )
-"""Texts of few values, categorical in every frame. Names that frames are joined by stay texts: pandas joins
-no categoricals of different categories."""
+"""Text columns with few distinct values, categorical in every frame. Names that frames are joined by stay
+texts: pandas cannot join categoricals of different categories."""
 
 _MASTER = {"platform": "text", "market_id": "text", "resolution": "text"}
 _MASTER |= {name: FIELDS[name] for name in COLUMNS}
 
 
 class FrameGaps(tuple[dict[str, Any], ...]):
-    """Gaps in the `attrs` of a frame, as dicts of what JSON has; times are ISO 8601.
+    """Gaps in the `attrs` of a frame: dicts of JSON values, times in ISO 8601.
 
-    Every operation of pandas copies `attrs` deeply: this is taken over as it is, whatever its length.
+    Every operation of pandas copies `attrs` deeply; copying this tuple returns it itself, whatever its
+    length.
     """
 
     __slots__ = ()
@@ -60,7 +61,7 @@ _OF_A_GAP = (*("venue", "feed", "from", "to", "reason", "cause"), *("markets", "
 
 
 def frame_gaps(rows: Iterable[Mapping[str, Any]]) -> FrameGaps:
-    """Return rows of the table `gaps` for the `attrs` of a frame; `run` and `seq` find them there."""
+    """Return rows of the table `gaps` in the form for a frame's `attrs`; `run` and `seq` identify a gap."""
     return FrameGaps(
         {
             name: iso(from_datetime(row[name])) if isinstance(row[name], datetime) else row[name]
@@ -71,9 +72,9 @@ def frame_gaps(rows: Iterable[Mapping[str, Any]]) -> FrameGaps:
 
 
 def table_frame(table: pa.Table) -> pd.DataFrame:
-    """Return a frame whose columns have the same types whatever stands in them.
+    """Return the frame of a table; the types of its columns do not depend on the values in them.
 
-    Decimals stay exact, as Arrow's; whole numbers and truth values can be null; texts of CATEGORIES are
+    Decimals stay Arrow's exact decimals; integers and booleans can be null; texts of CATEGORIES are
     categorical; times are UTC, in microseconds.
     """
     import pandas as pd
@@ -96,7 +97,7 @@ def table_frame(table: pa.Table) -> pd.DataFrame:
 
 
 def frame_table(frame: pd.DataFrame) -> pa.Table:
-    """Return the table of a frame, its texts as plain ones."""
+    """Return the Arrow table of a frame; categorical texts become plain ones, times microseconds."""
     import pyarrow as pa
 
     made = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata()
@@ -124,7 +125,7 @@ def _is_listing(kind: pa.DataType) -> bool:
 
 
 def _is_integer(kind: pa.DataType) -> bool:
-    """Return whether `kind` holds integers of more digits than int64 has."""
+    """Return whether an Arrow type is a decimal without decimal places, used for integers beyond int64."""
     import pyarrow as pa
 
     return bool(pa.types.is_decimal(kind) and kind.scale == 0)
@@ -136,7 +137,7 @@ def _values(column: pa.ChunkedArray) -> list[Any]:
 
 
 def rounds_table(labels: Iterable[Label]) -> pa.Table:
-    """Return slug, market_id (the venue's), venue and start of labelled rounds."""
+    """Return a table of labelled rounds with slug, market_id (the venue's id), venue and start."""
     import pyarrow as pa
 
     found = list(labels)
@@ -159,9 +160,9 @@ def floats_table(table: pa.Table) -> pa.Table:
 
 
 def markets_table(rows: Iterable[Mapping[str, Any]], *, exact: bool) -> pa.Table:
-    """Return the table of markets; `time` is when a market starts, `market` its slug, else its id.
+    """Return the table of rows of the market master; `time` is when a market starts, `market` its slug or id.
 
-    Times are UTC, numbers float or exact; of no row it has the same columns as of many.
+    exact: numbers are decimals, else floats. The columns are the same for no row as for many.
     """
     import pyarrow as pa
 
@@ -178,7 +179,7 @@ def markets_table(rows: Iterable[Mapping[str, Any]], *, exact: bool) -> pa.Table
 
 
 def _column(name: str, kind: str, values: list[Any], *, exact: bool) -> pa.Array:
-    """Return values of a field of the master."""
+    """Return the column of a field of the master; kind: its type there, such as "time", "decimal", "json"."""
     import pyarrow as pa
 
     match kind:
@@ -192,7 +193,7 @@ def _column(name: str, kind: str, values: list[Any], *, exact: bool) -> pa.Array
 
 
 def json_column(name: str, values: Iterable[Any]) -> pa.Array:
-    """Return a column that the master keeps as JSON: dicts of label -> id (`tokens`), else lists of texts."""
+    """Return the column of a field that the master has as JSON: a map for `tokens`, else a list of texts."""
     import pyarrow as pa
 
     is_map = name == "tokens"
@@ -207,9 +208,10 @@ _NAMES_OF_LABELS = {"market_id": "market", "condition_id": "market_id", "platfor
 
 
 def labels_table(labels: Iterable[Label], *, exact: bool) -> pa.Table:
-    """Return the table of labels: Label's fields in their order, after `time`, when the round starts.
+    """Return the table of labels: `time`, when the round starts, then the fields of Label in their order.
 
-    `<name>_ns` becomes the time `<name>`; integers of 10**-18 stay integers.
+    A field `<name>_ns` becomes the time `<name>`; integers of 10**-18 stay integers. exact: other numbers are
+    decimals, else floats.
     """
     import pyarrow as pa
 

@@ -1,6 +1,6 @@
-"""Perpetuals from a notebook: crawl, connection tests and frames, as often as wanted in one process.
+"""Perpetuals from a notebook: crawls, connection tests and frames, repeatable within one process.
 
-For each venue that has perpetuals there is a class here, called `<Venue>Collector`.
+For each venue that has perpetuals the module has a class `<Venue>Collector`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class _Collector:
-    """Archive of one OUTPUT_DIR, and commands that run on it in child processes."""
+    """An OUTPUT_DIR, and the commands on perpetuals that run on it as child processes."""
 
     def __init__(
         self,
@@ -36,10 +36,10 @@ class _Collector:
         period: str = "8h",
         settings: Mapping[str, object] | None = None,
     ) -> None:
-        """Choose where everything is archived; the folder is made by the first crawl.
+        """Choose the OUTPUT_DIR `path`; the folder is made by the first crawl.
 
-        period: of a row, 30m, 1h, 8h or 1d. settings: of the crawl, by name; others see them in the list of
-        processes, so no secrets. Raises ArgumentError, ConfigurationError.
+        period: time that a row covers: 30m, 1h, 8h or 1d; settings: of the crawl, by name. They stand in the
+        process list of the machine, so no secrets. Raises ArgumentError, ConfigurationError.
         """
         require()
         if period not in PERIODS_S:
@@ -54,7 +54,11 @@ class _Collector:
         return {name: reported["venues"].get(name, {}).get("passed", False) for name in names}
 
     def _collected(self, names: Iterable[str], start: Moment, end: Moment, *options: str) -> dict[str, Any]:
-        """Run `perps`; venues that failed are warned of. Raises ArgumentError, ArchiveError, DiskError."""
+        """Run `scrapy perps` and return its report; warn of venues that failed.
+
+        names: venues; options: further words of the command line. Raises ArgumentError, ArchiveError,
+        DiskError.
+        """
         given = {"--start": start, "--end": end}
         times = [word for name, at in given.items() if at is not None for word in (name, iso(ns(at) or 0))]
         reported = run_command(
@@ -73,7 +77,10 @@ class _Collector:
         start: Moment = None,
         end: Moment = None,
     ) -> pd.DataFrame:
-        """Return the requested rows; of a venue that failed there may be none."""
+        """Return the rows of venues and assets; `reported` is the command's report, kept in `attrs`.
+
+        A venue that failed may have no rows.
+        """
         read = table_of("perps")
         assert read is not None
         rows: pd.DataFrame = read(self.root, None, start=start, end=end).to_pandas()
@@ -86,11 +93,11 @@ class _Collector:
 
 
 class MultiVenueCollector(_Collector):
-    """Perpetuals of all venues, or of those named.
+    """Perpetuals of all venues, or of the given ones.
 
-    Frames have the columns of the unified data, a row per period and contract, sorted by `timestamp`,
-    `venue`, `symbol`. `attrs["venues"]` says how each venue's crawl ended and counts its gaps. A venue that
-    fails costs its own rows and is a warning. Times without an offset are UTC.
+    Frames have the columns of the unified data: a row per period and contract, sorted by `timestamp`,
+    `venue`, `symbol`. `attrs["venues"]` states how each venue's crawl ended and counts its gaps. If a venue
+    fails, only its rows are missing, with a warning. Times without an offset are UTC.
     """
 
     def __init__(
@@ -101,7 +108,11 @@ class MultiVenueCollector(_Collector):
         period: str = "8h",
         settings: Mapping[str, object] | None = None,
     ) -> None:
-        """Choose venues (all), and the rest as for one of them. Raises ArgumentError, ConfigurationError."""
+        """Choose venues, by default all; the other arguments are those of any collector.
+
+        path: the OUTPUT_DIR; period: time that a row covers: 30m, 1h, 8h or 1d; settings: of the crawl, by
+        name. Raises ArgumentError, ConfigurationError.
+        """
         super().__init__(path, period=period, settings=settings)
         known = _perp_venues()
         if unknown := [name for name in venues or () if name not in known]:
@@ -109,28 +120,26 @@ class MultiVenueCollector(_Collector):
         self.venues = tuple(dict.fromkeys(venues or known))
 
     def test_all_connections(self) -> dict[str, bool]:
-        """Probe each venue's interfaces once; return name -> whether it passed.
+        """Probe each venue's interfaces once; return venue -> whether it passed.
 
-        Raises ArchiveError, DiskError.
-
-        The requests and answers are in `probes/` of the archive.
+        Requests and answers are archived in `probes/`. Raises ArchiveError, DiskError.
         """
         return self._probed(self.venues)
 
     def collect_major_symbols(
         self, start: str | datetime, end: Moment = None, *, assets: Sequence[str] | None = None
     ) -> pd.DataFrame:
-        """Archive what happened until `end` (now), and return the rows from `start` to `end`.
+        """Archive the past of perpetuals until `end`, by default now; return the rows from `start` to `end`.
 
-        assets: the eleven that have a sector where none are named. The files in `perps/` have this range
-        afterwards. Raises ArgumentError, ArchiveError, DiskError.
+        assets: by default the eleven that have a sector. The files in `perps/` cover this range afterwards.
+        Raises ArgumentError, ArchiveError, DiskError.
         """
         chosen = [] if assets is None else ["--assets", ",".join(assets)]
         reported = self._collected(self.venues, start, end, *chosen)
         return self._frame(reported, self.venues, assets, start, end)
 
     def create_unified_dataset(self, start: Moment = None, end: Moment = None) -> pd.DataFrame:
-        """Make `perps/unified_data.parquet` of all that is archived, and return it; nothing is requested.
+        """Make `perps/unified_data.parquet` of all archived data, and return its rows; nothing is requested.
 
         Raises ArgumentError, ArchiveError, DiskError.
         """
@@ -148,9 +157,9 @@ class VenueCollector(_Collector):
         return self._probed([self.venue])[self.venue]
 
     def collect_symbol_data(self, symbol: str, start: str | datetime, end: Moment = None) -> pd.DataFrame:
-        """Archive what happened to a contract until `end` (now), and return its rows from `start` to `end`.
+        """Archive the past of a contract until `end`, by default now; return its rows from `start` to `end`.
 
-        symbol: as the venue writes it, or the asset ("BTC"). The files in `perps/` have this range, too,
+        symbol: as the venue writes it, or the asset ("BTC"). The files in `perps/` cover this range
         afterwards. Raises ArgumentError, ArchiveError, DiskError.
         """
         known = symbols(self.venue)
@@ -168,7 +177,7 @@ def _perp_venues() -> tuple[str, ...]:
 
 @cache
 def _collectors() -> dict[str, type[VenueCollector]]:
-    """Return the class of each venue, by its name in lower case: venues are written in many ways."""
+    """Return class name in lower case -> collector class of a venue: venues are written in many ways."""
     made = {}
     for venue in _perp_venues():
         name = f"{venue.capitalize()}Collector"
@@ -181,7 +190,7 @@ def _collectors() -> dict[str, type[VenueCollector]]:
 
 
 def __getattr__(name: str) -> type[VenueCollector]:
-    """Return the collector of a venue."""
+    """Return the collector class called `name`, in any case. Raises AttributeError."""
     found = _collectors().get(name.lower())
     if found is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""Comparison of two recorders of one feed: messages that both received, and what each of them missed."""
+"""Comparison of two runs that recorded one feed: messages that both received, and what each missed."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ FIELDS: Mapping[str, FieldDoc] = {
     "gapped_s": FieldDoc("recorded gaps of `run`, summed over markets", "seconds"),
     "closed_s": FieldDoc("of these, what others proved", "seconds"),
 }
-"""Column of `recorders` -> what docs/TABLES.md says of it."""
+"""Column of `recorders` -> its description in docs/TABLES.md."""
 
 _Span = tuple[int, int]
 
 
 def pairs_within(root: Path, first: int | None = None, last: int | None = None) -> list[RunPair]:
-    """Return every two runs that recorded a feed at once within `first` <= time < `last` (ns)."""
+    """Return each pair of runs that recorded a feed at the same time within `first` <= time < `last` (ns)."""
     return [pair for pair in run_pairs(root, first, last) if _clipped(pair, first, last)]
 
 
@@ -57,18 +57,18 @@ def recorders(
     most: int | None = None,
     master_url: str | None = None,
 ) -> pa.Table:
-    """Return two rows for every two runs that recorded a feed at once: what each has of the other's messages.
+    """Return two rows per pair of runs that recorded a feed at the same time: what each of them missed.
 
-    `time`, `until`: when both recorded it, within `first` <= time < `last` (ns). `both`: messages that both
-    received; `missed`: those that `other` received and `run` did not. `gapped_s`: seconds of recorded gaps of
-    `run`, of each market by itself; `closed_s`: how many of them others proved.
+    first, last: bounds of the time in ns, None: no bound; most: only so many pairs, those that recorded
+    together longest; master_url: None is `master.db` in `root`. From `time` until `until` both runs recorded.
+    `both` counts messages that both received; `missed` those that run `other` received and `run` did not.
+    `gapped_s` is the seconds of recorded gaps of `run`, summed over markets, `closed_s` those that other runs
+    prove complete.
 
     A message is what one event says of one token, market or symbol. It counts between the first and the last
-    message of it that both runs have; what was sent to one of them alone (the answer to a subscription, a
-    request beside a socket) is missed by nobody. Runs without a market in common have no row. Trades of
-    tables that have each only once are not counted. Tables are brought up to date first.
-
-    most: of so many pairs of runs at most, those that recorded together longest.
+    message about its subject that both runs have. What was sent to one run alone (the answer to a
+    subscription, a request beside a socket) is missed by nobody. Runs without a market in common have no row.
+    Trades of tables that have each trade once are not counted. Tables are brought up to date first.
 
     Raises ArchiveError, DiskError, duckdb.Error.
     """
@@ -109,14 +109,14 @@ def recorders(
 
 
 def _clipped(pair: RunPair, first: int | None, last: int | None) -> _Span | None:
-    """Return the time of a pair within what is asked for (ns), None where there is none."""
+    """Return the time in which a pair recorded together within the bounds (ns); None if there is none."""
     begin = pair.first if first is None else max(pair.first, first)
     end = pair.last if last is None else min(pair.last, last)
     return (begin, end) if begin < end else None
 
 
 def _counted(venue: str, feed: str) -> Sequence[str]:
-    """Return the tables of a feed that have the rows of each recorder."""
+    """Return the tables of a feed that keep the rows of each run, so that messages can be compared."""
     finished = makers("makers", "FINISHED")
     return [
         table
@@ -128,9 +128,9 @@ def _counted(venue: str, feed: str) -> Sequence[str]:
 def _messages(
     connection: duckdb.DuckDBPyConnection, root: Path, pair: RunPair, first: int | None, last: int | None
 ) -> tuple[int, int, int]:
-    """Return how many messages both runs received, the one alone, the other alone.
+    """Return the numbers of messages that both runs, only `pair.run`, and only `pair.other` received.
 
-    They are those received in `first` <= time < `last` (ns).
+    first, last: bounds of the receipt in ns, None: no bound.
     """
     begin, end = _clipped(pair, first, last) or (pair.first, pair.last)
     feed = {(pair.venue, pair.feed)}
@@ -181,7 +181,10 @@ def _messages(
 def _gapped(
     connection: duckdb.DuckDBPyConnection, pair: RunPair, of: str, begin: int, end: int
 ) -> tuple[float, float]:
-    """Return the seconds of gaps of a run, market by market, and how many of them others proved."""
+    """Return (seconds of gaps of the run `of`, summed over markets; those that other runs prove complete).
+
+    begin, end: time range in ns.
+    """
     feed = f"venue = {text(pair.venue)} AND feed = {text(pair.feed)}"
     listed: list[dict[str, Any]] = (
         connection.sql(f"SELECT * FROM gaps WHERE {feed} AND run = {text(of)}").to_arrow_table().to_pylist()
@@ -229,7 +232,7 @@ def _union(spans: Iterable[_Span]) -> list[_Span]:
 
 
 def _common(one: Sequence[_Span], other: Sequence[_Span]) -> list[_Span]:
-    """Return what two lists of disjoint spans in order have in common."""
+    """Return the intersection of two sorted lists of disjoint spans."""
     return list(_crossing(one, other))
 
 
@@ -250,7 +253,7 @@ def _length(spans: Iterable[_Span]) -> int:
 
 
 def schema() -> pa.Schema:
-    """Return the columns of `recorders`."""
+    """Return the Arrow schema of the table that `recorders` returns."""
     import pyarrow as pa
 
     moment, name = pa.timestamp("us", "UTC"), pa.string()

@@ -1,4 +1,4 @@
-"""Results of an archive's methods: the same rows as a pandas frame, an Arrow table or a DuckDB relation."""
+"""Results of `Archive`'s methods: the same rows as a pandas frame, an Arrow table or a DuckDB relation."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ class Results:
 
     @property
     def is_lazy(self) -> bool:
-        """Return whether a result is worked out after its call, so that it needs its connection."""
+        """Return whether a result is computed only when it is read, so that it needs its connection."""
         return self._frames == "duckdb"
 
     def of_rows(
         self, connection: duckdb.DuckDBPyConnection, rows: str, order: str, columns: OneOrMany
     ) -> pd.DataFrame:
-        """Return `columns` of rows (SQL) by `order`."""
+        """Return columns of the relation `rows` (SQL), sorted by `order` (SQL); columns: None is all."""
         chosen = columns_of(columns, connection.sql(f"FROM ({rows}) LIMIT 0").columns)
         listed = ", ".join(f'"{name}"' for name in chosen)
         return self.of_query(connection, f"SELECT {listed} FROM ({rows}) ORDER BY {order}")
@@ -43,7 +43,7 @@ class Results:
     def of_query(
         self, connection: duckdb.DuckDBPyConnection, query: str, missing: str | None = None
     ) -> pd.DataFrame:
-        """Return the rows of a query; missing: SQL of the rows of `gaps` that concern them."""
+        """Return the rows of a query; missing: SQL of the gaps that concern them, None: without gaps."""
         relation = connection.sql(query)
         if self.is_lazy:
             return cast("pd.DataFrame", relation)
@@ -51,7 +51,7 @@ class Results:
         return self._made(relation.to_arrow_table(), gaps)
 
     def of_table(self, table: pa.Table, columns: OneOrMany) -> pd.DataFrame:
-        """Return `columns` of a table."""
+        """Return the given columns of an Arrow table; columns: None is all."""
         return self._made(table.select(columns_of(columns, table.column_names)), None)
 
     def _made(self, table: pa.Table, gaps: list[dict[str, Any]] | None) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Names, one or several, and spans of time that a notebook asks for. An unknown one is an error."""
+"""Arguments of notebook methods: names, one or several, and time ranges; an unknown name is an error."""
 
 from __future__ import annotations
 
@@ -19,19 +19,22 @@ if TYPE_CHECKING:
     import duckdb
 
 OneOrMany = str | Iterable[str] | None
-"""One name or several; None: all."""
+"""One name or several; None: no choice, which is all."""
 
 Wanted = Mapping[str, tuple[str, ...]]
-"""Argument -> the names given, at least one; without an argument all."""
+"""Argument -> the names given for it, at least one; an argument that was not given is absent."""
 
 COLUMNS: Mapping[str, tuple[str, ...]] = {"market": ("slug", "market")}
-"""Argument -> the columns in which it may stand, where it is not the one of its name."""
+"""Argument -> columns that are searched for its names, where these are not the column called like it."""
 
 _SHOWN = 12
 
 
 def wanted(**given: OneOrMany) -> Wanted:
-    """Return the arguments that are given. Raises ArgumentError for what is no name, and for no name."""
+    """Return the arguments that are not None, each as a tuple of names.
+
+    Raises ArgumentError for a value that is no text, and for an empty list.
+    """
     found: dict[str, tuple[str, ...]] = {}
     for argument, names in given.items():
         if names is None:
@@ -46,7 +49,7 @@ def wanted(**given: OneOrMany) -> Wanted:
 
 
 def columns_of(columns: OneOrMany, known: Iterable[str]) -> list[str]:
-    """Return the columns wanted, all that are `known` for None. Raises ArgumentError, which lists them."""
+    """Return the columns to read; columns: None is all of `known`. Raises ArgumentError if unknown."""
     there = list(known)
     chosen = wanted(columns=columns).get("columns", tuple(there))
     if unknown := [name for name in chosen if name not in there]:
@@ -55,7 +58,7 @@ def columns_of(columns: OneOrMany, known: Iterable[str]) -> list[str]:
 
 
 def span(start: Moment, end: Moment) -> tuple[int | None, int | None]:
-    """Return `start` <= time < `end` in ns, None where it is open. Raises ArgumentError."""
+    """Return start and end in ns, None for no bound. Raises ArgumentError if the start is after the end."""
     first, last = ns(start), ns(end)
     if first is not None and last is not None and first > last:
         raise ArgumentError(f"start={iso(first)} is after end={iso(last)}")
@@ -63,7 +66,7 @@ def span(start: Moment, end: Moment) -> tuple[int | None, int | None]:
 
 
 def conditions(given: Wanted) -> list[str]:
-    """Return the SQL conditions of the rows of `given`, in tables as they are stored."""
+    """Return SQL conditions that choose the rows with the given names in stored tables."""
     return [
         "("
         + " OR ".join(f"{column} IN ({sql_list(names)})" for column in COLUMNS.get(argument, (argument,)))
@@ -73,12 +76,12 @@ def conditions(given: Wanted) -> list[str]:
 
 
 def feeds_given(given: Wanted) -> Wanted:
-    """Return the arguments that choose feeds."""
+    """Return those of the given arguments that choose feeds: venue and feed."""
     return {name: names for name, names in given.items() if name in ("venue", "feed")}
 
 
 def check(argument: str, names: Collection[str], known: Iterable[str | None]) -> None:
-    """Raise ArgumentError, which lists what there is, for the first of `names` that is not `known`."""
+    """Raise ArgumentError if one of `names` is not `known`; the error lists the known names."""
     there = {name for name in known if name is not None}
     for name in names:
         if name not in there:
@@ -86,7 +89,7 @@ def check(argument: str, names: Collection[str], known: Iterable[str | None]) ->
 
 
 def check_feeds(given: Wanted, feeds: Collection[tuple[str, str]]) -> None:
-    """Raise ArgumentError for a venue or feed of which nothing is recorded."""
+    """Raise ArgumentError for a given venue or feed of which nothing is recorded."""
     check("venue", given.get("venue", ()), {venue for venue, _ in feeds})
     check("feed", given.get("feed", ()), {feed for _, feed in feeds})
 
@@ -94,9 +97,10 @@ def check_feeds(given: Wanted, feeds: Collection[tuple[str, str]]) -> None:
 def check_rows(
     connection: duckdb.DuckDBPyConnection, root: Path, table: str, rows: str, given: Wanted, known: Known
 ) -> None:
-    """Raise ArgumentError for a name that no row of `rows` has, nor any other row of `table`, nor a manifest.
+    """Raise ArgumentError for a given name that is in no row and in no manifest or master.
 
-    A known name without a row in the requested time is no error. Needs the view `names`.
+    table: the table that is read; rows: relation with its rows in the requested time. A known name without a
+    row in that time is no error. Needs the view `names`.
     """
     for argument, names in given.items():
         if argument in feeds_given(given):
@@ -117,9 +121,10 @@ def check_rows(
 def token_of(
     connection: duckdb.DuckDBPyConnection, root: Path, known: Known, name: str, outcome: str | None
 ) -> str:
-    """Return the token that `name` means: itself, or of a market that of `outcome`, by default its first one.
+    """Return the token that `name` means: itself, or of a market the token of `outcome`.
 
-    A market without tokens stands for itself. Needs the views `names`, `books`. Raises ArgumentError.
+    outcome: None is the market's first outcome. A market without tokens stands for itself. Needs the views
+    `names` and `books`. Raises ArgumentError.
     """
     if name in known.tokens:
         return name
@@ -148,14 +153,14 @@ def _values(connection: duckdb.DuckDBPyConnection, rows: str, columns: Iterable[
 
 
 def _stated(known: Known) -> dict[str, set[str]]:
-    """Return by argument the names that manifests and the market master state."""
+    """Return argument -> names that manifests and the market master state."""
     markets = known.markets.names() | {slug for slug, _ in known.tokens.values()}
     assets = {asset for name in markets if (asset := known.markets.asset(name)) is not None}
     return {"market": markets, "asset": assets, "token": set(known.tokens)}
 
 
 def _listed(name: str, there: Collection[str]) -> str:
-    """Return the known names as text for an error, those that resemble `name` first."""
+    """Return a sentence that lists the names `there` for an error, those that resemble `name` first."""
     if not there:
         return "there is none yet"
     folded = {each.casefold(): each for each in sorted(there)}

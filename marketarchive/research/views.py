@@ -1,4 +1,4 @@
-"""Tables of an archive as views of one DuckDB connection, for the notebook's frames."""
+"""Tables of an archive as views of a DuckDB connection, from which frames are read."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ if TYPE_CHECKING:
     import duckdb
 
 Moment = str | date | None
-"""ISO 8601 text, a date or a datetime (a pandas Timestamp is one); without an offset it is UTC."""
+"""A time: ISO 8601 text, a date or a datetime (such as a pandas Timestamp); UTC without an offset."""
 
 IS_FIRST_TRADE = """(trade_id IS NULL AND transaction_hash IS NULL) OR row_number() OVER (
     PARTITION BY venue, feed, coalesce(token, market, asset), trade_id, CASE WHEN trade_id IS NULL
         THEN (transaction_hash, wallet, side, price, size, event_time, number) END
     ORDER BY received_at, run, seq, index, position) = 1"""
-"""SQL: whether a row of `trades` is the first receipt of its trade. One without identity always is."""
+"""SQL condition: a row of `trades` is the first receipt of its trade; true for a trade without identity."""
 
 _EMPTY = {"gaps": gaps.nothing, "coverage": coverage.nothing}
 
 
 def view_names(connection: duckdb.DuckDBPyConnection, root: Path, master_url: str | None) -> Known:
-    """Create the view `names`: present names of tokens, whatever they were when a table was made.
+    """Create the view `names` (token, slug, outcome, asset) of tokens as named now; return all known names.
 
-    Returns all that is known of names.
+    Names may differ from those in stored tables. master_url: None is `master.db` in `root`.
     """
     given = known(root, master_url)
     found = [
@@ -58,10 +58,10 @@ def view_rows(
     *,
     table: str | None = None,
 ) -> None:
-    """Create a view of a table whose rows are of markets.
+    """Create the view `name` of a table whose rows name markets, with present names, venue, feed and date.
 
-    It has the columns of its files' paths. first, last: ns of receipt; table: where the view has another
-    name. Needs the view `names`.
+    first, last: files of these days (ns, None: no bound); table: None is the table called `name`. Needs the
+    view `names`.
     """
     of = table or name
     found = files(root, of, first, last)
@@ -85,9 +85,9 @@ def view_plain(
     *,
     table: str | None = None,
 ) -> None:
-    """Create a view of a table's files, unfiltered, with the columns of their paths.
+    """Create the view `name` of a table's files, unfiltered, with venue, feed and date.
 
-    first, last: ns of receipt, None: no bound. table: where the view has another name.
+    first, last: files of these days (ns, None: no bound); table: None is the table called `name`.
     """
     of = table or name
     found = files(root, of, first, last)
@@ -109,9 +109,9 @@ def merge_copies(
 ) -> None:
     """Replace the view of a table by one that has each message of `feeds` once, and only rows in `times`.
 
-    feeds: those that several runs recorded at once; where: SQL conditions of the rows that are wanted of any
-    table of markets. What is read around `times` tells copies that were received before or after them. Needs
-    `names`.
+    feeds: (venue, feed)s that several runs recorded at once; times: bounds of the receipt in ns; where: SQL
+    conditions of the wanted rows. Rows around `times` are read too, since a copy may have been received
+    there. Needs the view `names`.
     """
     of_table = feeds_with(table) & set(feeds)
     if not of_table or table not in copies.TABLES:
@@ -143,7 +143,7 @@ def merge_copies(
 
 
 def received(first: int | None, last: int | None) -> list[str]:
-    """Return the SQL conditions of rows received in `first` <= time < `last` (ns)."""
+    """Return SQL conditions for rows received in `first` <= time < `last` (ns, None: no bound)."""
     where = [f"received_at >= {literal(first)}"] if first is not None else []
     return where + ([f"received_at < {literal(last)}"] if last is not None else [])
 
@@ -155,8 +155,9 @@ def close_gaps(
     first: int | None,
     last: int | None,
 ) -> None:
-    """Replace the view `gaps` by what other recorders of `feeds` left open: `closed_gaps.still_open`.
+    """Replace the view `gaps` by what no other run of `feeds` closed, as `closed_gaps.still_open` does.
 
+    feeds: (venue, feed)s that several runs recorded at once; first, last: days of coverage to read (ns).
     Needs the views `gaps` and `names`.
     """
     run(connection, "CREATE OR REPLACE TEMP TABLE stated_gaps AS SELECT * FROM gaps")
@@ -176,9 +177,10 @@ def view_gaps(
     *,
     is_named: bool = False,
 ) -> None:
-    """Create the view `gaps` of those that touch the time; a crash is noticed long after it.
+    """Create the view `gaps` of the gaps that touch `first` <= time < `last` (ns, None: no bound).
 
-    is_named: `markets` has also those whose tokens are concerned. Needs `names`.
+    is_named: `markets` includes the markets of the tokens in a gap's scope, which needs the view `names`.
+    Later days are read too, since a crash is noticed long after it.
     """
     connection.register("no_gaps", gaps.nothing())
     found = files(root, "gaps", first)
@@ -205,12 +207,12 @@ _WITH_MARKETS = """
         AND unnamed.run = found.run AND unnamed.seq = found.seq"""
 
 
-# rows between which and the row before them something was missed: by the row's own recording; or before its
-# first row, or by one that ended there without saying until when, and no recording saw the same meanwhile
+# a row is after a gap if its own run missed something since its previous row; or, for the first row of a run,
+# if that run or one that ended with an open gap missed something that no other run received meanwhile
 def after_a_gap(subject: str, names: str) -> str:
-    """Return the SQL of the places in `chosen` of rows after a gap.
+    """Return SQL of the `place` of each row of `chosen` before which, since the row before it, a gap lies.
 
-    subject: columns that distinguish the subjects of rows; names: list of the names of a row (`seen`).
+    subject: columns that together name a row's subject; names: SQL list of the names of a row `seen`.
     """
     return f"""
     SELECT place FROM (
@@ -228,9 +230,9 @@ def after_a_gap(subject: str, names: str) -> str:
 
 
 def gaps_of_chosen(names: str, given: Sequence[str]) -> str:
-    """Return the SQL condition that a row of `gaps` concerns a row of `chosen`, or what is named.
+    """Return the SQL condition that a row of `gaps` concerns a row of `chosen`, or one of the names `given`.
 
-    names: as in `after_a_gap`; given: names of which perhaps nothing came. Needs `names`.
+    names: as in `after_a_gap`; given: names that may have no row. Needs the view `names`.
     """
     listed = sql_list(given) or "NULL"
     subjects = f"SELECT DISTINCT venue, feed, connection, {names} AS names FROM chosen AS seen"
@@ -247,12 +249,12 @@ def gaps_of_chosen(names: str, given: Sequence[str]) -> str:
 
 
 def sql_list(given: str | Sequence[str]) -> str:
-    """Return the inside of an SQL list."""
+    """Return texts as SQL string literals separated by commas, for use in an SQL list."""
     return ", ".join(map(text, [given] if isinstance(given, str) else given))
 
 
 def ns(moment: Moment) -> int | None:
-    """Return a moment in ns. Raises ArgumentError."""
+    """Return a time in ns; None for None. Raises ArgumentError for a number or an unreadable text."""
     if moment is None:
         return None
     if isinstance(moment, (int, float, Number)):

@@ -9,8 +9,10 @@ from marketarchive.version import __version__
 
 _spiders = Path(__file__).parent.parent / "spiders"
 
+# ---- what Scrapy loads -----------------------------------------------------------------------------------
+
 BOT_NAME = "marketarchive"
-# Each by itself: of a package, Scrapy leaves out all that follows a module that cannot be imported.
+# Each module by itself: of a package, Scrapy skips all modules behind one that cannot be imported.
 SPIDER_MODULES = [f"marketarchive.spiders.{path.stem}" for path in sorted(_spiders.glob("[a-z]*.py"))]
 COMMANDS_MODULE = "marketarchive.commands"
 
@@ -60,7 +62,7 @@ DISK_STOP_FREE_MB = 256
 
 # ---- a service manager -----------------------------------------------------------------------------------
 
-# Seconds (wall) without any line or row after which signs of life alone kick systemd's watchdog no more.
+# Seconds (wall) without a line or row after which signs of life alone no longer kick systemd's watchdog.
 WATCHDOG_QUIET_S = 7200
 
 # ---- joining small segments ------------------------------------------------------------------------------
@@ -74,14 +76,14 @@ COMPACT_SMALLER_THAN_MB = 8
 
 # Named, with the project's purpose; venues' firewalls refuse library defaults. Put your own contact here.
 USER_AGENT = f"marketarchive/{__version__} (archives public market data; read-only)"
-# robots.txt speaks about crawling web pages. We ask documented public API endpoints only, under their
+# robots.txt is about crawling web pages. We request documented public API endpoints only, under their
 # documented limits; docs/METHODOLOGY.md explains. Page spiders set this to True for themselves.
 ROBOTSTXT_OBEY = False
 # Share of each venue's documented request limit that we use at most.
 LIMIT_SHARE = 0.5
-# Times a request is sent at most when the venue answers 429, 5xx, rubbish or not at all.
+# How often a request is sent at most, when the venue answers 429, 5xx, an unreadable body or not at all.
 REQUEST_ATTEMPTS = 5
-# Seconds (project clock) that a Retry-After is waited for at most; a longer one ends the request with a gap.
+# Longest Retry-After that is waited for, seconds (project clock); a longer one ends the request with a gap.
 RETRY_AFTER_MAX_S = 300
 
 # ---- metrics ---------------------------------------------------------------------------------------------
@@ -94,9 +96,9 @@ METRICS_PORT = None
 
 # True: Spidermon, with the extra `spidermon`, judges each run when it has ended; see docs/MONITORING.md.
 SPIDERMON_ENABLED = False
-# Reasons of gaps that fail no monitor: the venue or the network, not this machine, and nothing that was sent.
+# Reasons of gaps for which no run fails: those of the venue or the network, not of this machine.
 MONITOR_EXPLAINED_GAPS = "disconnect,stall,rate_limited,blocked,not_served,dns,tls"
-# Gaps of reason missed_tick above which a run fails: the tick at which a run ends is often one.
+# Number of gaps `missed_tick` above which a run fails; the last tick of a run often is such a gap.
 MONITOR_MAX_MISSED_TICKS = 1
 # Share of answers other than 2xx above which a run fails.
 MONITOR_MAX_ERROR_SHARE = 0.05
@@ -111,22 +113,22 @@ CATALOG_PLATFORMS = ""
 CATALOG_POLL_MINUTES = 5
 # Minutes (project clock) between two snapshots of all active markets.
 CATALOG_SNAPSHOT_MINUTES = 15
-# Minutes (project clock) between two looks at markets that are over.
+# Minutes (project clock) between two requests for the results of markets that are over.
 CATALOG_RESOLVE_MINUTES = 30
 # Requests a second to each platform; the venues' own limits hold as well.
 CATALOG_REQUESTS_S = 2.0
 
 # ---- news ------------------------------------------------------------------------------------------------
 
-# Searches a minute at most: search engines refuse a server that asks them often.
+# Searches a minute at most: search engines refuse a server that sends many.
 NEWS_PER_MINUTE = 30
-# Markets that are searched for in one cycle; the next cycle goes on with the next ones. 0 = all in each.
+# Markets that are searched for in one cycle; the next cycle continues behind them. 0 = all in each cycle.
 NEWS_MARKETS = 200
 
 # ---- streams ---------------------------------------------------------------------------------------------
 
-# Share of one processor that a stream may spend on checking messages as they come; what is over it is checked
-# by `scrapy normalize`.
+# Share of one processor that a stream may spend on checking messages as they arrive; `scrapy normalize`
+# checks the others.
 STREAM_CHECK_SHARE = 0.25
 
 # ---- pages ------------------------------------------------------------------------------------------------
@@ -142,7 +144,7 @@ PLAYWRIGHT_LAUNCH_OPTIONS = "{}"
 
 # ---- for tests and demonstrations ------------------------------------------------------------------------
 
-# Address of a running `scrapy simulate`: venues are asked there, time is its time. "" = the real venues.
+# URL of a running `scrapy simulate`: requests go there, and time is its time. "" = the real venues.
 SIMULATOR_URL = ""
 # Steps of this machine's wall clock to pretend, "seconds after start:seconds of jump,...", e.g. "60:+5".
 CLOCK_STEPS = None
@@ -154,8 +156,8 @@ ARCHIVE_FILES = None
 TWISTED_REACTOR = "twisted.internet.asyncioreactor.AsyncioSelectorReactor"
 # Class of the event loop; with SIMULATOR_URL always one that the simulator's time waits for.
 ASYNCIO_EVENT_LOOP = None
+SPIDER_LOADER_WARN_ONLY = True  # default False; an unfinished spider does not stop the others
 # Default True since 2.19: a local server that runs code sent to it. Not in an unattended collector.
-SPIDER_LOADER_WARN_ONLY = True  # default False; a spider that is being written keeps no other from running
 REMOTE_CONTROL_ENABLED = False
 TELNETCONSOLE_ENABLED = False  # default True
 DOWNLOAD_VERIFY_CERTIFICATES = True  # default False

@@ -34,7 +34,7 @@ from marketarchive.archive.verify import verify
 from marketarchive.exceptions import ArchiveError, ArgumentError, DiskError
 from marketarchive.times import HOUR, SECOND
 from tests.archive import museum
-from tests.archive.checking import check, check_members
+from tests.archive.checking import check, check_members, described_ledger
 from tests.archive.faulty_files import FailNth, Full, WatchedFiles
 from tests.archive.killed import kill_at_step
 from tests.archive.writing import (
@@ -215,6 +215,7 @@ def test_recovered_torn_labelled_and_unknown_files_stay(tmp_path: Path) -> None:
     strange = museum.copied(joined_files(tmp_path)[0], "notes.txt")
     cron(tmp_path)
     assert list(joining(tmp_path).open.values()) == [f"{strange.name} is open, or not in the ledger"]
+    assert described_ledger(tmp_path) >= {"segment", "recovered", "torn", "label", "joined", "merged"}
 
 
 def test_a_label_holds_for_the_segment_after_it_was_joined(root: Path) -> None:

@@ -32,6 +32,7 @@ from marketarchive.archive.verify import verify
 from marketarchive.exceptions import ArchiveError, ArgumentError, ConfigurationError, RemoteError
 from marketarchive.times import DAY, HOUR
 from tests.archive import museum
+from tests.archive.checking import described_ledger
 from tests.archive.faulty_files import FailNth
 from tests.archive.remotes import BUCKET, KINDS, WITH_HASH, Remote, serving, webdav
 from tests.archive.writing import NOON, HandClock, cron, ledger_of, open_run, response, writer
@@ -145,6 +146,7 @@ def test_a_whole_life_of_copies(root: Path, remote: Remote) -> None:
     report = verify(root)
     assert report.problems == []
     assert report.moved == {path: rclone.address(path) for path in entered(root, *RAW)}
+    assert "moved" in described_ledger(root)
 
     back = restore(store(root), rclone, absent(store(root)))
     assert back.problems == {}

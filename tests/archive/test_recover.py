@@ -17,6 +17,7 @@ import pytest
 from marketarchive.archive import lines
 from marketarchive.archive.ledger import Ledger
 from marketarchive.archive.locks import claim, is_alive
+from marketarchive.archive.manifest_fields import MANIFEST, SUMMARY
 from marketarchive.archive.paths import PART, TORN
 from marketarchive.archive.reader import ArchiveReader, Message
 from marketarchive.archive.recover import recover
@@ -125,6 +126,8 @@ def test_a_dead_run_is_sealed_and_its_loss_written_down(root: Path) -> None:
     manifest = json.loads((root / found.manifest).read_bytes())
     assert (manifest["exit_reason"], manifest["recovered"]) == ("crash", True)
     assert manifest["arguments"] == {"markets": "all"}
+    assert manifest.keys() == MANIFEST.keys()
+    assert list(manifest["summary"]) == list(SUMMARY)[-2:] == ["recovered_at_utc", "failure"]
     assert [feed["gaps"] for feed in manifest["raw"]] == [{"crash": 1}, {"crash": 1}]
     assert verify(root).problems == []
     assert recover(root, later()).runs == []

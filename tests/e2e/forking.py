@@ -31,22 +31,16 @@ from pathlib import Path
 from typing import IO, Any, Protocol
 
 ROOT = Path(__file__).parent.parent.parent
-PACKAGES = (
-    "scrapy.commands",
-    "marketarchive.commands",
-    "marketarchive.pipelines",
-    "marketarchive.settings",
-    "marketarchive.spiders",
-)
+PACKAGES = ("scrapy.commands", "marketarchive")
+"""Imported with all that is in them, also what a command imports when it works."""
+SCRIPTS = ("marketarchive.__main__", "marketarchive.master.migrations")
+"""Of these, what runs when it is imported."""
 MODULES = (
     "alembic.command",
     "scrapy.core.engine",
     "sqlalchemy.dialects.sqlite",
     "tldextract",
     "twisted.internet.asyncioreactor",
-    "marketarchive.simulator.server",
-    "marketarchive.simulator.polymarket",
-    "marketarchive.simulator.chainlink",
 )
 _ORDER_BYTES = 100_000
 
@@ -187,8 +181,9 @@ def default_signals() -> None:
 def _import_all() -> None:
     import_module("scrapy.cmdline")
     for name in PACKAGES:
-        for found in pkgutil.iter_modules(import_module(name).__path__, f"{name}."):
-            import_module(found.name)
+        for found in pkgutil.walk_packages(import_module(name).__path__, f"{name}."):
+            if not found.name.startswith(SCRIPTS):
+                import_module(found.name)
     settings = import_module("scrapy.settings.default_settings")
     parts = settings.EXTENSIONS_BASE | settings.DOWNLOADER_MIDDLEWARES_BASE | settings.SPIDER_MIDDLEWARES_BASE
     for name in (*MODULES, *(part.rpartition(".")[0] for part in parts)):

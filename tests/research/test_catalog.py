@@ -16,12 +16,14 @@ from sqlalchemy import Engine, delete
 
 from marketarchive import Archive
 from marketarchive.exceptions import ArgumentError
+from marketarchive.field_docs import NEVER
 from marketarchive.items import Market, PriceSnapshot
 from marketarchive.master import queries
 from marketarchive.master.engine import open_master, sqlite_url, writing
 from marketarchive.master.observation import MasterItem, observe
 from marketarchive.master.tables import metadata
 from marketarchive.master.upsert import upsert
+from marketarchive.research.products.catalog.catalogue_fields import FIELDS
 from marketarchive.simulator.messages import CatalogVenue
 from marketarchive.times import from_iso, utc
 from marketarchive.venues.kalshi import queries as of_kalshi
@@ -39,6 +41,14 @@ END = datetime(2025, 11, 21, 5, tzinfo=UTC)
 def plain(value: Any) -> Any:
     """The value of a cell, None for each kind of null."""
     return value if isinstance(value, list | dict) or not pd.isna(value) else None
+
+
+def test_each_column_is_described_and_null_only_where_that_says_so(tmp_path: Path) -> None:
+    put(tmp_path, market(0, market_id="bare"))
+    found = Archive(tmp_path).catalog()
+    assert list(found) == list(FIELDS)
+    nulls = {name for name, value in row_of(tmp_path, market_id="bare").items() if value is None}
+    assert nulls <= {name for name, doc in FIELDS.items() if doc.null_when != NEVER}
 
 
 def row_of(root: Path, t: float | None = None, market_id: str = "0xabc") -> dict[str, Any]:

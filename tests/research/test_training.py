@@ -473,12 +473,6 @@ def test_prompts_of_the_simulators_markets_keep_to_their_cuts(worlds: dict[str, 
     assert questioned == decided, "every market that was seen before its answer is asked about"
 
 
-def test_the_document_has_every_column() -> None:
-    told = (Path(__file__).parents[2] / "docs" / "TRAINING.md").read_text()
-    for name in COLUMNS:
-        assert f"`{name}`" in told, name
-
-
 def test_days_to_resolution_are_from_the_first_sight(worlds: dict[str, Path]) -> None:
     for row in rows(worlds["polymarket"]):
         if row["is_observed"]:

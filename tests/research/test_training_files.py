@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from marketarchive.research.products.catalog.training import COLUMNS
+from marketarchive.field_docs import NEVER, FieldDoc
+from marketarchive.research.products.catalog.prompts import FIELDS as PROMPT_FIELDS
+from marketarchive.research.products.catalog.training import FIELDS
 from tests.clients.calling import client
 from tests.exporting import export
 from tests.master.markets import market, resolved
@@ -18,15 +21,6 @@ from tests.research.catalogue_master import put
 from tests.research.test_training import price, rain
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "TRAINING.md"
-KINDS = {
-    "text": "text",
-    "list of text": "texts",
-    "time": "time",
-    "double": "number",
-    "int": "int",
-    "boolean": "flag",
-}
-"""Types as the document calls them -> as `COLUMNS` does."""
 PROMPT = {
     "question": "string",
     "context": {
@@ -52,7 +46,9 @@ def told(header: str) -> list[list[str]]:
     return found
 
 
-TYPES = {KINDS[name]: (parquet, frame, loaded) for name, parquet, frame, loaded, *_ in told("| type |")}
+TYPES = {name: (parquet, frame, loaded) for name, parquet, frame, loaded, *_ in told("| type |")}
+COLUMNS = {name: each.type.removeprefix("JSON ") for name, each in FIELDS.items()}
+"""Column -> its type, as the document calls it."""
 
 
 def plain(cell: str) -> list[str]:
@@ -76,19 +72,25 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def test_the_document_has_the_type_of_every_column() -> None:
-    found = {
-        name: KINDS[cells[1].removeprefix("JSON ")]
-        for cells in told("| field | type | unit |")
-        for name in plain(cells[0])
-    }
-    assert found == COLUMNS
-
-
 def test_parquet_has_the_documented_types(files: Path) -> None:
     schema = pq.read_schema(files / "c.parquet")
     expected = {name: plain(TYPES[kind][0])[0] for name, kind in COLUMNS.items() if name != "split"}
     assert {each.name: str(each.type) for each in schema} == expected
+
+
+def test_what_is_never_null_is_not_null(files: Path) -> None:
+    table = pq.read_table(files / "c.parquet")
+    assert table.num_rows > 1
+    assert [name for name in never(FIELDS) if table[name].null_count] == []
+    prompts = [json.loads(line) for line in (files / "c.prompts.jsonl").read_text().splitlines()]
+    assert prompts
+    for prompt in prompts:
+        assert list(prompt) == list(PROMPT_FIELDS)
+        assert [name for name in never(PROMPT_FIELDS) if prompt[name] is None] == []
+
+
+def never(documented: Mapping[str, FieldDoc]) -> list[str]:
+    return [name for name, doc in documented.items() if doc.null_when == NEVER]
 
 
 def test_pandas_reads_the_documented_types(files: Path) -> None:
@@ -98,7 +100,7 @@ def test_pandas_reads_the_documented_types(files: Path) -> None:
             names = plain(TYPES[kind][1])
             if kind == "text" and pd.__version__ < "3":
                 names = ["object"]
-            expected = names[-1] if kind == "flag" and frame[name].isna().any() else names[0]
+            expected = names[-1] if kind == "boolean" and frame[name].isna().any() else names[0]
             assert str(frame[name].dtype) == expected, name
     lines = pd.read_json(files / "c.jsonl.gz", lines=True, dtype=False)
     assert lines["market_id"].tolist() == frame["market_id"].tolist()
@@ -122,7 +124,9 @@ def test_datasets_reads_them_offline_with_the_documented_types(files: Path, tmp_
         for name, kind in COLUMNS.items():
             if name != "split":
                 is_null = all(row[name] is None for row in given)
-                typed = "string" if kind == "time" else (["string"] if kind == "texts" else expected[name])
+                typed = (
+                    "string" if kind == "time" else (["string"] if kind == "list of text" else expected[name])
+                )
                 if kind == "int" and not is_null:
                     typed = "int64"
                 assert lines["types"][name] == ("null" if is_null else typed), name

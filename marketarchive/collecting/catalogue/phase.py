@@ -56,7 +56,7 @@ def _known(name: str, text: str) -> str:
     return "known"
 
 
-UNTIL = Argument("until", _known, "known", "newest first, until a page lists no market that is new")
+UNTIL = Argument("until", _known, "known", "pages are requested newest first, until one lists no new market")
 
 
 class PhaseSpider(SweepSpider):

@@ -35,7 +35,9 @@ def _pages(name: str, text: str) -> tuple[str, ...]:
     return kinds
 
 
-PAGES = Argument("pages", _pages, "spot,twap60", "which stream pages of each asset; also twap30")
+PAGES = Argument(
+    "pages", _pages, "spot,twap60", "stream pages that are opened of each asset: spot, twap30, twap60"
+)
 
 
 class StreamPageSpider(PageSpider):

@@ -30,7 +30,7 @@ def _series(name: str, text: str) -> tuple[str, ...]:
     return tuple(series.upper() for series in names(name, text))
 
 
-SERIES = Argument("series", _series, "KXBTC15M,KXETH15M", "the markets of these series")
+SERIES = Argument("series", _series, "KXBTC15M,KXETH15M", "only markets of these series")
 
 Extract = Callable[[Answer], Iterable[Any]]
 

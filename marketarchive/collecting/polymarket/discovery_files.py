@@ -11,9 +11,43 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from marketarchive.field_docs import FieldDoc
 from marketarchive.items import Market
 from marketarchive.times import iso
 from marketarchive.version import COLLECTOR
+
+_SECONDS = "UTC, whole seconds"
+_UNSTATED = "the venue states none"
+
+LISTED: Mapping[str, FieldDoc] = {
+    "slug": FieldDoc("the market's readable name", "", _UNSTATED, type="text"),
+    "question": FieldDoc("the whole question", "", _UNSTATED, type="text"),
+    "conditionId": FieldDoc("the venue's own id", type="text"),
+    "tokenIds": FieldDoc("outcome to token", "", _UNSTATED, type="object of text"),
+    "outcomes": FieldDoc("labels of the outcomes; empty where the venue states none", type="list of text"),
+    "startTime": FieldDoc("start of the round", _SECONDS, "not known", type="text"),
+    "endTime": FieldDoc("its end", _SECONDS, "not known", type="text"),
+    "duration": FieldDoc("its length", "`5m`, `15m`, ...", "not known", type="text"),
+    "status": FieldDoc("`unopened`, `active`, `closed` or `resolved`", "", "not known", type="text"),
+    "source": FieldDoc("endpoint that listed it", "URL", type="text"),
+    "fetched_at_utc": FieldDoc("when its answer was received", "UTC", type="text"),
+}
+"""Fields of a market in `_latest.json`."""
+
+MANIFEST: Mapping[str, FieldDoc] = {
+    "run": FieldDoc("the run that wrote the files", "run id", type="text"),
+    "collector": FieldDoc("program and version", "`marketarchive 0.1.0`", type="text"),
+    "venue": FieldDoc("the venue", type="text"),
+    "asset": FieldDoc("the asset of the rounds", "`BTC`", type="text"),
+    "complete": FieldDoc("every page was answered", type="bool"),
+    "markets": FieldDoc("how many are listed", "markets", type="int"),
+    "by_duration": FieldDoc("how many of each duration", "markets", type="object of int"),
+    "by_status": FieldDoc("how many of each status", "markets", type="object of int"),
+    "first_fetched_at_utc": FieldDoc("earliest `fetched_at_utc`", "UTC", "there is no market", type="text"),
+    "last_fetched_at_utc": FieldDoc("latest `fetched_at_utc`", "UTC", "there is no market", type="text"),
+    "files": FieldDoc("`path`, `bytes`, `sha256` of the other two files", type="list of objects"),
+}
+"""Fields of `_manifest.json`."""
 
 
 def write_discovery(

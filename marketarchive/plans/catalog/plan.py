@@ -44,7 +44,9 @@ def _switch(name: str, text: str) -> bool:
 PLATFORMS = Argument("platforms", _platforms, "NAME,...", "the markets of these platforms")
 DISCOVER = Argument("discover", _cycle, "5m", "time between two discoveries of new markets")
 SNAPSHOT = Argument("snapshot", _cycle, "15m", "time between two snapshots of all active markets")
-RESOLVE = Argument("resolve", _cycle, "30m", "time between two looks at markets that are over")
+RESOLVE = Argument(
+    "resolve", _cycle, "30m", "time between two requests for the results of markets that are over"
+)
 ONCE = Argument("once", _switch, "1", "one cycle of each phase, then the end")
 
 NEWS = "searxng_news"

@@ -1,4 +1,4 @@
-"""Result of a check of the validation report."""
+"""Result of one check of the validation report, and what a product declares to add checks."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ State = Literal["pass", "warn", "fail", "nothing to check"]
 STATES: tuple[State, ...] = ("pass", "warn", "fail", "nothing to check")
 
 OFFENDERS = 10
-"""Number of the worst that are named."""
+"""Number of offending rows that a check lists, the worst first."""
 
 
 @dataclass
 class CheckResult:
-    """Result of one check: passed or not, its figures, its offending rows, the worst first.
+    """Result of one check: its state, its figures, and its offending rows, the worst first.
 
-    `warn`: nothing is wrong, but a recorded fact that a user of the data should know.
+    State `warn`: nothing is wrong with the data, but a user of them should know a recorded fact.
     """
 
     name: str
     title: str
     rule: str
     state: State
-    figure: str  # the one that the summary shows
-    figures: dict[str, int | float | None] = field(default_factory=dict)  # by what they count
+    figure: str  # the sentence that the summary shows
+    figures: dict[str, int | float | None] = field(default_factory=dict)  # name of what is counted -> count
     notes: list[str] = field(default_factory=list)
     offenders: list[dict[str, Any]] = field(default_factory=list)
-    details: list[dict[str, Any]] = field(default_factory=list)  # what was counted, one by one
+    details: list[dict[str, Any]] = field(default_factory=list)  # a row for each thing that was checked
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -54,13 +54,13 @@ class CheckResult:
 class ProductChecks:
     """Checks that a product adds to `scrapy validate`: `CHECKS` in `research/products/<name>/checks.py`."""
 
-    venues: frozenset[str]  # whose feeds they look at
+    venues: frozenset[str]  # venues whose feeds the checks read
     check: Callable[[Path, Sequence[Label]], Sequence[CheckResult]]
-    """Takes OUTPUT_DIR and the labels of every venue's rounds of the asked time."""
+    """Takes OUTPUT_DIR and the labels of all venues' rounds in the validated time."""
 
 
 def share(part: float, of: float) -> str:
-    """Format `part` of `of` as `99.98 %`; never rounded up to 100 %, nor down to 0 %."""
+    """Format part / of as a percentage like `99.98 %`; only a whole is `100.00 %`, only nothing `0.00 %`."""
     if not of:
         return "none to count"
     percent = 100 * part / of

@@ -19,7 +19,7 @@ from marketarchive.archive.tree import run_locks
 from marketarchive.research.checks.check import OFFENDERS, CheckResult, State
 
 NOT_REPORTED = "not all told"
-"""State of a feed with a moved segment whose ledger line does not tell all its numbers."""
+"""State of a feed that has a segment moved away whose ledger line does not give all its numbers."""
 
 RULE = (
     "Of each run, venue and feed with a line in the time looked at, segments n and lines seq are 1, 2, 3 ... "
@@ -30,14 +30,14 @@ RULE = (
 
 
 def check(root: Path, since: int | None = None, until: int | None = None) -> CheckResult:
-    """Check that no `seq` is missing in the runs with a line in `since` <= time < `until` (ns).
+    """Check that no `seq` is missing in runs with a line in `since` <= time < `until` (ns; None: no bound).
 
-    By the functions of `scrapy verify`.
+    The rules are those of `scrapy verify`. Raises ArchiveError, DiskError.
     """
     alive = _alive(root)
     ledger = Ledger(root)
     concerned = {_key(entry): entry["run"] for entry in ledger.segments(None, since, until)}
-    alive |= _alive(root)  # also one that started meanwhile
+    alive |= _alive(root)  # also a run that started meanwhile
     moved = MovedAway(root, ledger.of_kind("moved"))
     runs: dict[tuple[str, str, str], list[Entry]] = {key: [] for key in concerned}
     for entry in ledger.of_runs(set(concerned.values())):
@@ -85,7 +85,7 @@ def check(root: Path, since: int | None = None, until: int | None = None) -> Che
 
 
 def _facts(root: Path, entry: Entry, report: VerifyReport) -> SegmentScan | None:
-    """Return a segment's content, read only where its ledger line does not suffice to know its numbers."""
+    """Return the scan of a segment; None if its ledger line states all numbers, so that it is not read."""
     stored = StoredSegment(root, entry["path"])
     if entry.kind == "recovered" or claimed(entry) is None:
         return check_segment(stored, entry, report)
@@ -108,7 +108,7 @@ def _state(*, is_sound: bool, is_alive: bool, is_whole: bool) -> str:
 
 
 def _key(entry: Entry) -> tuple[str, str, str]:
-    """Return what a feed of a run is known by."""
+    """Return (run name, venue, feed) of a segment."""
     return run_name(entry["spider"], entry["run"]), entry["venue"], entry["feed"]
 
 

@@ -31,7 +31,7 @@ _REPORTED = f"""EXISTS (FROM gaps
 
 
 def check(connection: duckdb.DuckDBPyConnection, root: Path, first: int, last: int) -> CheckResult:
-    """Check the verdicts of books and deltas received in `first` <= time < `last` (ns).
+    """Check the hash verdicts of snapshots and deltas received in `first` <= time < `last` (ns).
 
     Raises duckdb.Error.
     """

@@ -1,1 +1,1 @@
-"""Exports: a registry of tables and one of formats, and the writing of files."""
+"""`scrapy export`: the tables and formats that it knows, and the writing of files."""

@@ -1,4 +1,4 @@
-"""The tables of `scrapy normalize` as tables to export: a day at a time, by time of receipt."""
+"""The tables of `scrapy normalize` as exported tables: rows day by day, by time of receipt."""
 
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ WHAT: Mapping[str, str] = {
     "coverage": "a row a day of a feed's market: seconds observed, quiet, gapped, unknown",
 }
 GAPS = "current_gaps"
-"""Gaps as they are known now; `gaps` is the series of `records/`, which has each of their lines."""
+"""Exported table with a row per gap as it is known now; the series `gaps` of `records/` has a row per
+line."""
 _ORDER = ("received_at", "venue", "feed", "run", "seq", "index", "position")
 _ROWS = 16_384
 
@@ -56,7 +57,7 @@ def _has(name: str, recorded: Collection[tuple[str, str]]) -> bool:
 
 
 def _by_day(name: str, request: ExportRequest) -> Iterator[pa.Table]:
-    """Yield the rows of a table day by day, first none."""
+    """Yield the requested rows of a table day by day, after an empty table that gives the columns."""
     schema = _schema(name)
     yield schema.empty_table()
     _bring_up_to_date(name, request, request.until)
@@ -104,7 +105,7 @@ def _gaps(request: ExportRequest) -> Iterator[pa.Table]:
 
 
 def _schema(name: str) -> pa.Schema:
-    """Return the columns of a table, with those of its files' paths."""
+    """Return the columns of an exported table, `venue` and `feed` among them."""
     import pyarrow as pa
 
     if name == "coverage":
@@ -113,7 +114,7 @@ def _schema(name: str) -> pa.Schema:
 
 
 def _bring_up_to_date(name: str, request: ExportRequest, until: int | None) -> None:
-    """Make what is missing of a table. Raises ArchiveError, DiskError."""
+    """Make the missing files of a table for the request; until: ns. Raises ArchiveError, DiskError."""
     wanted = None if name == "gaps" else feeds_with(name)
     times = request.since, until
     bring_up_to_date(request.root, wanted, (name,), *times, master_url=request.master_url)

@@ -1,4 +1,4 @@
-"""The registry of what `scrapy export` can write of an archive, and the writing of one table's file."""
+"""The tables and formats that `scrapy export` can write, and the writing of one table's file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from marketarchive.research.products import exported_tables
 from marketarchive.research.tables.partitions import feeds
 
 ALL = "all"
-"""In place of names: every table that the archive can have rows of."""
+"""Given in place of a table's name: every table that the archive can have rows of."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,9 @@ class ExportedFile:
 
     path: Path
     rows: int
-    origin: str  # what follows the number of rows
+    origin: str  # text after the number of rows, such as " of 3 files"
     remarks: Sequence[str]
-    damaged: Sequence[str]  # what could not be read
+    damaged: Sequence[str]  # files or lines that could not be read
 
 
 def declared_tables() -> dict[str, ExportedTable]:
@@ -47,7 +47,7 @@ def declared_options() -> list[TableOption]:
 
 
 def declared_formats() -> dict[str, str]:
-    """Return what each format is, by name: those of all tables, then those of one table alone."""
+    """Return name -> description of each format: first those of all tables, then those of one table alone."""
     own = {
         each.name: f"{each.what} ({table.name} only)"
         for table in declared_tables().values()
@@ -57,7 +57,10 @@ def declared_formats() -> dict[str, str]:
 
 
 def in_format(table: ExportedTable, name: str) -> tuple[ExportedTable, Format]:
-    """Return a table as it is opened for a format, and the format. Raises ArgumentError."""
+    """Return the format called `name`, and the table with the opener of its rows that this format needs.
+
+    Raises ArgumentError.
+    """
     for own in table.formats:
         if own.name == name:
             return replace(table, open=own.open), Format(f"{name}.jsonl", own.what, write_plain_jsonl)
@@ -76,7 +79,7 @@ def known_tables(root: Path) -> dict[str, ExportedTable]:
 
 
 def chosen_tables(root: Path, names: Sequence[str]) -> list[ExportedTable]:
-    """Return the named tables, or with "all" those that have rows of what the archive recorded.
+    """Return the named tables, or with "all" those that can have rows of what the archive recorded.
 
     Raises ArgumentError.
     """
@@ -95,7 +98,7 @@ def chosen_tables(root: Path, names: Sequence[str]) -> list[ExportedTable]:
 
 
 def open_table(table: ExportedTable, request: ExportRequest) -> ExportedRows:
-    """Return the wanted rows of a table. Raises ArgumentError where they have no asset to choose by."""
+    """Return the requested rows of a table. Raises ArgumentError if assets are requested and it has none."""
     rows = table.open(request)
     if request.assets is not None and "asset" not in rows.columns:
         raise ArgumentError(f"--assets: the rows of {table.name} have no asset")
@@ -103,7 +106,7 @@ def open_table(table: ExportedTable, request: ExportRequest) -> ExportedRows:
 
 
 def write_table(rows: ExportedRows, form: Format, target: Path) -> ExportedFile:
-    """Write rows to a file, whole or not at all. Raises as they do, and OSError."""
+    """Write rows to the file `target`, whole or not at all. Raises OSError, and what reading rows raises."""
     files = Files()
     temporary = target.with_name(f".{target.name}.tmp")
     try:

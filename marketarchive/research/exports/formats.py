@@ -1,4 +1,4 @@
-"""The formats that `scrapy export` writes. One that is declared in FORMATS is in its help and its errors."""
+"""The formats that `scrapy export` writes; its help and its errors list those in FORMATS."""
 
 from __future__ import annotations
 
@@ -17,12 +17,15 @@ _SPECIAL = re.compile(r'[,"\r\n]')
 
 @dataclass(frozen=True)
 class Format:
-    """One form of a file; its name is the file's suffix."""
+    """Format of an exported file; its name is the file's suffix."""
 
     name: str
     what: str
     write: Callable[[ExportedRows, IO[bytes], Path], int]
-    """Write all rows to a file, given a folder for nameless files; return how many. Raises as the rows do."""
+    """Writes all rows to an open file, using a folder for nameless temporary files; returns their number.
+
+    Raises what reading the rows raises.
+    """
 
 
 def _write_csv(rows: ExportedRows, sink: IO[bytes], scratch: Path) -> int:
@@ -38,7 +41,7 @@ def _write_jsonl(rows: ExportedRows, sink: IO[bytes], scratch: Path) -> int:
 
 
 def write_plain_jsonl(rows: ExportedRows, sink: IO[bytes], scratch: Path) -> int:
-    """Write rows as JSON lines, not compressed."""
+    """Write rows to `sink` as JSON lines without compression; return their number."""
     return _write_lines((each + b"\n" for batch in rows.batches(scratch) for each in batch.objects()), sink)
 
 
@@ -80,7 +83,7 @@ def _write_lines(lines: Iterable[bytes], sink: IO[bytes] | gzip.GzipFile) -> int
 def _line(fields: Sequence[str]) -> bytes:
     """Return a line of CSV (RFC 4180, but ended by a newline alone).
 
-    The csv module would leave a lone CR unquoted then.
+    The csv module would leave a lone CR unquoted with this line ending.
     """
     quoted = ('"' + each.replace('"', '""') + '"' if _SPECIAL.search(each) else each for each in fields)
     return (",".join(quoted) + "\n").encode()

@@ -1,4 +1,4 @@
-"""Series of `records/` as tables to export: every value with the digits of its line."""
+"""Series of `records/` as exported tables: every value keeps the digits of its line."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Kind = Literal["int", "number", "flag", "time", "text"]
-"""What all values of a column that are not null can be stored as."""
+"""Type as which all values of a column that are not null can be stored."""
 
 _LONG = 2**63
 
@@ -34,7 +34,7 @@ def _table(name: str) -> ExportedTable:
 
 
 class SeriesRows:
-    """The wanted rows of one series."""
+    """The requested rows of one series of `records/`, read from its files."""
 
     def __init__(self, name: str, request: ExportRequest) -> None:
         assets = None if request.assets is None else {msgspec.json.encode(each) for each in request.assets}
@@ -64,7 +64,7 @@ class SeriesRows:
         return self._read.damaged
 
     def schema(self, scratch: Path) -> pa.Schema:
-        """Return the types that hold all wanted values, for which all are read."""
+        """Return the narrowest types that hold all requested values, for which all of them are read."""
         if self._schema is None:
             self._schema = _schema(self._kinds(scratch))
         return self._schema
@@ -83,7 +83,7 @@ class SeriesRows:
 
 
 class SeriesBatch:
-    """Lines of one series."""
+    """Consecutive lines of one series, in each form that formats write."""
 
     def __init__(self, lines: list[bytes], columns: Sequence[str], schema: pa.Schema | None) -> None:
         self._lines = lines
@@ -125,10 +125,7 @@ def _schema(kinds: Mapping[str, Kind | None]) -> pa.Schema:
 
 
 def _text(value: msgspec.Raw) -> str | None:
-    """Return a value as the row has it.
-
-    A string is without its quotes, a number has all its digits, null is None.
-    """
+    """Return a JSON value as text: a string without quotes, a number with all its digits; None for null."""
     raw = bytes(value)
     if raw == b"null":
         return None
@@ -136,7 +133,7 @@ def _text(value: msgspec.Raw) -> str | None:
 
 
 def _merged(known: Kind | None, value: msgspec.Raw) -> Kind | None:
-    """Return the kind of a column with one more value."""
+    """Return the kind of a column that has the kind `known` so far (None: only nulls) and one more value."""
     if known == "text" or bytes(value) == b"null":
         return known
     found = _kind(value)

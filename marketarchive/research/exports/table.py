@@ -1,4 +1,4 @@
-"""Tables that `scrapy export` writes, as the formats see them: rows in batches, in several forms."""
+"""Interface of tables that `scrapy export` writes: rows in batches, each batch in several forms."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ExportRequest:
-    """Choice of rows."""
+    """Arguments of `scrapy export`: the archive, the choice of rows, and settings of tables."""
 
     root: Path
-    since: int | None = None  # ns
-    until: int | None = None
+    since: int | None = None  # ns, None: no bound
+    until: int | None = None  # ns, None: no bound; not included
     assets: Collection[str] | None = None  # None: all
-    with_preopen: bool = True  # rows of seconds before their market's start
+    with_preopen: bool = True  # include rows of seconds before their market's start
     master_url: str | None = None
-    wwatcher: Path | None = None  # WWATCHER_DB_PATH
-    snapshot_cycle_s: float = 900.0  # between two looks at a market's price: CATALOG_SNAPSHOT_MINUTES
+    wwatcher: Path | None = None  # database of whale alerts: WWATCHER_DB_PATH
+    snapshot_cycle_s: float = 900.0  # time between two price snapshots of a market: CATALOG_SNAPSHOT_MINUTES
     options: Mapping[str, Any] = field(default_factory=dict)  # those of `ExportedTable.options`, by name
 
 
@@ -38,38 +38,44 @@ class ExportedBatch(Protocol):
     """Some rows in order, in each of the forms that formats write."""
 
     def cells(self) -> Iterator[list[str]]:
-        """Yield each row as text: null is nothing, a truth value 1 or 0, a time ISO 8601 in UTC."""
+        """Yield each row as a list of texts: null is "", a truth value 1 or 0, a time ISO 8601 in UTC."""
 
     def objects(self) -> Iterator[bytes]:
         """Yield each row as a JSON object of one line, without its newline."""
 
     def arrow(self) -> pa.Table:
-        """Return the rows with the types of the table's schema."""
+        """Return the rows as an Arrow table with the schema of the exported table."""
 
 
 class ExportedRows(Protocol):
-    """The wanted rows of a table. Methods may raise ArchiveError, ConfigurationError, DiskError, OSError."""
+    """The requested rows of a table.
+
+    Methods may raise ArchiveError, ConfigurationError, DiskError, OSError.
+    """
 
     @property
     def columns(self) -> Sequence[str]: ...
 
     @property
     def origin(self) -> str:
-        """Return what follows "12 rows": " of 3 files"."""
+        """Return where the rows come from, as it follows "12 rows" in a message: " of 3 files"."""
 
     @property
     def remarks(self) -> Sequence[str]:
-        """Return lines about what was left out on purpose."""
+        """Return sentences about rows that were left out on purpose."""
 
     @property
     def damaged(self) -> Sequence[str]:
-        """Return what could not be read."""
+        """Return the names of files or lines that could not be read."""
 
     def schema(self, scratch: Path) -> pa.Schema:
-        """Return the types of the columns, which `arrow` needs; scratch: a folder for nameless files."""
+        """Return the schema of the rows, which has to be called before a batch's `arrow`.
+
+        scratch: a folder for nameless temporary files.
+        """
 
     def batches(self, scratch: Path) -> Iterator[ExportedBatch]:
-        """Yield the rows, some thousand at a time."""
+        """Yield the rows, some thousand at a time; scratch: a folder for nameless temporary files."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +84,7 @@ class TableOption:
 
     flag: str  # "--min-volume"
     kind: Literal["switch", "time", "number", "text", "list", "spans"]
-    """How the command reads it: True, ns, float, str, a tuple of str, a tuple of spans in ns."""
+    """How the option's text is parsed: to True, ns, float, str, a tuple of str, a tuple of spans in ns."""
     help: str
     metavar: str | None = None
 
@@ -89,7 +95,7 @@ class TableOption:
 
 @dataclass(frozen=True)
 class TableFormat:
-    """A form that one table alone has: other rows made of it, as JSON lines; NAME.<name>.jsonl."""
+    """Format that only one table has: other rows made of its markets, written to NAME.<name>.jsonl."""
 
     name: str
     what: str
@@ -98,29 +104,32 @@ class TableFormat:
 
 @dataclass(frozen=True)
 class ExportedTable:
-    """A declared table: `research/products/<name>` has a tuple of them as `EXPORTS` in `exports`."""
+    """Table that `scrapy export` can write.
+
+    A package `research/products/<name>` declares a tuple of them as `EXPORTS` in its module `exports`.
+    """
 
     name: str
-    rows: str  # what its rows are: "a row a second of ..."
+    rows: str  # description of a row: "a row a second of ..."
     open: Callable[[ExportRequest], ExportedRows]
-    """Raises ArgumentError, ArchiveError, ConfigurationError, DiskError."""
+    """Opens the requested rows. Raises ArgumentError, ArchiveError, ConfigurationError, DiskError."""
     is_of: Callable[[Collection[tuple[str, str]]], bool] = field(default=lambda _: True)
-    """Return whether an archive of these (venue, feed) can have rows of it."""
+    """Returns whether an archive with these (venue, feed)s can have rows of the table."""
     options: Sequence[TableOption] = ()
     formats: Sequence[TableFormat] = ()
 
 
 class ArrowRows:
-    """ExportedRows that are made as tables of Arrow."""
+    """ExportedRows made from Arrow tables."""
 
     damaged: Sequence[str] = ()
 
     def __init__(
         self, what: str, made: Iterable[pa.Table], request: ExportRequest, remarks: Sequence[str] = ()
     ) -> None:
-        """Take tables of the same columns: at least one, which may be empty.
+        """Take the Arrow tables `made`, all of the same columns: at least one, which may be empty.
 
-        remarks: may be added to until the last table is made.
+        what: description of a row; remarks: lines may be added to it until the last table is made.
         """
         self.remarks = remarks
         parts = iter(made)
@@ -156,13 +165,13 @@ class ArrowRows:
 
 
 PREOPEN = "preopen"
-"""Column of tables that have rows of a market before its start: true or 1 there."""
+"""Column that is true or 1 in rows of a market before its start."""
 
 _BATCH = 16_384
 
 
 class ArrowBatch:
-    """ExportedRows of Arrow. Exact numbers are written without trailing zeros."""
+    """ExportedBatch of Arrow rows; decimals are written without trailing zeros."""
 
     def __init__(self, batch: pa.RecordBatch) -> None:
         self._batch = batch
@@ -192,7 +201,11 @@ def of_arrow(
     make: Callable[[ExportRequest], Iterable[pa.Table]],
     is_of: Callable[[Collection[tuple[str, str]]], bool] = lambda _: True,
 ) -> ExportedTable:
-    """Return a declared table of Arrow tables: `make` yields at least one, each of a day's rows at most."""
+    """Return an exported table whose rows are made as Arrow tables.
+
+    rows: description of a row; make: yields at least one table, each of at most a day's rows; is_of: whether
+    an archive with these (venue, feed)s can have rows.
+    """
     return ExportedTable(name, rows, lambda request: ArrowRows(rows, make(request), request), is_of)
 
 
@@ -208,7 +221,7 @@ def _cell(value: Any) -> str:
 
 
 def _json(value: Any) -> Any:
-    """Return a value as JSON has it; a double that is no number is null."""
+    """Return a value in a form that msgspec encodes as JSON; times become ISO 8601, NaN and infinity null."""
     if isinstance(value, datetime):
         return iso(from_datetime(value))
     if isinstance(value, date):

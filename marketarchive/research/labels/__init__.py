@@ -1,1 +1,1 @@
-"""Labels: what decided each round of any venue that declares its rounds, and how far that is proven."""
+"""Labels: the prices and outcome that decided each round of any venue, and how far they are proven."""

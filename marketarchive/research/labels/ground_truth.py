@@ -1,6 +1,6 @@
-"""`scrapy ground-truth`: what decided each up/down round of an archive, and whether that is proven.
+"""`scrapy ground-truth`: labels of the up/down rounds of an archive: what decided each, and how far proven.
 
-Which rounds there are, and what decides one, every product with a module `rounds` says of its venue.
+Each product with a module `rounds` declares the rounds of its venue and how they are decided.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ from marketarchive.times import iso
 __all__ = ["GroundTruth", "Label", "ground_truth", "label_markets", "read_labels"]
 
 VERSION = 2
-"""Raised when a label's meaning or columns change: all are then made again."""
+"""Version of the labels' meaning and columns: when it is raised, all labels are made again."""
 
 
 @dataclass
 class GroundTruth:
-    """The result of a call: all labels there are, of which `made` are new or different."""
+    """Result of `ground_truth`: all labels of the archive, of which `made` are new or different."""
 
     labels: list[Label] = field(default_factory=list)
     made: int = 0
-    without_window: int = 0  # rounds whose start or end no answer states
-    manifest: str | None = None  # relative to OUTPUT_DIR; None: nothing was done
+    without_window: int = 0  # rounds whose start or end no archived answer states
+    manifest: str | None = None  # path relative to OUTPUT_DIR; None: nothing was written
 
     @property
     def verdicts(self) -> Counter[str]:
@@ -67,9 +67,10 @@ def ground_truth(
     progress: Progress | None = None,
     clock: Clock | None = None,
 ) -> GroundTruth:
-    """Bring the labels of windows that touch `since` <= time < `until` (ns) up to date; others stay.
+    """Bring the labels of rounds that touch `since` <= time < `until` (ns) up to date; others stay.
 
-    One call at a time; another waits. Raises ArchiveError, ConfigurationError, DiskError.
+    estimate: whether prices that are not archived are estimated from other sources. A second process waits
+    for the first. Raises ArchiveError, ConfigurationError, DiskError.
     """
     require()
     try:
@@ -89,10 +90,11 @@ def label_markets(
     estimate: bool = False,
     progress: Progress | None = None,
 ) -> list[Label]:
-    """Label the rounds that began in the archive's time and touch `since` <= time < `until` (ns).
+    """Return labels of the rounds that began before the archive's newest line and touch the given time.
 
-    Returned by start and slug. Makes the tables that it needs, and writes no labels: `ground_truth` does.
-    Raises ArchiveError, ConfigurationError, DiskError.
+    since, until: bounds in ns, None: no bound; estimate: as in `ground_truth`. Labels are sorted by start and
+    slug. Tables that are needed are made; no labels are written. Raises ArchiveError, ConfigurationError,
+    DiskError.
     """
     require()
     shown = progress or NullProgress()
@@ -183,7 +185,7 @@ def _newest(root: Path) -> int | None:
 
 
 def _inputs(root: Path, chosen: Iterable[tuple[RoundSource[Any], Sequence[Any]]]) -> dict[str, str]:
-    """Return path -> fingerprint of its content, of every file that labels depend on."""
+    """Return path -> fingerprint of the content, for every file that the labels depend on."""
     found: dict[str, str] = {}
     for source, _ in chosen:
         found |= {entry["path"]: entry["sha256"] for entry in source.segments(root)}

@@ -1,4 +1,4 @@
-"""Facts of sealed segments, read once: a segment never changes, so they are kept under its digest."""
+"""Cache of facts read from sealed segments; a segment never changes, so its sha256 is the key."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ def kept_facts(
     read: Callable[[Iterable[Message]], list[T]],
     progress: Progress,
 ) -> Iterator[T]:
-    """Yield the facts that `read` makes of each segment's messages; `folder` keeps them, a file a segment.
+    """Yield the facts that `read` extracts from the messages of each segment; each segment is read only once.
 
-    folder: has the version of `read` in its name; kind: type of the facts, for msgspec. Raises
-    ArchiveError, CorruptError, OSError.
+    folder: keeps the facts, a file per segment, and has the version of `read` in its name; entries: ledger
+    lines of the segments; kind: type of a fact, for msgspec. Raises ArchiveError, CorruptError, OSError.
     """
     files = Files()
     for entry in entries:

@@ -1,4 +1,4 @@
-"""The label of one round: both boundary prices, the outcome they give, and how far it is proven. Pure."""
+"""The label of one round: its boundary prices, its outcome, how far both are proven; pure functions."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ Verdict = Literal["reproduced", "differs", "restated", "estimated", "not_provabl
 VERDICTS: tuple[Verdict, ...] = ("reproduced", "differs", "restated", "estimated", "not_provable")
 
 PriceKind = Literal["tick", "stated", "estimated"]
-"""Where a boundary price comes from: observations of the very instrument, the venue's own statement after
-the fact, other observations."""
+"""Source of a boundary price. tick: observations of the very instrument that the rule names; stated: the
+venue's own statement after the fact; estimated: observations of another source."""
 
 SPLIT = "Split"
 """The official outcome of a market that pays both sides the same."""
@@ -23,7 +23,7 @@ SPLIT = "Split"
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """The prices and outcome that decided a market, in dollars. A null price has its reason in `reason`."""
+    """The prices and outcome that decided a market, in dollars; `reason` says why a price is null."""
 
     market_id: str
     condition_id: str  # the venue's own id
@@ -40,21 +40,21 @@ class Label:
     outcome_match: bool | None  # None: neither reproduced nor differs
     strike_source: str | None
     settlement_source: str | None
-    strike_received_at_ns: int | None  # when a reader could know it
+    strike_received_at_ns: int | None  # when a live reader could know the strike
     rule: str
     verdict: Verdict
     reason: str  # what is missing; empty where nothing is
     settlement_received_at_ns: int | None = None
-    rule_by: str = ""  # market, date
+    rule_by: str = ""  # what states the rule: "market", "date" or "series"
     instrument: str | None = None
     resolution_source: str | None = None
     stated_strike: Decimal | None = None
     stated_settlement: Decimal | None = None
-    error: Decimal | None = None  # of what was estimated: the larger of both prices' errors
-    platform: str = ""  # "": labelled when only one venue had labels
+    error: Decimal | None = None  # the larger error of the prices that were estimated
+    platform: str = ""  # the venue; "" in labels written when only one venue had labels
     strike_kind: PriceKind | None = None
     settlement_kind: PriceKind | None = None
-    flag: str | None = None  # what is odd of the round, in one word
+    flag: str | None = None  # an oddity of the round in one word, such as implausible_strike
 
     def touches(self, since: int | None, until: int | None) -> bool:
         """Return whether the round's window touches `since` <= time < `until` (ns); None: no bound."""
@@ -63,18 +63,18 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class BoundaryPrice:
-    """The best price there is of one end of a window."""
+    """The best known price at the start or end of a round."""
 
     kind: PriceKind
     value_e18: int
     source: str
     received_at_ns: int | None
-    others: tuple[int, ...] = ()  # different values that are as good
+    others: tuple[int, ...] = ()  # other values in 10**-18 dollars that are equally good
     error_e18: int | None = None  # None: not known
 
 
 def touches(start_ns: int, end_ns: int, since: int | None, until: int | None) -> bool:
-    """Return whether a window touches `since` <= time < `until` (ns)."""
+    """Return whether [start_ns, end_ns] touches `since` <= time < `until` (ns); None: no bound."""
     return (since is None or end_ns >= since) and (until is None or start_ns < until)
 
 
@@ -87,8 +87,8 @@ def verdict_of(
 ) -> tuple[Verdict, list[str]]:
     """Return (verdict, reasons) of a round.
 
-    resolved: the official outcome; winner: the outcome that (strike, settlement) give; missing: what would be
-    needed for a proof and is not there.
+    resolved: the official outcome; winner: returns the outcome of (strike, settlement), in 10**-18 dollars;
+    missing: sentences about what a proof needs and the archive does not have.
     """
     if strike is None or settlement is None:
         return "not_provable", list(missing)
@@ -112,7 +112,7 @@ def verdict_of(
 
 
 def priced(strike: BoundaryPrice | None, settlement: BoundaryPrice | None) -> dict[str, Any]:
-    """Return the fields of a Label that say what its prices are and where they come from."""
+    """Return the fields of a Label that state its prices, their sources, receipts and error."""
     errors = [price.error_e18 for price in (strike, settlement) if price and price.error_e18 is not None]
     return {
         "strike": dollars(strike.value_e18) if strike else None,
@@ -130,7 +130,7 @@ def priced(strike: BoundaryPrice | None, settlement: BoundaryPrice | None) -> di
 
 
 def plain(value: Decimal | None) -> str | None:
-    """Return an amount for people, without trailing zeros; None of none."""
+    """Return an amount as text without exponent and trailing zeros; None for None."""
     if value is None:
         return None
     text = f"{value:f}"
@@ -138,14 +138,14 @@ def plain(value: Decimal | None) -> str | None:
 
 
 def second(ns: int) -> str:
-    """Return a moment as reasons name it: `2026-11-21T12:00:00Z`."""
+    """Return a time (ns) as text to the second: `2026-11-21T12:00:00Z`."""
     return iso(ns)[:19] + "Z"
 
 
 def _is_ambiguous(
     strike: BoundaryPrice, settlement: BoundaryPrice, winner: Callable[[int, int], str]
 ) -> bool:
-    """Return whether the outcome depends on which of several values is used."""
+    """Return whether the outcome depends on which of several equally good prices is used."""
     found = {
         winner(one, other)
         for one in (strike.value_e18, *strike.others)

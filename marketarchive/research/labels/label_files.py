@@ -1,4 +1,4 @@
-"""`research/ground_truth.parquet`, one row per market, and the same as `research/market_master.json`."""
+"""Files of labels: `research/ground_truth.parquet`, a row per market, and `research/market_master.json`."""
 
 from __future__ import annotations
 
@@ -26,21 +26,24 @@ _E18 = ("strike_e18", "settlement_e18")
 
 
 class LabelStamp(msgspec.Struct):
-    """Fingerprints of the inputs of a Parquet file of labels, kept in its metadata."""
+    """Fingerprint of the inputs that the Parquet file of labels was made from, kept in its metadata."""
 
     key: str  # of all inputs
-    since: int | None = None  # the windows that were looked at with these inputs, ns
-    until: int | None = None
+    since: int | None = None  # ns: rounds from here on were labelled with these inputs; None: no bound
+    until: int | None = None  # ns, not included; None: no bound
 
     def covers(self, key: str, since: int | None, until: int | None) -> bool:
-        """Return whether nothing can have changed in `since` <= time < `until` (wall ns; None: no bound)."""
+        """Return whether labels are up to date in `since` <= time < `until` (wall ns; None: no bound).
+
+        key: fingerprint of the inputs as they are now.
+        """
         begins = self.since is None or (since is not None and since >= self.since)
         ends = self.until is None or (until is not None and until <= self.until)
         return self.key == key and begins and ends
 
 
 def read_labels(root: Path) -> list[Label]:
-    """Read the labels made last, by start and slug; none where `scrapy ground-truth` has not run."""
+    """Return the labels made last, sorted by start and slug; none where `scrapy ground-truth` has not run."""
     import pyarrow.parquet as pq
 
     path = root / PARQUET
@@ -56,7 +59,7 @@ def read_labels(root: Path) -> list[Label]:
 
 
 def stamp_of(root: Path) -> LabelStamp | None:
-    """Read the stamp of the Parquet file; None when there is no file, or none that can be read."""
+    """Return the stamp of the Parquet file of labels; None when it is missing or cannot be read."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -68,7 +71,7 @@ def stamp_of(root: Path) -> LabelStamp | None:
 
 
 def write(root: Path, labels: Sequence[Label], stamp: LabelStamp) -> None:
-    """Write both files, each whole or as it was before. Raises OSError."""
+    """Write the Parquet and the JSON file of labels, each whole or not at all. Raises OSError."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -84,7 +87,7 @@ def write(root: Path, labels: Sequence[Label], stamp: LabelStamp) -> None:
 
 
 def market_master(labels: Iterable[Label]) -> bytes:
-    """Encode a JSON list of objects; prices are numbers with all digits, and integers of 10**-18 as text."""
+    """Encode labels as a JSON list: prices are numbers with all digits, `*_e18` integers are text."""
     lines = [_ENCODER.encode(master_row(each)) for each in labels]
     return b"[\n" + b",\n".join(lines) + b"\n]\n"
 
@@ -95,7 +98,7 @@ def pretty(document: Any) -> str:
 
 
 def master_row(label: Label) -> dict[str, Any]:
-    """Return a label as the JSON file has it; times are Unix seconds."""
+    """Return a label as an object of the JSON file; times are Unix seconds."""
     return {
         "market_id": label.market_id,
         "asset": label.asset,
@@ -135,7 +138,7 @@ def _seconds(ns: int) -> int | float:
 
 
 def _plain(value: Decimal | None) -> Decimal | None:
-    """Return a number without trailing zeros, not rounded to the context's digits."""
+    """Return a Decimal without trailing zeros and with all its digits; None for None."""
     text = plain(value)
     return None if text is None else Decimal(text)
 

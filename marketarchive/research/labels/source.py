@@ -1,4 +1,4 @@
-"""Declaration of the rounds of a venue by a product, so that `scrapy ground-truth` labels them."""
+"""Interface by which a product declares the rounds of a venue, so that `scrapy ground-truth` labels them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from marketarchive.research.labels.label import Label
 
 
 class RoundWindow(Protocol):
-    """A round as its venue describes it: its market, window and rule."""
+    """A round as its venue describes it; `scrapy ground-truth` needs its start and end."""
 
     @property
     def start_ns(self) -> int: ...
@@ -27,21 +27,24 @@ W = TypeVar("W", bound=RoundWindow)
 
 @dataclass(frozen=True)
 class RoundSource(Generic[W]):
-    """The rounds of one venue: what its archive says of them, and what decided each.
+    """Functions that find and label the rounds of one venue.
 
-    A package `research/products/<name>` has one as `SOURCE` in its module `rounds`. All functions take
+    A package `research/products/<name>` declares one as `SOURCE` in its module `rounds`. All functions take
     OUTPUT_DIR first and raise ArchiveError, DiskError, OSError.
     """
 
     platform: str
-    versions: Mapping[str, Any]  # of what is made on the way: raised when it changes
+    versions: Mapping[str, Any]  # name -> version of each derived input that labels depend on
     segments: Callable[[Path], list[Entry]]
-    """Those that speak of its markets, without labelled ones."""
+    """Returns the segments that describe the venue's rounds, without segments labelled deprecated or
+    invalid."""
     windows: Callable[[Path, Sequence[Entry], Progress], tuple[list[W], int]]
-    """(rounds by start, how many there are whose window is not known); advances the progress by bytes."""
+    """Returns (rounds sorted by start, number of rounds with unknown start or end) of the given segments.
+    The progress advances by bytes read."""
     prepare: Callable[[Path, Sequence[W], Progress], None]
-    """Brings up to date what prices of the rounds are read from."""
+    """Brings the tables up to date that the prices of the given rounds are read from."""
     inputs: Callable[[Path], Mapping[str, str]]
-    """Path -> what tells one content of it from another: all that labels depend on, beside `segments`."""
+    """Returns path -> fingerprint of the content, for all files but `segments` that the labels depend on."""
     label: Callable[[Path, Sequence[W], int, bool], list[Label]]
-    """Labels of rounds: the time of the archive's newest line in ns, whether to estimate."""
+    """Returns the labels of rounds, given the time of the archive's newest line (ns) and whether to
+    estimate."""

@@ -1,10 +1,9 @@
-"""Products: packages that join messages of named venues into data of their own, and may import these venues.
+"""Products: packages that join messages of named venues into data of their own; they may import these venues.
 
-A package here is one, and nothing else has to name it. If its module `product` has a `PRODUCT`,
-reports show it; if its module `rounds` has a `SOURCE`, `scrapy ground-truth` labels its rounds; if its module
-`checks` has `CHECKS`, `scrapy validate` makes them; if its module `exports` has `EXPORTS`, `scrapy export`
-writes them; if its module `frame` has a function `table`, it is a method of `Archive`, called like the
-package.
+A package is found by its modules; no list names it. Reports show the `PRODUCT` of its module `product`;
+`scrapy ground-truth` labels the rounds of `SOURCE` in `rounds`; `scrapy validate` makes the `CHECKS` in
+`checks`; `scrapy export` writes the tables `EXPORTS` in `exports`; `Archive` has the function `table` in
+`frame` as a method called like the package.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
 @cache
 def products() -> tuple[Product, ...]:
-    """Return every product that reports show, by its name."""
+    """Return the products that reports show, sorted by package name."""
     return tuple(
         import_module(f"{__name__}.{name}.product").PRODUCT
         for name in declared(__name__, __path__, "product")
@@ -35,13 +34,13 @@ def products() -> tuple[Product, ...]:
 
 
 def products_of(feeds: Collection[tuple[str, str]]) -> list[Product]:
-    """Return the products that join one of `feeds` (venue, feed)."""
+    """Return the products that use at least one of `feeds`, each a (venue, feed)."""
     return [product for product in products() if any(product.joins(*each) for each in feeds)]
 
 
 @cache
 def round_sources() -> tuple[RoundSource[Any], ...]:
-    """Return the sources of rounds that products declare, in the order of the packages' names."""
+    """Return the round sources that products declare, sorted by package name."""
     return tuple(
         import_module(f"{__name__}.{name}.rounds").SOURCE for name in declared(__name__, __path__, "rounds")
     )
@@ -49,7 +48,7 @@ def round_sources() -> tuple[RoundSource[Any], ...]:
 
 @cache
 def product_checks() -> tuple[ProductChecks, ...]:
-    """Return the checks that products add to the validation report, by the names of their packages."""
+    """Return the checks that products add to the validation report, sorted by package name."""
     return tuple(
         import_module(f"{__name__}.{name}.checks").CHECKS for name in declared(__name__, __path__, "checks")
     )
@@ -57,7 +56,7 @@ def product_checks() -> tuple[ProductChecks, ...]:
 
 @cache
 def exported_tables() -> dict[str, ExportedTable]:
-    """Return the tables that products let `scrapy export` write, by their names."""
+    """Return name -> table that a product lets `scrapy export` write."""
     return {
         each.name: each
         for name in declared(__name__, __path__, "exports")
@@ -66,7 +65,10 @@ def exported_tables() -> dict[str, ExportedTable]:
 
 
 def table_of(name: str) -> Callable[..., pa.Table] | None:
-    """Return the reader of a product, called with archive folder and master URL; None: no such product."""
+    """Return the function that reads a product's table; None: no product called `name` has one.
+
+    The function takes the archive's folder and the master's URL, then arguments of its own.
+    """
     if name not in declared(__name__, __path__, "frame"):
         return None
     made: Callable[..., pa.Table] = import_module(f"{__name__}.{name}.frame").table

@@ -1,4 +1,4 @@
-"""The charts of the whole time as Vega-Lite documents. Pure."""
+"""Charts over a report's whole time range as Vega-Lite documents; pure functions."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _COLORS = {
 
 
 def shares(found: Shares, scope: ReportScope) -> Chart:
-    """Return bars of time bins, a strip per kind and asset, with marks where a part may be too thin."""
+    """Return a chart of shares: a strip per kind and asset, a bar per time bin, marks over bad bins."""
     rows = found.rows()
     for row in rows:
         row["middle"] = (row["x"] + row["x2"]) // 2
@@ -113,7 +113,7 @@ def timeline(rows: Sequence[dict[str, Any]], scope: ReportScope) -> Chart:
         "data": {"values": list(rows)},
         "width": WIDTH - 120,
         "height": {"step": 26},
-        # the stroke keeps what is narrower than a pixel in sight
+        # the stroke keeps bars visible that are narrower than a pixel
         "mark": {"type": "bar", "height": 14, "strokeWidth": 2, "opacity": 0.75},
         "encoding": {
             "x": moments("x", scope, is_bound=True),
@@ -135,7 +135,10 @@ def timeline(rows: Sequence[dict[str, Any]], scope: ReportScope) -> Chart:
 def spread_and_depth(
     rows: Sequence[dict[str, Any]], gaps: Sequence[dict[str, Any]], scope: ReportScope
 ) -> Chart:
-    """Return the chart of spread or depth: a line with its band per asset, shaded over gaps of its books."""
+    """Return a chart of spread and depth per asset: median lines with bands, shaded where books have a gap.
+
+    rows: as `depth.spread_and_depth` returns them; gaps: `asset`, `x` and `x2` (Unix ms) of each.
+    """
     spread, depth = ("spread", "$ per share", ("spread",)), ("depth", "shares", ("bids", "asks"))
     parts = [
         {

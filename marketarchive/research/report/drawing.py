@@ -1,4 +1,4 @@
-"""Shared parts of charts: colours, axes, tooltips. Pure."""
+"""Parts that charts share: colours, axes, tooltips; pure functions."""
 
 from __future__ import annotations
 
@@ -35,7 +35,11 @@ _CLOCK = (
 
 
 def moments(field: str, scope: ReportScope, *, is_bound: bool = False) -> Chart:
-    """Return the time axis; of layers that share it, bind one to the whole time."""
+    """Return the encoding of a time axis.
+
+    field: key with the time in Unix ms; is_bound: the axis spans the scope's whole range, which one of
+    several layers on a shared axis has to set.
+    """
     bounds = {"expr": f"[{scope.since // _MS}, {scope.until // _MS}]"}
     return {
         "field": field,
@@ -52,15 +56,15 @@ def moments(field: str, scope: ReportScope, *, is_bound: bool = False) -> Chart:
 
 
 def clock(fine: str) -> str:
-    """Return the Vega label expression of a time axis: `fine` as format, at midnight the day."""
+    """Return the Vega expression for labels of a time axis: in the format `fine`, at midnight the date."""
     return _CLOCK.format(fine=f"'{fine}'")
 
 
 def tooltip(names: Sequence[tuple[str, str]]) -> list[Chart]:
-    """Return tooltip fields of (title, field) each."""
+    """Return the tooltip encoding of text fields, given as (title, field)."""
     return [{"field": field, "type": "nominal", "title": title} for title, field in names]
 
 
 def amount(field: str, title: str) -> Chart:
-    """Return a number's field of a tooltip."""
+    """Return the tooltip encoding of a number."""
     return {"field": field, "type": "quantitative", "format": ",.8~f", "title": title}

@@ -16,15 +16,12 @@ from marketarchive.research.report.verdict import Verdict
 _POLICY = (
     "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; img-src data:"
 )
-"""A browser that obeys it fetches nothing. Vega compiles its expressions, hence eval."""
+"""Content security policy: the browser fetches nothing. Vega compiles its expressions, hence eval."""
 
 
 @dataclass
 class Section:
-    """Section of the page.
-
-    text: HTML; chart: None where there is nothing to draw, which `text` says.
-    """
+    """Section of a report's page: heading, text as HTML, and chart; None: the text says why there is none."""
 
     id: str
     title: str
@@ -38,17 +35,17 @@ class ReportPage:
     title: str
     span: str
     verdict: Verdict
-    figures: Sequence[tuple[str, str]]  # (number, what it counts)
+    figures: Sequence[tuple[str, str]]  # (number, description of what it counts)
     facts: Sequence[tuple[str, str]]
     validation: str  # HTML
     sections: list[Section] = field(default_factory=list)
     rounds: Sequence[Mapping[str, Any]] = ()
     round_chart: Chart = field(default_factory=dict)
-    simulated: str = ""  # a sentence where it is no recording of real venues
+    simulated: str = ""  # a sentence on runs that recorded a simulator, empty without any
 
 
 def html(page: ReportPage, libraries: str) -> str:
-    """Render the page; `libraries` is JavaScript that has vegaEmbed."""
+    """Render the page as HTML; libraries: JavaScript that defines vegaEmbed."""
     charts = {each.id: each.chart for each in page.sections if each.chart is not None}
     own = files("marketarchive.research.report")
     reasons = "".join(f"<li>{escape(each)}</li>" for each in page.verdict.reasons)
@@ -95,10 +92,7 @@ def html(page: ReportPage, libraries: str) -> str:
 
 
 def table(columns: Sequence[tuple[str, str]], rows: Sequence[Mapping[str, Any]]) -> str:
-    """Render a table.
-
-    columns: (key, title) each; numbers are aligned to the right.
-    """
+    """Render rows as an HTML table; columns: (key, title) of each. Columns of integers are aligned right."""
     numbers = {key for key, _ in columns if rows and all(isinstance(row[key], int) for row in rows)}
     head = "".join(f"<th{_number(key in numbers)}>{escape(title)}</th>" for key, title in columns)
     body = "".join(
@@ -124,5 +118,5 @@ def _section(each: Section) -> str:
 
 
 def _json(document: Any) -> str:
-    """Encode as the text of a script element: no text of the archive can end it."""
+    """Encode as JSON for a script element; "<" is escaped, so that no archived text can end the element."""
     return msgspec.json.encode(document).decode().replace("<", "\\u003c")

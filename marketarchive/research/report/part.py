@@ -1,4 +1,4 @@
-"""Contribution of a product to a report beside what every archive has."""
+"""Interface between a report and the products that add sections to it."""
 
 from __future__ import annotations
 
@@ -21,10 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Found:
-    """Venue-independent findings of a report.
-
-    The connection has the view `names`.
-    """
+    """Findings of a report that hold for any venue, given to products; `connection` has the view `names`."""
 
     connection: duckdb.DuckDBPyConnection
     scope: ReportScope
@@ -36,26 +33,26 @@ class Found:
 
 @dataclass(frozen=True)
 class ReportPart:
-    """Contribution of a product to the page; places order it among the parts of every report."""
+    """A product's contribution to a report; numbers in `sections` and `figures` order them on the page."""
 
-    sections: Sequence[tuple[int, Section]] = ()  # 2 is coverage, 3 gaps, 6 verified books
-    figures: Sequence[tuple[int, str, str]] = ()  # 3 is verified, 4 gaps, 6 messages; number, what it counts
+    sections: Sequence[tuple[int, Section]] = ()  # (place, section); 2 is coverage, 3 gaps, 6 verified books
+    figures: Sequence[tuple[int, str, str]] = ()  # (place, number, text); 3 is verified, 4 gaps, 6 messages
     facts: Sequence[tuple[str, str]] = ()
-    notes: Sequence[str] = ()  # of coverage
-    kinds: frozenset[str] = frozenset()  # of covered seconds: those that its figures count
+    notes: Sequence[str] = ()  # paragraphs for the section on coverage
+    kinds: frozenset[str] = frozenset()  # titles of markets whose observed seconds `figures` state
     validation: str = ""  # HTML
     validation_state: str | None = None
-    differing: int = 0  # outcomes that are not the official ones
-    defects: Sequence[str] = ()  # what is wrong with the product's own data
-    care: Sequence[str] = ()  # what of them is missing
-    rows: int = 0  # of them that were looked at
+    differing: int = 0  # number of computed outcomes that are not the official ones
+    defects: Sequence[str] = ()  # faults in the product's own data
+    care: Sequence[str] = ()  # what is missing in the product's own data
+    rows: int = 0  # number of rows of the product's own data
     rounds: Sequence[Mapping[str, Any]] = ()
     round_chart: Chart = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Product:
-    """Report interface of messages of named venues.
+    """Declaration of a product for reports.
 
     A package `research/products/<name>` has one as `PRODUCT` in its module `product`.
     """
@@ -63,11 +60,11 @@ class Product:
     name: str
     venues: frozenset[str]
     prepare: Callable[[Path, int, int, str | None, Progress], None]
-    """Brings up to date what its part shows: root, since, until (ns), the master's URL."""
+    """Brings the data of the part up to date, given root, since, until (ns), the master's URL, progress."""
     part: Callable[[Found], ReportPart]
-    inputs: tuple[PurePosixPath, ...] = ()  # files that its part is made from, in OUTPUT_DIR
-    feeds: frozenset[str] | None = None  # of these venues those that it is about; None: all
+    inputs: tuple[PurePosixPath, ...] = ()  # files in OUTPUT_DIR that the part is made from
+    feeds: frozenset[str] | None = None  # feeds of `venues` that the part covers; None: all
 
     def joins(self, venue: str, feed: str) -> bool:
-        """Return whether its part of the report covers a feed."""
+        """Return whether the product's part of the report covers a feed."""
         return venue in self.venues and (self.feeds is None or feed in self.feeds)

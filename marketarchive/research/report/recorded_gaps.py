@@ -1,4 +1,4 @@
-"""The gaps of a time span that no other recorder closed: a timeline, and what lies over an asset's books."""
+"""Gaps in a report's time range that no other run closed: their timeline, and those of an asset's books."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     import duckdb
 
 DRAWN = 2_000
-"""Gaps of a timeline at most, the longest ones."""
-_NAMED = 6  # subjects of a scope that are named
+"""Most gaps that the timeline shows, the longest ones."""
+_NAMED = 6  # most subjects of a scope that are listed
 _MS = SECOND // 1000
 
 
 @dataclass
 class ReportedGap:
-    """Times are ns; `assets` None: nothing in its scope names one."""
+    """A recorded gap as a report shows it; times are ns. `assets` is None if its scope names no asset."""
 
     venue: str
     feed: str
@@ -39,11 +39,11 @@ class ReportedGap:
     cause: str
     start: int
     end: int
-    is_open: bool  # its end is not known: drawn until the feed's next segment
+    is_open: bool  # its end is unknown: drawn until the feed's next segment begins
     scope: str
     detail: str
     assets: frozenset[str] | None
-    is_of_books: bool  # of the rounds, in what is recorded of them
+    is_of_books: bool  # books of markets may be missing, not only a look-up
 
     @property
     def lane(self) -> str:
@@ -68,7 +68,7 @@ class ReportedGap:
 def recorded_gaps(
     connection: duckdb.DuckDBPyConnection, scope: ReportScope, known: Known
 ) -> list[ReportedGap]:
-    """Return what is left of the gaps that concern the scope, by begin.
+    """Return the gaps that concern the scope, without what other runs prove complete, sorted by start.
 
     Needs the view `names`, and the tables gaps and coverage up to date. Raises duckdb.Error.
     """
@@ -120,9 +120,9 @@ def reasons(found: Sequence[ReportedGap]) -> Counter[str]:
 def over_books(
     found: Sequence[ReportedGap], asset: str, scope: ReportScope, venue: str | None = None
 ) -> list[tuple[int, int]]:
-    """Return the spans (ns) in which books of at least one of the asset's markets have a gap.
+    """Return the merged (start, end) in ns in which books of a market of the asset have a gap.
 
-    venue: of this one only; other venues have books of the same asset.
+    found: gaps sorted by start; venue: gaps of this venue only, None: of all.
     """
     merged: list[tuple[int, int]] = []
     for each in found:  # by begin
@@ -147,9 +147,9 @@ def _assets(about: About, open_for: Sequence[str] | None, known: Known) -> froze
 
 
 def _words(about: About, names: Mapping[str, tuple[str, str]], scope: str) -> str:
-    """Describe a scope for a reader.
+    """Describe a gap's scope for a reader, like `connection c1 · token btc-updown-5m-1 Up and 9 more`.
 
-    For example: `connection c1 · token btc-updown-5m-1 Up, btc-updown-5m-1 Down and 9 more`.
+    names: token -> (slug, outcome); scope: the text returned if nothing is named.
     """
     parts = [f"connection {about.connection}"] if about.connection is not None else []
     if about.endpoint is not None:
@@ -160,7 +160,11 @@ def _words(about: About, names: Mapping[str, tuple[str, str]], scope: str) -> st
 
 
 def _left(open_for: Sequence[str] | None, slugs: AbstractSet[str]) -> str:
-    """Return the words for which markets a gap is left that another recorder closed for others."""
+    """Return a text that names the markets for which a gap still holds.
+
+    open_for: their names; None: no other run closed the gap for any market, the text is empty. slugs: all
+    slugs, which are preferred to other names.
+    """
     if open_for is None:
         return ""
     named = sorted(slugs & set(open_for)) or sorted(set(open_for))

@@ -1,4 +1,4 @@
-"""`scrapy report`: brings tables, and what products make of them, up to date, and draws what they say."""
+"""`scrapy report`: bring tables and the data of products up to date, and draw them on a page."""
 
 from __future__ import annotations
 
@@ -37,21 +37,21 @@ if TYPE_CHECKING:
     import duckdb
 
 VERSION = 1
-"""Raised when a figure's meaning changes."""
+"""Version of the report: raised when the meaning of a figure changes."""
 
 FOLDER = "reports"
 TABLES = ("coverage", "books", "book_changes", "quotes")
-"""Tables that are drawn, beside gaps and what products make."""
+"""Tables that are drawn, beside `gaps` and the data of products."""
 
 
 @dataclass
 class WrittenReport:
-    """Result of a call: the files written and the verdict."""
+    """Result of `report`: the file written, the verdict, and the manifest."""
 
     path: Path
     bytes: int
     verdict: Verdict
-    manifest: str  # relative to OUTPUT_DIR
+    manifest: str  # path relative to OUTPUT_DIR
 
 
 def report(
@@ -64,11 +64,10 @@ def report(
     master_url: str | None = None,
     progress: Progress | None = None,
 ) -> WrittenReport:
-    """Write a report of `since` <= time < `until` (ns) to `output`, or into reports/.
+    """Write a report of `since` <= time < `until` (ns) to `output`, by default into reports/.
 
-    By default it covers the last 24 hours of recording.
-
-    One call at a time; another waits. Raises ArchiveError, ConfigurationError, DiskError.
+    The default of the time is the last 24 hours of recording. assets: None is all. A second process waits for
+    the first. Raises ArchiveError, ConfigurationError, DiskError.
     """
     require()
     libraries = _libraries()
@@ -180,7 +179,7 @@ class _Report:
         )
 
     def _not_looked_at(self, there: ReceivedFeeds) -> list[str]:
-        """Return the feeds that came in the time and of which nothing here says how much of them was seen."""
+        """Return the received feeds of which neither coverage nor a product states completeness."""
         unseen = []
         for name in sorted(there.feeds):
             venue, feed = name.split("/")
@@ -251,10 +250,7 @@ class _Report:
         return write_manifest(root, RealClock(), self._started, "report", arguments, _versions(), made)
 
     def _inputs(self) -> list[dict[str, str]]:
-        """List the inputs with checksums.
-
-        Tables have their keys, which stand for the segments that they are made from.
-        """
+        """Return the input files with checksums; a table file has the key of the segments it came from."""
         found = []
         for path in (path for product in self._products for path in product.inputs):
             if (self._root / path).exists():
@@ -293,7 +289,7 @@ def _figures(
 
 
 def _simulated(runs: Sequence[RunStatus]) -> str:
-    """Return in a sentence which runs recorded a simulator; nothing where none did."""
+    """Return a sentence on the number of runs that recorded a simulator; empty if none did."""
     count = sum(each.simulated for each in runs)
     if not count:
         return ""
@@ -316,7 +312,7 @@ def _size(count: int) -> str:
 
 
 def _libraries() -> str:
-    """Return Vega, Vega-Lite and their embedding from the installed package.
+    """Return the JavaScript of Vega, Vega-Lite and vegaEmbed from the installed package.
 
     Raises ConfigurationError.
     """

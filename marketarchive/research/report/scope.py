@@ -1,4 +1,4 @@
-"""Scope of a report: a range of time, and what the ledger has of it."""
+"""Scope of a report: a time range and assets, and what the ledger has of it."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from marketarchive.times import DAY, SECOND, from_iso, iso
 _HOUR = 3_600
 _SLICE = SLICE_S * SECOND
 _STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, _HOUR, 3 * _HOUR, 6 * _HOUR, 24 * _HOUR)
-_POINTS = 240  # of a line over the whole time, at most
+_POINTS = 240  # most points of a line over the whole time range
 
 
 @dataclass(frozen=True)
 class ReportScope:
-    """Range `since` <= time < `until` (ns) in whole five minutes, and assets (None: all)."""
+    """Time range `since` <= time < `until` (ns, whole five minutes) and assets (None: all) of a report."""
 
     root: Path
     since: int
@@ -38,7 +38,7 @@ class ReportScope:
 
     @property
     def bin_s(self) -> int:
-        """Return the bin of charts of shares in seconds: five minutes, an hour or a day."""
+        """Return the width of a bar in charts of shares, in seconds: five minutes, an hour or a day."""
         if self.seconds <= 6 * _HOUR:
             return SLICE_S
         return _HOUR if self.seconds <= 100 * _HOUR else 24 * _HOUR
@@ -51,7 +51,7 @@ class ReportScope:
 
 @dataclass
 class ReceivedFeeds:
-    """Feeds, lines and bytes of the ledger in a time range; a segment that overlaps it counts as a whole."""
+    """Feeds, lines and bytes of the segments that overlap a time range; each segment counts as a whole."""
 
     segments: int = 0
     lines: int = 0
@@ -63,9 +63,9 @@ class ReceivedFeeds:
 
 
 def scope(root: Path, since: int | None, until: int | None, assets: Collection[str] | None) -> ReportScope:
-    """Return the scope; by default the last 24 hours before `until` or the newest line.
+    """Return the scope of a report; by default the last 24 hours before `until` or the newest line.
 
-    Raises ArchiveError when there is no recording.
+    since, until: ns, widened to whole five minutes. Raises ArchiveError where nothing was recorded.
     """
     sums = [each for each in Ledger(root).summary().feeds if each.first is not None]
     if not sums:
@@ -97,7 +97,7 @@ def received(scope: ReportScope) -> ReceivedFeeds:
 
 
 def firsts(scope: ReportScope) -> dict[tuple[str, str], list[int]]:
-    """Return by venue and feed when segments began: an end for gaps that have none."""
+    """Return (venue, feed) -> times (ns) at which its segments begin, to end gaps whose end is unknown."""
     found: dict[tuple[str, str], list[int]] = {}
     for entry in Ledger(scope.root).of_kind(*SEGMENT_KINDS):
         found.setdefault((entry["venue"], entry["feed"]), []).append(from_iso(entry["first"]))
@@ -105,7 +105,7 @@ def firsts(scope: ReportScope) -> dict[tuple[str, str], list[int]]:
 
 
 def _times(root: Path, reported: Collection[FeedSum]) -> tuple[int, int]:
-    """Return the times of the first and the last line of some feeds, ns."""
+    """Return the times of the first and the last line of some feeds (ns)."""
     feeds = {(each.venue, each.feed) for each in reported}
     recovered = Ledger(root).of_kind("recovered")
     last = [_last(entry) for entry in recovered if (entry["venue"], entry["feed"]) in feeds]
@@ -114,10 +114,10 @@ def _times(root: Path, reported: Collection[FeedSum]) -> tuple[int, int]:
 
 
 def _last(entry: Entry) -> int:
-    """Return the time of a segment's last line, ns.
+    """Return the time of a segment's last line (ns).
 
-    In a recovered segment it is recovery's own, which may be days later; then an hour after the first line
-    bounds it.
+    The last line of a recovered segment is written by the recovery, maybe days later; the result is then at
+    most an hour after the segment's first line.
     """
     last = from_iso(entry["last"])
     return last if entry.kind == "segment" else min(last, from_iso(entry["first"]) + _HOUR * SECOND)

@@ -1,4 +1,4 @@
-"""The report's sections in words and charts, each out of what was found. Pure."""
+"""Sections of a report that every archive has, as text and charts; pure functions."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Where two runs recorded a feed at once: the messages that <b>both</b> received, 
 <b>missed</b>, since the other one received them. Of its gaps, in seconds of each market, what others proved
 is <b>closed</b>: above, it is missing no more. All assets are counted."""
 RECORDERS = 12
-"""Pairs of runs that are compared at most: with runs that overlap by design there are many."""
+"""Most pairs of runs that are compared: with runs that overlap by design there are many."""
 _VERIFIED = """\
 Each whole book and each change states a hash of the whole book, recomputed here from the very bytes.
 <b>ok</b>: it comes out; <b>failed</b>: it does not, so something before it was missed, or it is wrong;
@@ -81,9 +81,9 @@ def gaps(found: Sequence[ReportedGap], scope: ReportScope) -> Section:
 
 
 def recorders(found: Sequence[Mapping[str, Any]], pairs: int) -> Section:
-    """Return the section of the rows of `recorders.recorders`, of so many pairs of runs.
+    """Return the section that compares runs of the same feed.
 
-    `found` is not empty.
+    found: rows of `recorders.recorders`, at least one; pairs: number of pairs of runs there are.
     """
     text = paragraph(_RECORDERS)
     if pairs > RECORDERS:

@@ -1,4 +1,4 @@
-"""Shares of each time bin that were observed, and of messages that were verified, per asset."""
+"""Shares of seconds that were observed, and of messages that were verified, by time bin and asset."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ if TYPE_CHECKING:
 OTHER = "other"
 SEEN = ("observed", "quiet", "unknown", "gapped")
 VERIFIED = ("ok", "unchecked", "not_available", "failed")
-"""From the bottom of a bar to its top."""
+"""States of seconds (SEEN) and of messages (VERIFIED), in the order in which a bar stacks them upwards."""
 
 BOOKS, CHANGES = "Whole books", "Changes of books"
 
 
 @dataclass
 class Shares:
-    """Counts by kind and asset, for each bin of `bin_s` by its begin in s.
+    """Counts of states by kind of market and asset, in time bins of `bin_s` seconds.
 
-    `states` are what is counted.
+    `counts` is (kind, asset) -> start of the bin in Unix seconds -> state -> number.
     """
 
     states: Sequence[str]
     marked: Sequence[str]  # states that a reader must not miss, the worst last
     bin_s: int
-    times: dict[tuple[str, str], tuple[float, float]] = field(default_factory=dict)  # first and last, s
+    times: dict[tuple[str, str], tuple[float, float]] = field(default_factory=dict)  # first and last, Unix s
     counts: dict[tuple[str, str], dict[int, Counter[str]]] = field(
         default_factory=lambda: defaultdict(lambda: defaultdict(Counter))
     )
@@ -45,12 +45,12 @@ class Shares:
             self.counts[kind, asset][at // self.bin_s * self.bin_s][state] += count
 
     def lasts(self, kind: str, asset: str, first: float, last: float) -> None:
-        """Extend the time in which there was something to count; bars end with it."""
+        """Extend the time (Unix s) in which a kind and asset was counted; its bars are cut to it."""
         known = self.times.get((kind, asset), (first, last))
         self.times[kind, asset] = (min(first, known[0]), max(last, known[1]))
 
     def total(self, kinds: Iterable[str] = ()) -> Counter[str]:
-        """Sum up the counts over all time and assets, of all kinds when none is named."""
+        """Return state -> number over all time and assets; kinds: only of these, by default of all."""
         wanted = set(kinds)
         found: Counter[str] = Counter()
         for (kind, _), by_time in self.counts.items():
@@ -64,7 +64,7 @@ class Shares:
         return list(dict.fromkeys(kind for kind, _ in self.counts))
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return a row for each part of a bar: `y` to `y2` of the bin from `x` to `x2` (ms)."""
+        """Return a row per state of each bar: share `y` to `y2` of the bin from `x` to `x2` (Unix ms)."""
         found = []
         for (kind, asset), by_time in self.counts.items():
             first, last = self.times[kind, asset]
@@ -89,7 +89,7 @@ class Shares:
 
 
 def seen(connection: duckdb.DuckDBPyConnection, scope: ReportScope) -> Shares:
-    """Count the table `coverage`. Raises duckdb.Error."""
+    """Return the counts of observed, quiet, unknown and gapped seconds in `coverage`. Raises duckdb.Error."""
     found = Shares(SEEN, SEEN[-2:], scope.bin_s)
     view_plain(connection, scope.root, "coverage", scope.since, scope.until)
     rows = run(
@@ -111,7 +111,7 @@ def seen(connection: duckdb.DuckDBPyConnection, scope: ReportScope) -> Shares:
 
 
 def verified(connection: duckdb.DuckDBPyConnection, scope: ReportScope) -> Shares:
-    """Return the shares of verdicts of the tables `books` and `book_changes`.
+    """Return the counts of hash verdicts in the tables `books` and `book_changes`.
 
     Needs the view `names`. Raises duckdb.Error.
     """
@@ -136,7 +136,7 @@ def verified(connection: duckdb.DuckDBPyConnection, scope: ReportScope) -> Share
 
 
 def _kind(venue: str, feed: str, market: str) -> str | None:
-    """Return the name of a feed's markets in the report; None: they are not shown."""
+    """Return the title of a feed's markets in the report; None: they are not shown."""
     declared = feed_of(venue, feed)
     if declared is None or not declared.titles:
         return f"{venue} {feed}"
@@ -145,7 +145,7 @@ def _kind(venue: str, feed: str, market: str) -> str | None:
 
 
 def _kinds() -> list[str]:
-    """Return all that feeds' markets are called, in the order of declaration."""
+    """Return the titles of all feeds' markets, in the order of their declaration."""
     return [
         kind
         for venue in venues().values()

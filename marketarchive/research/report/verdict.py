@@ -1,4 +1,4 @@
-"""Verdict, in words, whether a recording can be trusted, from a report's findings. Pure."""
+"""Verdict on whether a recording can be trusted, from a report's findings; pure functions."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ WORDS: dict[Level, str] = {
 
 @dataclass
 class ReportFindings:
-    """Figures of a report's time range, from which its verdict is made."""
+    """Findings of a report from which its verdict is made."""
 
-    problems: Sequence[str]  # of ledger and manifests
+    problems: Sequence[str]  # faults in ledger and manifests
     tracked_s: int
-    unseen_s: int  # neither observed nor quiet: gapped or unknown
+    unseen_s: int  # tracked seconds that are gapped or unknown
     gaps: int
-    failed: int  # books and changes whose hash does not come out
-    unexplained: int  # of them, outside recorded gaps of their token
+    failed: int  # snapshots and deltas whose hash does not match
+    unexplained: int  # of them, those outside recorded gaps of their token
     unchecked: int
-    differing: int  # rounds
-    validation: str | None  # the state of the validation report, if there is one that touches the time
+    differing: int  # rounds whose computed outcome is not the official one
+    validation: str | None  # state of the validation report, None if none covers the time
     dead_runs: Sequence[str] = ()
     alive_runs: Sequence[str] = ()
-    not_looked_at: Sequence[str] = ()  # feeds of which nothing says how much was seen
-    defects: Sequence[str] = ()  # of the data of products
-    care: Sequence[str] = ()  # likewise
-    rows: int = 0  # of these data
+    not_looked_at: Sequence[str] = ()  # feeds whose completeness nothing states
+    defects: Sequence[str] = ()  # faults in the data of products
+    care: Sequence[str] = ()  # what is missing in the data of products
+    rows: int = 0  # number of rows of the data of products
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Figures of a soak, from its journal, the ledger, manifests, segments and tables."""
+"""Figures of a soak test, from its journal, the ledger, manifests, segments and tables."""
 
 from __future__ import annotations
 
@@ -38,64 +38,64 @@ from marketarchive.times import SECOND, from_iso, to_seconds
 
 FIRST_HOUR_S = 3600.0
 SETTLING_S = 10
-"""Seconds after a subscription in which nothing has to have come yet: docs/TABLES.md, `coverage`."""
+"""Seconds after a subscription within which no data are due yet: docs/TABLES.md, `coverage`."""
 _CHUNK = 2**20
 
 
 @dataclass(frozen=True)
 class Restart:
-    """Time without data from an exit to the first data after it, in elapsed seconds of the soak."""
+    """A restart of the collector, with the seconds from its exit to the first data after it."""
 
     at_utc: str
     why: str
     cost_s: float
-    is_complete: bool  # data came again
+    is_complete: bool  # data were received again before the soak's end
 
 
 @dataclass(frozen=True)
 class Unrecorded:
-    """Seconds of the table `coverage` that are unknown."""
+    """Seconds of the state unknown in the table `coverage`."""
 
-    seconds: int  # missing without a record
-    settling: int  # between a subscription and what came first
+    seconds: int  # seconds that are missing without a recorded gap
+    settling: int  # seconds between a subscription and its first data
 
 
 @dataclass
 class SoakTables:
-    """Contents of the tables coverage and gaps of the soak's time."""
+    """Figures of the tables coverage and gaps over the soak's time."""
 
     seen: shares.Shares
     unrecorded: Unrecorded
     tracked_s: float
-    gaps: Counter[str]  # by reason
-    gap_s: Mapping[str, float]  # likewise
+    gaps: Counter[str]  # reason -> number of gaps
+    gap_s: Mapping[str, float]  # reason -> seconds
 
 
 @dataclass
 class SoakTraffic:
-    """Contents of ledger and manifests of the soak's time."""
+    """Figures of ledger and manifests over the soak's time."""
 
     counts: Counter[str] = field(default_factory=Counter)  # lines by kind
     feeds: dict[str, Counter[str]] = field(default_factory=dict)  # venue/feed -> lines by kind
     statuses: Counter[str] = field(default_factory=Counter)
     sizes: list[int] = field(default_factory=list)  # bytes of sealed segments
-    inflated: int = 0  # bytes, of those that are still where they were sealed
-    deflated: int = 0
+    inflated: int = 0  # decompressed bytes of the segments that still are where they were sealed
+    deflated: int = 0  # bytes of the same segments on the disk
     recovered: int = 0
     runs: int = 0
-    markets: dict[str, int] = field(default_factory=dict)  # spider -> the most that a run saw
+    markets: dict[str, int] = field(default_factory=dict)  # spider -> largest number of markets of a run
     rows: int = 0
     retries: int = 0
     ticks: Counter[str] = field(default_factory=Counter)
     books: Counter[str] = field(default_factory=Counter)  # verdicts of hashes and checksums, live
-    exits: Counter[str] = field(default_factory=Counter)  # of runs, by reason
+    exits: Counter[str] = field(default_factory=Counter)  # exit reason -> number of runs
     offload: str = "never offloaded"
     is_simulated: bool = False
 
 
 @dataclass
 class SoakFindings:
-    """All that a report of a soak says."""
+    """All findings that a soak's report states."""
 
     soak: Soak
     lines: Sequence[JournalLine]
@@ -105,25 +105,25 @@ class SoakFindings:
     restarts: Sequence[Restart]
     down_s: float
     traffic: SoakTraffic
-    problems: Sequence[str]  # of verify
-    head: str  # of the ledger
+    problems: Sequence[str]  # problems that `verify` found
+    head: str  # head of the ledger
     tables: SoakTables | None  # None: they could not be made
     issues: Sequence[str]
 
     @property
     def samples(self) -> list[JournalLine]:
-        """Return the samples in which the collector ran."""
+        """Return the journal's samples of the running collector."""
         return [line for line in self.lines if line.kind == "sample"]
 
 
 def measure(
     root: Path, soak: Soak, lines: Sequence[JournalLine], master_url: str | None, progress: Progress
 ) -> SoakFindings:
-    """Measure a soak. Raises ArchiveError, DiskError."""
+    """Measure a soak and judge it; lines: its journal. Raises ArchiveError, DiskError."""
     if not lines:
         raise ArchiveError(f"the soak {soak.id} has no line in its journal: nothing was measured")
     end = end_of(lines)
-    lines = lines if end is None else lines[: lines.index(end) + 1]  # what follows is about the report
+    lines = lines if end is None else lines[: lines.index(end) + 1]  # later lines are about the report
     lasted = min(lines[-1].elapsed_s, soak.hours * 3600)
     traffic = _traffic(root, soak.started, lines[-1].at)
     restarts, down_s = outages(lines, lasted)
@@ -165,7 +165,10 @@ def measure(
 
 
 def outages(lines: Sequence[JournalLine], lasted_s: float) -> tuple[list[Restart], float]:
-    """Return the restarts of a journal, and the seconds in which no data could reach the disk."""
+    """Return (restarts, seconds in which no data could reach the disk) of a journal.
+
+    lasted_s: seconds that the soak lasted.
+    """
     found: list[Restart] = []
     down_s, since, why, at = 0.0, 0.0, "", ""
     is_down, is_first, was_killed = True, True, False
@@ -192,7 +195,7 @@ def outages(lines: Sequence[JournalLine], lasted_s: float) -> tuple[list[Restart
 
 
 def memory(lines: Sequence[JournalLine]) -> Measured:
-    """Return by how many percent the highest memory after the first hour was over the highest in it."""
+    """Return by how many percent the most memory after the first hour exceeds the most memory within it."""
     used = [(line.elapsed_s, line.resident_bytes) for line in lines if line.resident_bytes]
     first = max((size for at, size in used if at <= FIRST_HOUR_S), default=0)
     later = max((size for at, size in used if at > FIRST_HOUR_S), default=0)
@@ -203,7 +206,10 @@ def memory(lines: Sequence[JournalLine]) -> Measured:
 
 
 def coverage(tables: SoakTables, lasted_s: float) -> dict[str, Measured]:
-    """Return what the table `coverage` says of tracked, observed and unrecorded seconds."""
+    """Return name of a threshold -> measured value, for tracked, observed and unrecorded seconds.
+
+    lasted_s: seconds that the soak lasted.
+    """
     counted = tables.seen.total()
     total = counted.total()
     if not total or not lasted_s:
@@ -222,9 +228,9 @@ def coverage(tables: SoakTables, lasted_s: float) -> dict[str, Measured]:
 
 
 def tracked_s(spans: Iterable[Sequence[Mapping[str, Any]]], since_s: float, until_s: float) -> float:
-    """Return the seconds from `since_s` to `until_s`, Unix time, in which any market was tracked.
+    """Return the number of seconds from `since_s` to `until_s` (Unix time) in which any market was tracked.
 
-    spans: of each market, of the table `coverage`.
+    spans: column `spans` of the table `coverage`, an entry per market.
     """
     found = sorted((each["start"].timestamp(), each["seconds"]) for market in spans for each in market)
     total, end = 0.0, since_s
@@ -236,10 +242,11 @@ def tracked_s(spans: Iterable[Sequence[Mapping[str, Any]]], since_s: float, unti
 
 
 def unrecorded(spans: Iterable[Sequence[Mapping[str, Any]]]) -> Unrecorded:
-    """Count unknown seconds in the `spans` of each market of the table `coverage`.
+    """Return the numbers of unknown seconds: missing without a recorded gap, and settling.
 
-    Those at the begin of a track, or after a gap, are a subscription's until its first message comes, which
-    is a gap after SETTLING_S at the latest; all others are missing without a record.
+    spans: column `spans` of the table `coverage`, an entry per market. Unknown seconds at the beginning of
+    tracking or after a gap are settling, until the first message of a subscription comes; after SETTLING_S
+    that would be a gap. All others are missing.
     """
     missing = settling = 0
     for market in spans:
@@ -254,7 +261,7 @@ def unrecorded(spans: Iterable[Sequence[Mapping[str, Any]]]) -> Unrecorded:
 
 
 def cpu_shares(samples: Sequence[JournalLine]) -> list[tuple[JournalLine, float]]:
-    """Return (sample, processors used since the one before it), of samples of one process."""
+    """Return (sample, processors used since the previous sample) for successive samples of one process."""
     return [
         (later, max(0.0, later.cpu_s - earlier.cpu_s) / (later.elapsed_s - earlier.elapsed_s))
         for earlier, later in pairwise(samples)
@@ -263,7 +270,7 @@ def cpu_shares(samples: Sequence[JournalLine]) -> list[tuple[JournalLine, float]
 
 
 def longest_still_s(samples: Sequence[JournalLine]) -> float:
-    """Return the longest time in which samples of one process saw raw/ not growing, in seconds."""
+    """Return the longest time in seconds in which raw/ did not grow, by samples of one process."""
     longest, since = 0.0, 0.0
     for earlier, later in pairwise(samples):
         is_still = earlier.pid == later.pid != 0 and later.disk_bytes.get("raw") == earlier.disk_bytes.get(
@@ -275,7 +282,7 @@ def longest_still_s(samples: Sequence[JournalLine]) -> float:
 
 
 def clock_steps(lines: Sequence[JournalLine]) -> list[tuple[JournalLine, float]]:
-    """Return (line, seconds) of steps of the wall clock between two lines of one boot."""
+    """Return (line, seconds) of each step of the wall clock before a line, within one boot of the machine."""
     steps = []
     for earlier, later in pairwise(lines):
         jump = wall_step(Instant(earlier.at, earlier.mono_ns), Instant(later.at, later.mono_ns))
@@ -285,7 +292,7 @@ def clock_steps(lines: Sequence[JournalLine]) -> list[tuple[JournalLine, float]]
 
 
 def size_words(sizes: Sequence[int]) -> str:
-    """Return smallest, median and largest of sealed files in words."""
+    """Return a text with number, total, smallest, median and largest size of sealed files (bytes)."""
     if not sizes:
         return "none"
     low, middle, high = (each / 1e6 for each in (min(sizes), statistics.median(sizes), max(sizes)))
@@ -299,7 +306,10 @@ def _lives(root: Path, path: str) -> bool:
 
 
 def _tables(root: Path, since: int, until: int, master_url: str | None, progress: Progress) -> SoakTables:
-    """Read what tables say of `since` to `until`, ns. Raises ArchiveError, ConfigurationError."""
+    """Return the figures of the tables from `since` to `until` (ns).
+
+    Raises ArchiveError, ConfigurationError.
+    """
     require()
     import duckdb
 
@@ -354,14 +364,14 @@ def _add_segment(found: SoakTraffic, root: Path, entry: Entry) -> None:
 
 
 def _inflated(path: Path) -> int | None:
-    """Return the bytes that a segment holds; None of one joined with others, moved away, or damaged."""
+    """Return the decompressed bytes of a segment file; None if it was joined, moved away, or is damaged."""
     size = 0
     try:
         with gzip.open(path) as file:
             while data := file.read(_CHUNK):
                 size += len(data)
     except (OSError, EOFError, zlib.error):
-        return None  # of a damaged one verify tells
+        return None  # `verify` reports a damaged one
     return size
 
 
@@ -369,7 +379,7 @@ def _add_manifest(found: SoakTraffic, root: Path, path: str, since: int) -> None
     try:
         document: dict[str, Any] = msgspec.json.decode((root / path).read_bytes())
     except (OSError, msgspec.DecodeError):
-        return  # verify names it
+        return  # `verify` reports it
     if is_record(path):
         files = document.get("files", [])
         verified = sum(each.get("state") == "verified" for each in files)

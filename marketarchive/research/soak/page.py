@@ -1,4 +1,4 @@
-"""Report of a soak as Markdown. Pure."""
+"""Report of a soak test as Markdown; pure functions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LISTED = 20
 
 
 def markdown(found: SoakFindings, plots: Mapping[str, str]) -> str:
-    """Return the page; plots: name -> file beside it."""
+    """Return the page as Markdown; plots: name -> file name of a plot beside the page."""
     parts = [
         *([f"{ACCELERATED}\n"] if found.about.is_simulated else []),
         f"# Soak {found.soak.id}\n",

@@ -1,4 +1,4 @@
-"""Plots of a soak as SVG files: memory, processors, disk, and what was observed, over time."""
+"""Plots of a soak test as SVG: memory, processors, disk, and unobserved seconds over time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SIZE = {"width": 760, "height": 150}
 
 
 def plots(found: SoakFindings) -> Mapping[str, str]:
-    """Return name -> SVG, of each plot that there is something for. Raises ConfigurationError."""
+    """Return name -> SVG of each plot that has data. Raises ConfigurationError."""
     samples = [line for line in found.samples if line.resident_bytes]
     charts = {
         "memory": _line(
@@ -43,7 +43,7 @@ def plots(found: SoakFindings) -> Mapping[str, str]:
 
 
 def _line(title: str, points: Sequence[tuple[str, float]], colour: str) -> Chart:
-    """Return a chart of (time, value)."""
+    """Return a line chart of (ISO time, value) points."""
     return {
         "title": title,
         **_SIZE,
@@ -57,7 +57,7 @@ def _line(title: str, points: Sequence[tuple[str, float]], colour: str) -> Chart
 
 
 def _observed(found: SoakFindings) -> Chart:
-    """Return a chart of the share of tracked seconds not observed, by five minutes, hour or day."""
+    """Return a chart of the share of tracked seconds not observed, per five minutes, hour or day."""
     rows: list[dict[str, Any]] = []
     if found.tables is not None:
         bins: dict[int, dict[str, int]] = {}

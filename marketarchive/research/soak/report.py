@@ -1,4 +1,4 @@
-"""`scrapy soak-report`: measures a soak and writes its page, with plots beside it."""
+"""`scrapy soak-report`: measure a soak test and write its report, with plots beside it."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from marketarchive.research.soak.plots import plots
 
 FOLDER = "reports"
 PLOTTING = "vl_convert"
-"""Package of the extra `research` that draws."""
+"""Package of the extra `research` that draws the plots."""
 
 
 @dataclass(frozen=True)
 class WrittenSoakReport:
-    """Files of a report, and the gate."""
+    """Result of `soak_report`: the files written, and whether the soak test met its thresholds (the gate)."""
 
     path: Path
     plots: tuple[Path, ...]
     verdict: GateVerdict
 
     def text(self) -> str:
-        """Return what a terminal shows."""
+        """Return the result as text for a terminal: the gate, its reasons, the report's path."""
         return "\n".join(
             [
                 f"gate {self.verdict.gate}",
@@ -50,9 +50,9 @@ class WrittenSoakReport:
 def soak_report(
     root: Path, soak: Soak, master_url: str | None = None, progress: Progress | None = None
 ) -> WrittenSoakReport:
-    """Write reports/soak_test_<day>.md, of the day on which the soak began.
+    """Write reports/soak_test_<day>.md, where day is the one on which the soak began.
 
-    The second soak of a day has its id behind it. Raises ArchiveError, DiskError.
+    The name of the report of a second soak of that day ends with its id. Raises ArchiveError, DiskError.
     """
     found = measure(root, soak, list(read_lines(root, soak.id)), master_url, progress or NullProgress())
     try:
@@ -72,7 +72,7 @@ def soak_report(
 
 
 def _path(root: Path, soak: Soak) -> Path:
-    """Return the report's path; a report of another soak of that day is left as it is."""
+    """Return the path of a soak's report, which is not that of another soak of the same day."""
     path = root / FOLDER / f"soak_test_{soak.started_at_utc[:10]}.md"
     if path.exists() and f"# Soak {soak.id}\n" not in path.read_text(encoding="utf-8"):
         return path.with_name(f"{path.stem}-{soak.id}.md")

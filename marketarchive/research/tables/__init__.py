@@ -1,1 +1,1 @@
-"""Tables from raw: one file per table, feed and UTC day."""
+"""Parquet tables made from raw: one file per table, venue, feed and UTC day."""

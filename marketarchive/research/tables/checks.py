@@ -1,4 +1,4 @@
-"""Sanity of a day's books: what must hold of every book, how often it does not, and where."""
+"""Sanity checks of a day's books: rules that hold for every book, and the rows that break them."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     import duckdb
 
 OFFENDERS = 5
-"""Number of the worst that are named."""
+"""Number of offending rows that a check lists, the worst first."""
 
 
 @dataclass
 class BookCheck:
-    """Count of `bad` among `of`; passed when none is bad, None when there was nothing to check."""
+    """Result of a check: `bad` of `of` books; passed if none is bad, None if there were none to check."""
 
     name: str
     bad: int = 0
@@ -29,7 +29,7 @@ class BookCheck:
         return None if not self.of else not self.bad
 
     def add(self, other: BookCheck) -> None:
-        """Add another day of the same check."""
+        """Add the result of the same check for another day."""
         self.bad += other.bad
         self.of += other.of
         self.offenders = (self.offenders + other.offenders)[:OFFENDERS]
@@ -44,7 +44,7 @@ class BookCheck:
         }
 
 
-# name -> (which rows are bad, of which, the worst first)
+# name -> (SQL: row is bad, SQL: row is checked, SQL: order of offenders, the worst first)
 _OF_ROWS = {
     "best bid below best ask": ("is_crossed", "best_bid + best_ask IS NOT NULL", "best_ask - best_bid"),
     "prices within [0, 1]": (
@@ -71,8 +71,8 @@ def check(
 ) -> list[BookCheck]:
     """Return the checks of one day's file of books.
 
-    unreadable: books that gave no row; names_both_tokens: each request to /books named both tokens of its
-    markets.
+    unreadable: number of books that gave no row; examples: some of them; names_both_tokens: each request to
+    /books named both tokens of its markets; then each answer is checked to have both books.
     """
     rows = stored(path)
     figures = ", ".join(
@@ -96,7 +96,7 @@ def check(
 
 
 def _both(connection: duckdb.DuckDBPyConnection, rows: str) -> BookCheck:
-    """Count markets with one book only in a batch answer: a market has two tokens."""
+    """Return the check that each market has two books in an answer of /books: a market has two tokens."""
     # by hash: a day has millions of answers' markets, and a condition id has 66 characters
     query = f"""
         SELECT any_value(run) AS run, seq, any_value(market) AS market, any_value(token) AS token

@@ -1,9 +1,9 @@
-"""Recorded gaps as far as no other recorder of the feed closed them: SQL.
+"""SQL that removes from recorded gaps what other runs of the same feed received.
 
-Where several runs recorded a feed at once, a second that `coverage` calls observed or quiet for a market was
-proven by one of them, whatever another one missed: within one run a gap outweighs an observation. This tells
-what the archive is missing. Whether one recorder's own book or line is to be believed its own gaps tell,
-whatever another one received: `recorded_gaps.py`.
+Where several runs recorded a feed at once, a second that `coverage` calls observed or quiet for a market is
+proven by one of them, whatever another missed: within one run a gap outweighs an observation. The result is
+what the archive is missing. Whether a book or line of one run can be believed depends on the gaps of that
+run alone, whatever another received: `recorded_gaps.py`.
 """
 
 from __future__ import annotations
@@ -14,19 +14,20 @@ from marketarchive.research.engine import of_feeds
 
 
 def untouched(gaps: str) -> str:
-    """Return SQL of `gaps` with the column of `still_open`, none of them closed."""
+    """Return SQL of the relation `gaps` with a null column `open_for`: nothing is closed."""
     return f"SELECT *, NULL::VARCHAR[] AS open_for FROM {gaps}"
 
 
 def still_open(gaps: str, coverage: str, tokens: str, feeds: Collection[tuple[str, str]]) -> str:
-    """Return SQL of what is left of `gaps`, with `open_for`: names of the markets for which it is left.
+    """Return SQL of what remains of `gaps`, with `open_for`: names of the markets for which it remains.
 
-    Where it is null nobody closed anything, and the gap stands for all that it concerns. Of a gap that is
-    closed for some there is a row for the markets for which it stands whole, with what it names and nobody
-    tracked, and rows of what is left of it for one market. A gap that is closed for all is no row.
+    `open_for` is null if nobody closed anything: the gap holds for all that it concerns. A gap that is closed
+    for some markets has a row for the markets for which it holds as a whole, and for subjects that nobody
+    tracked, and rows for what remains of it for one market. A gap closed for all has no row.
 
-    gaps, coverage: relations of these tables, with venue and feed; tokens: of (token, slug); feeds: those
-    that several runs recorded at once. The end of a gap without one is taken to be when it was noticed.
+    gaps, coverage: relations of these tables, with venue and feed; tokens: relation (token, slug); feeds: the
+    (venue, feed)s that several runs recorded at once. A gap without an end is taken to last until it was
+    noticed.
     """
     return f"""
         WITH stated AS MATERIALIZED (
@@ -81,5 +82,5 @@ def still_open(gaps: str, coverage: str, tokens: str, feeds: Collection[tuple[st
 
 
 def stands(names: str) -> str:
-    """Return the SQL condition that a row of `gaps` stands for what goes by `names` (a list)."""
+    """Return the SQL condition that a row of `gaps` holds for a subject; names: SQL list of its names."""
     return f"coalesce(list_has_any(gaps.open_for, {names}), true)"

@@ -1,7 +1,7 @@
-"""Rows that a venue made as Arrow columns, a whole column at a time.
+"""Conversion of a venue's rows to Arrow columns, a whole column at a time.
 
-Exact: text becomes a decimal by Arrow's cast, which refuses what would lose a digit. A column that does not
-convert as a whole is converted value by value, and the rows whose values do not fit are left out.
+It is exact: text becomes a decimal by Arrow's cast, which refuses to lose a digit. A column that does not
+convert as a whole is converted value by value, and rows whose values do not fit are left out.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 SUBJECTS = ("market", "asset", "token", "symbol")
-"""Columns that name a row's subject: at least one of them."""
+"""Columns that name the subject of a row: each row has at least one of them."""
 _VERDICTS = frozenset(get_args(Verdict))
 _NONE = type(None)
 
 
 class Place(NamedTuple):
-    """Origin of a message: the run, seq, receipt and connection of its line."""
+    """Origin of a row: run, seq, receipt and connection of the line it was made from."""
 
     received_at: int  # us
     run: str
@@ -42,7 +42,7 @@ class Place(NamedTuple):
 
 @dataclass
 class Batch:
-    """Rows of one table, each with its message and its position there."""
+    """Rows of one table, each with its origin and its position within its message."""
 
     table: str
     decimals: Decimals
@@ -53,11 +53,11 @@ class Batch:
     positions: list[int] = field(default_factory=list)
 
     def clear(self) -> None:
-        """Begin the next batch."""
+        """Remove all rows, to begin the next batch."""
         self.rows, self.places, self.positions = [], [], []
 
     def convert(self) -> tuple[pa.Table, dict[int, ParseError]]:
-        """Return (table of the rows that fit their columns, number in the batch -> error of the others)."""
+        """Return (table of the rows that fit their columns, index of each other row -> its error)."""
         import pyarrow as pa
 
         kinds = COLUMNS[self.table]
@@ -124,7 +124,7 @@ class Batch:
                     errors.setdefault(number, error)
 
     def _measure(self, made: dict[str, pa.Array], errors: dict[int, ParseError]) -> None:
-        """Add the columns that are computed from the levels."""
+        """Add the columns that are computed from the levels of books."""
         found, misfits = measure(made["bids"], made["asks"], self.decimals, self.price_range)
         made.update(found)
         for number, error in misfits.items():
@@ -134,14 +134,17 @@ class Batch:
 def column(
     kind: Kind, values: Sequence[Any], decimals: Decimals
 ) -> tuple[pa.Array, Mapping[int, ValueError]]:
-    """Return a column of `kind`, and of the values that do not fit their places and why; those are null."""
+    """Return (Arrow column, index -> error of each value that does not fit, which is null in the column).
+
+    kind: the column's type; decimals: precision of its decimals.
+    """
     import pyarrow as pa
 
     wanted = arrow_type(kind, decimals)
     try:
         return _at_once(kind, values, wanted), {}
     except (pa.ArrowException, ValueError, TypeError, OverflowError):
-        pass  # one of them, or a kind of value that is converted singly
+        pass  # a value does not fit, or values of this kind are converted one by one
     fit, fitted, misfits = fitting(kind, decimals), [], {}
     for number, value in enumerate(values):
         try:
@@ -155,7 +158,10 @@ def column(
 
 
 def _at_once(kind: Kind, values: Sequence[Any], wanted: pa.DataType) -> pa.Array:
-    """Return a column. Raises what Arrow and Python raise for what does not fit, or is not of one type."""
+    """Return a column converted as a whole.
+
+    Raises the errors of Arrow and Python for a value that does not fit, or values of several types.
+    """
     import pyarrow as pa
 
     if kind == "levels":
@@ -190,7 +196,7 @@ def _times(nanoseconds: pa.Array, wanted: pa.DataType) -> pa.Array:
 
 
 def _exact(values: Sequence[Any], types: set[type], wanted: pa.DataType) -> pa.Array:
-    """Return decimals of texts, or of Decimals and integers."""
+    """Return a column of decimals from texts or Decimals. Raises TypeError, ValueError, ArrowException."""
     import pyarrow as pa
 
     if types == {str}:
@@ -203,7 +209,7 @@ def _exact(values: Sequence[Any], types: set[type], wanted: pa.DataType) -> pa.A
 
 
 def _levels(values: Sequence[Any], wanted: pa.DataType) -> pa.Array:
-    """Return lists of (price, size)."""
+    """Return a column of lists of (price, size); None becomes null."""
     import numpy as np
     import pyarrow as pa
 
@@ -224,7 +230,7 @@ def _levels(values: Sequence[Any], wanted: pa.DataType) -> pa.Array:
 
 
 def _name(made: dict[str, pa.Array], names: Names) -> None:
-    """Say what tokens are called by now, whatever their messages called them."""
+    """Fill in the columns `slug` and `outcome` by the known names of tokens, over those in the messages."""
     import pyarrow as pa
     import pyarrow.compute as pc
 

@@ -1,9 +1,9 @@
-"""Rows of one message that several recorders received: SQL that tells which of its copies stands for it.
+"""SQL that finds copies of one message that several runs received, and the copy that is kept.
 
-What makes a message of two recorders the same is what its venue's `RowMaker` made of it: a unit is the rows
-of one table that one event of a message has of one subject (a token, a market, a symbol), without what
-belongs to the recording (receipt, run, connection, numbers of lines, verdict). The larger count per identity
-holds: the n-th copy of one recording is the same message as the n-th copy of another.
+Messages of two runs are compared by the rows that the venue's `RowMaker` made of them. A unit is the rows of
+one table that one event of a message has about one subject (a token, a market, a symbol), without what
+belongs to the recording (receipt, run, connection, line numbers, verdict). The n-th equal unit of one run is
+the same message as the n-th of another, so of equal units as many are kept as the run with most has.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ _CONTENT: Mapping[str, str] = {
     "quotes": "source, event_time, best_bid, best_ask",
     "reference_prices": "instrument, event_time, value, bid, ask, window_s",
 }
-"""Table -> columns of a row that are the message's own."""
+"""Table -> columns that are the message's own content."""
 TABLES = tuple(_CONTENT)
 CAUSES = ("books", "book_changes")
-"""Tables whose messages quotes follow from: such a quote goes with its message."""
+"""Tables from whose messages quotes follow: such a quote is kept or removed with its message."""
 
 _UNDATED_S = 2
-"""Seconds within which messages that the venue does not date can be the same."""
+"""Seconds within which messages without a venue time can be the same."""
 
 
 def _subject(table: str) -> str:
@@ -44,16 +44,16 @@ def _is_state(table: str) -> str:
 
 
 def _is_polled(feeds: Collection[tuple[str, str]]) -> str:
-    """Return the SQL condition that a row is of an answer to a request of its recorder alone."""
+    """Return the SQL condition that a row is from an answer to a request of its own run."""
     polled = {each for each in feeds if (declared := feed_of(*each)) is not None and declared.is_polled}
     return f"({of_feeds(polled)})"
 
 
 def _is_own(table: str, feeds: Collection[tuple[str, str]]) -> str:
-    """Return the SQL condition that a row was sent to its recorder alone, so that nobody else can miss it.
+    """Return the SQL condition that a row was sent to its run alone, so that no other run can miss it.
 
-    A state of its own, a REST snapshot, a snapshot that answers a subscription, the first book of a
-    connection, past values.
+    Such are a run's stored states, REST snapshots, snapshots that answer a subscription, the first book of a
+    connection, and past values.
     """
     if table == "reference_prices":
         return "coalesce(is_backfill, false)"
@@ -69,16 +69,17 @@ def _is_own(table: str, feeds: Collection[tuple[str, str]]) -> str:
 
 
 def units(table: str, rows: str, feeds: Collection[tuple[str, str]]) -> str:
-    """Return SQL of the units of a table's `rows` of `feeds`, each numbered among its equals in its run.
+    """Return SQL of the units of a table's `rows` (SQL), each numbered among its equals in its run.
 
-    `recorded_with` of a row: a number of the runs whose messages can be the same.
+    rows: with a column `recorded_with`, which numbers groups of runs whose messages can be the same; feeds:
+    the (venue, feed)s to include.
 
-    Equal `subject`, `identity`, `island`, `n` mean: the same message. `place` is 1 for the copy that stands
-    for it: of those with the best verdict the first one received. `moment` is the venue's time, else of
-    receipt; `is_own`: only its recorder could receive it.
+    Units with equal `subject`, `identity`, `island` and `n` are the same message. `place` is 1 for the copy
+    to keep: the first received among those with the best verdict. `moment` is the venue's time, else the
+    receipt; `is_own`: only this run could receive it.
 
-    An answer that was requested is the same where it came within the same second. What the venue does not
-    date can be the same for 2 s, all else for a minute.
+    Answers to requests are the same if received within the same second. Messages without a venue time can be
+    the same within 2 s, all others within a minute.
     """
     near = f"CASE WHEN is_undated THEN {_UNDATED_S} ELSE {WITHIN_NS // SECOND} END"
     equal = "PARTITION BY venue, feed, recorded_with, subject, is_state, identity"
@@ -115,9 +116,9 @@ _KEY = "venue, feed, run, seq, index, subject"
 
 
 def copies(table: str, rows: Mapping[str, str], feeds: Collection[tuple[str, str]]) -> str:
-    """Return SQL of the units of a table for which a copy of another recording stands.
+    """Return SQL of the units of a table that are not kept, since a copy in another run is.
 
-    rows: relation of the table, and of those in CAUSES where it is quotes.
+    rows: table -> its relation (SQL); for quotes those of CAUSES too. feeds: the (venue, feed)s to include.
     """
     alone = f"SELECT {_KEY}, is_state FROM ({units(table, _alone(table, rows), feeds)}) WHERE place > 1"
     caused = [
@@ -133,7 +134,7 @@ def _alone(table: str, rows: Mapping[str, str]) -> str:
 
 
 def quotes_alone(rows: Mapping[str, str]) -> str:
-    """Return SQL of the quotes that follow from no row of CAUSES, as far as `rows` has these tables."""
+    """Return SQL of the quotes that follow from no row of CAUSES; rows: table -> its relation (SQL)."""
     keys = ("venue", "feed", "run", "seq", "index")
     same = " AND ".join(f"cause.{name} = quoted.{name}" for name in keys)
     missing = [
@@ -147,7 +148,7 @@ def quotes_alone(rows: Mapping[str, str]) -> str:
 
 
 def without(table: str, rows: str, copies_of: str) -> str:
-    """Return SQL of the `rows` of a table without those in the relation `copies_of` it."""
+    """Return SQL of the relation `rows` of a table without the units in the relation `copies_of`."""
     keys = ("venue", "feed", "run", "seq", "index")
     same = " AND ".join(f"copies.{name} = kept.{name}" for name in keys)
     return f"""

@@ -1,7 +1,7 @@
-"""The table `coverage`: of each market and day how many seconds were tracked, and what was known in them.
+"""The table `coverage`: per market and day, the number of seconds tracked, and what was known in them.
 
-observed: data arrived within its time. quiet: a look-up proved that nothing had changed. gapped: a recorded
-gap that concerns the market touches the second. unknown: none of these.
+observed: data arrived within its time. quiet: a REST snapshot proved that nothing had changed. gapped: a
+recorded gap that concerns the market touches the second. unknown: none of these.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ if TYPE_CHECKING:
 
 _STATES = {UNKNOWN: "unknown", GAPPED: "gapped", QUIET: "quiet", OBSERVED: "observed"}
 SLICE_S = 300
-"""Seconds of the spans that a row distinguishes."""
+"""Length in seconds of the slices for which a row has counts of its own."""
 
 AHEAD_S = 60
-"""Seconds before the day that are looked at: for so long at most something counts as observed."""
+"""Seconds before the day that are read: data count as observed for so long at most."""
 
 
 def make(task: Task) -> MadeTable:
-    """Write the day's rows to the task's target.
+    """Write the day's rows of `coverage` to the task's target; return how many.
 
     Raises ArchiveError, and duckdb.Error for a segment that cannot be read.
     """
@@ -97,7 +97,7 @@ def make(task: Task) -> MadeTable:
 
 
 def _tables(task: Task) -> dict[str, str]:
-    """Return the relations of the tables that it is made from, with the rows around the day."""
+    """Return table -> SQL relation of its rows on and around the day, for the tables that are needed."""
     root, partition = task.root, task.partition
     needs = [table for table in partition.needs if table != "gaps"]
     around = midnight.rows_around(root, partition, needs, task.target, task.names)
@@ -108,7 +108,7 @@ def _tables(task: Task) -> dict[str, str]:
 
 
 def _gaps(task: Task) -> list[dict[str, Any]]:
-    """Return the rows of gaps that hold, with their `scope`; those too that are noticed after the day."""
+    """Return the rows of `gaps` that hold and touch the day, with their `scope`, also if noticed later."""
     import pyarrow as pa
 
     partition = task.partition
@@ -123,7 +123,7 @@ def _gaps(task: Task) -> list[dict[str, Any]]:
 
 
 def _spans(one: Watched, gaps: list[dict[str, Any]], day: Day) -> list[tuple[int, int]]:
-    """Return from when until when it was tracked, gaps that name it before and after data included."""
+    """Return the (start, end) in us in which a market was tracked, including gaps that name it."""
     named = [
         _ends(gap, day)
         for gap in gaps
@@ -144,7 +144,7 @@ def _states(one: Watched, spans: Iterable[tuple[int, int]], gaps: list[dict[str,
 
 
 def _paused(gaps: list[dict[str, Any]], day: Day) -> Mask:
-    """Return the seconds in which nothing listened to the feed and a gap says so.
+    """Return a mask of the seconds in which no run recorded the feed, and a gap says so.
 
     A gap without an end lasts until it was noticed: then the next run begins.
     """
@@ -159,9 +159,10 @@ def _paused(gaps: list[dict[str, Any]], day: Day) -> Mask:
 def _close(
     states: States, paused: Mask, market: MarketFacts, first: int, last: int, day: Day
 ) -> tuple[int, int]:
-    """Extend tracking over a pause between two runs and while the round goes on.
+    """Extend tracking over a pause between two runs and while the round goes on, in `states`.
 
-    Such a second was to be observed too. Returns since when and until when it is tracked then.
+    paused: mask of seconds without a run, which become gapped; first, last: ends of tracking so far, us.
+    Returns the new ends.
     """
     import numpy as np
 
@@ -199,7 +200,7 @@ def _row(market: str | None, slug: str | None, states: States, first: int, last:
 
 
 def _slices(states: States, day: Day) -> list[dict[str, Any]]:
-    """Count the states of the seconds in each slice of SLICE_S that has a tracked second."""
+    """Return the number of seconds of each state per slice of SLICE_S seconds that has a tracked second."""
     import numpy as np
 
     kinds, count = OBSERVED + 1, SECONDS // SLICE_S
@@ -219,7 +220,7 @@ def _slices(states: States, day: Day) -> list[dict[str, Any]]:
 
 
 def _spans_of(states: States, day: Day) -> list[dict[str, Any]]:
-    """Return successive tracked seconds of one state: when they begin, how many they are."""
+    """Return the spans of consecutive tracked seconds of one state: start (us), seconds, state."""
     import numpy as np
 
     starts = np.concatenate(([0], np.flatnonzero(np.diff(states)) + 1))
@@ -232,7 +233,7 @@ def _spans_of(states: States, day: Day) -> list[dict[str, Any]]:
 
 
 def nothing() -> pa.Table:
-    """Return the stored table's columns without a row."""
+    """Return an empty table with the columns of `coverage`, venue, feed and date among them."""
     import pyarrow as pa
 
     named = [pa.field(name, pa.string()) for name in ("venue", "feed", "date")]

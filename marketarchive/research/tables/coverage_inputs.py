@@ -1,4 +1,4 @@
-"""Each market's tracked, observed and quiet times, from a day's files."""
+"""Tracked, observed and quiet times of each market, from a day's files."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ REFERENCE_S = 5
 """Seconds for which a reference price counts as observed; one is due each second."""
 
 _LIVELY_US = 60_000_000
-"""A run that goes on has had a line so long before midnight."""
+"""A run whose last line is at most this long (us) before midnight is taken to go on."""
 
 LINE = {
     "kind": "VARCHAR",
@@ -50,56 +50,56 @@ LINE = {
 
 @dataclass
 class Watched:
-    """One market in one recording. Times are us."""
+    """One market in one run: when it was tracked (us), and in which seconds it was observed or quiet."""
 
     venue: str
     feed: str
     run: str
-    market: str | None  # condition id; of reference prices topic:symbol
+    market: str | None  # the venue's id; of reference prices topic:symbol
     slug: str | None
     tracked: list[tuple[int, int]]
     observed: Mask
     quiet: Mask
     tokens: frozenset[str] = frozenset()
-    connections: frozenset[str] = frozenset()  # on which it was subscribed
+    connections: frozenset[str] = frozenset()  # connections on which it was subscribed
     topic: str | None = None
     symbol: str | None = None
-    asset: str | None = None  # as its rows say
-    is_polled: bool = False  # by requests: a second counts as tracked when any part of it is
+    asset: str | None = None  # the asset that its rows state
+    is_polled: bool = False  # requested, not streamed: a second counts as tracked if any part of it is
 
     @cached_property
     def names(self) -> frozenset[str]:
-        """Return the names by which the scope of a gap can mean it."""
+        """Return the names by which the scope of a gap can refer to the market."""
         known = (self.slug, self.market, self.topic, self.symbol, self.asset)
         return self.tokens | {name for name in known if name is not None}
 
     def is_concerned_by(self, scope: Scope) -> bool:
-        """Return whether some of its data may be missing in a gap of its run."""
+        """Return whether data of the market may be missing in a gap of its run with this scope."""
         on = None if self.is_polled else self.connections
         is_nameless = self.slug is None and bool(self.tokens)
         if is_nameless and scope.kind == "market" and scope.connection in self.connections:
-            return True  # of a market whose slug nobody knows only the connection tells
+            return True  # the slug of such a market is unknown: only the connection identifies it
         return scope.concerns(self.venue, self.feed, self.names, on)
 
     def is_named_by(self, scope: Scope) -> bool:
-        """Return whether the gap names it."""
+        """Return whether the scope of a gap names the market, not only its connection or feed."""
         return bool(scope.subjects) and self.is_concerned_by(scope)
 
 
 @dataclass(frozen=True)
 class Reading:
-    """Inputs of a day's coverage, also from the segments around the day. Needs the view `sources`."""
+    """Inputs of a day's coverage. The connection needs the view `sources`."""
 
     connection: duckdb.DuckDBPyConnection
-    partition: Partition  # its segments are those in `paths`
+    partition: Partition  # feed and day; its segments are those in `paths`
     paths: list[str]
-    tables: Mapping[str, str]  # name -> relation
+    tables: Mapping[str, str]  # table -> SQL relation, with rows around the day
     names: Names
     day: Day
 
 
 def of_venue(partition: Partition) -> Callable[[Reading], Iterator[Watched]] | None:
-    """Return the function of the venue's package that yields tracked markets; None: tables suffice."""
+    """Return the venue's own function that yields tracked markets; None: they are read from tables."""
     found: Callable[[Reading], Iterator[Watched]] | None = makers("makers", "WATCHED").get(
         (partition.venue, partition.feed)
     )
@@ -107,7 +107,7 @@ def of_venue(partition: Partition) -> Callable[[Reading], Iterator[Watched]] | N
 
 
 def watched(read: Reading) -> Iterator[Watched]:
-    """Yield every market of every run of the day, with the evidence that its coverage is computed from."""
+    """Yield every market of every run of the day, with the times that its coverage is computed from."""
     partition = read.partition
     own = of_venue(partition)
     if not read.paths:
@@ -125,10 +125,10 @@ def watched(read: Reading) -> Iterator[Watched]:
 
 
 def _of_books(read: Reading) -> Iterator[Watched]:
-    """Yield markets tracked from their first to their last book.
+    """Yield markets that have books, tracked from their first to their last book.
 
-    A response counts for its second, unless its state is not sound or may be older than the feed lets pass; a
-    socket's message for as long as the socket may be silent.
+    A polled book is observed in its second, unless it is unsound or older than the feed allows; a book from a
+    socket for STREAM_S seconds.
     """
     most = read.partition.age_max_ms
     is_fresh = SOUND if most is None else f"{SOUND} AND coalesce(age_ms, 0) <= {most}"
@@ -146,7 +146,7 @@ def _of_books(read: Reading) -> Iterator[Watched]:
     lasts = 1 if read.partition.is_polled else STREAM_S
     for (found_in, market), of in markets.items():
         tokens = [token for token, *_ in of if token is not None]
-        # one book of a market without the others is no observation
+        # a market is observed only if all its books are
         observed = all_of((day.since(day.at(seconds), lasts) for *_, seconds, _, _ in of), day)
         yield Watched(
             read.partition.venue,
@@ -168,7 +168,7 @@ def _of_books(read: Reading) -> Iterator[Watched]:
 
 
 def _of_polled_prices(read: Reading) -> Iterator[Watched]:
-    """Yield symbols tracked from their first to their last price."""
+    """Yield the symbols of polled prices, tracked from their first to their last price."""
     day, prices = read.day, schemas.relation("reference_prices", read.tables["reference_prices"])
     query = f"""
         SELECT run, topic, symbol, any_value(asset), coalesce(topic || ':' || symbol, symbol, asset) AS name,
@@ -242,7 +242,7 @@ def _of_topics(read: Reading) -> Iterator[Watched]:
 
 
 def connection_lines(read: Reading) -> tuple[list[SubscriptionLine], dict[str, int]]:
-    """Return the connection lines in order, and when each run ended, or the part of it that is here."""
+    """Return (subscriptions in order of their lines, run -> end in us of the run or of its day's part)."""
     partition = read.partition
     found = run(
         read.connection,
@@ -279,11 +279,11 @@ def connection_lines(read: Reading) -> tuple[list[SubscriptionLine], dict[str, i
 def proofs_of(
     connection: duckdb.DuckDBPyConnection, looks: str, states: str
 ) -> dict[tuple[str, str], list[tuple[int, int]]]:
-    """Return by run and token the times without a change, proven by a REST snapshot of the same state.
+    """Return (run, token) -> (start, end) in us of times in which a REST snapshot proves no change.
 
-    looks, states: relations with the columns run, token, received_at, hash and event_time, `states` also with
-    seq, index and position. States are joined by a number of their book and a 64-bit hash of what they are:
-    of a busy day there are millions, and a token has 77 digits.
+    looks, states: relations of REST snapshots and of all states, with the columns run, token, received_at,
+    hash and event_time, `states` also with seq, index and position. States are joined by a number of their
+    book and a 64-bit hash of their content: a busy day has millions, and a token has 77 digits.
     """
     found: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
     query = f"""
@@ -316,7 +316,10 @@ def quiet_of(
     proofs: Mapping[tuple[str, str], list[tuple[int, int]]],
     day: Day,
 ) -> Mask:
-    """Return the seconds in which it is proven of all `tokens` that nothing changed."""
+    """Return a mask of the seconds in which all `tokens` of a run are proven unchanged.
+
+    proofs: as `proofs_of` returns them.
+    """
     masks = []
     for token in tokens:
         mask = day.none()
@@ -327,7 +330,7 @@ def quiet_of(
 
 
 def all_of(masks: Iterable[Mask], day: Day) -> Mask:
-    """Return the intersection of `masks`; empty where there are none."""
+    """Return the intersection of masks; an empty mask where there are none."""
     found: Mask | None = None
     for mask in masks:
         found = mask.copy() if found is None else found & mask
@@ -335,12 +338,12 @@ def all_of(masks: Iterable[Mask], day: Day) -> Mask:
 
 
 def second(moment: str, day: Day) -> str:
-    """Return the SQL of a moment's second in the day."""
+    """Return the SQL of the second of the day in which `moment` (SQL, a timestamp) is."""
     return f"(epoch_us({moment}) - {day.first}) // 1000000"
 
 
 def first_of(names: Iterable[str | None]) -> str | None:
-    """Return the first name that there is."""
+    """Return the first name that is not None; None if all are."""
     return next((name for name in names if name is not None), None)
 
 

@@ -1,4 +1,4 @@
-"""Descriptions of the tables' columns. `since` is the table's number in `partitions.VERSIONS`.
+"""Descriptions of the tables' columns for docs/TABLES.md; `since` is a number of `partitions.VERSIONS`.
 
 Names and types are those of the schemas; `described` refuses to describe another set of columns.
 """
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _FILE_COLUMNS = frozenset({"venue", "feed", "date"})
-"""They stand in a file's path only."""
+"""Columns that are only in a file's path."""
 
 _UTC = "UTC"
 _UNNAMED = "neither a manifest of a finished run nor the market master knows the token"
@@ -54,7 +54,7 @@ SHARED: Mapping[str, FieldDoc] = {
         since="1; `trades` 2; `quotes`, `reference_prices` 3",
     ),
 }
-"""Columns that mean the same in every table of rows."""
+"""Columns with the same meaning in every table of rows: name -> description."""
 
 OWN: Mapping[str, Mapping[str, FieldDoc]] = {
     "books": {
@@ -319,16 +319,16 @@ OWN: Mapping[str, Mapping[str, FieldDoc]] = {
         ),
     },
 }
-"""Table -> its own columns, and those whose meaning is narrower than in `SHARED`."""
+"""Table -> description of its own columns, and of those whose meaning is narrower than in `SHARED`."""
 
 
 def described(table: str) -> str:
-    """Return the list of `table`'s own columns as Markdown. Raises ValueError where one is not described."""
+    """Return the Markdown list of a table's own columns. Raises ValueError if one is not described."""
     return field_table(OWN[table], _types(_schema(table), OWN[table], table))
 
 
 def shared() -> str:
-    """Return the list of the columns that tables share as Markdown."""
+    """Return the Markdown list of the columns that all tables of rows share."""
     return field_table(SHARED, {field.name: str(field.type) for field in schemas.schema("trades")})
 
 

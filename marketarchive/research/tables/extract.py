@@ -1,4 +1,4 @@
-"""Shared parts of tables: writing, unreadable rows, reading and writing by DuckDB."""
+"""Parts that tables share: results with unreadable rows, and reading and writing by DuckDB."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 EXAMPLES = 10
-"""Number of unreadable things that are named; all are counted."""
+"""Most unreadable messages and rows that are listed; all are counted."""
 
 Names = Mapping[str, tuple[str, str]]
 """Token -> (slug, outcome)."""
 
 Progress = Callable[[int], None]
-"""Told bytes of segments as they are read."""
+"""Function that is called with the number of bytes of segments read since its last call."""
 
 
 @dataclass
@@ -33,12 +33,12 @@ class MadeTable:
     """Result of making a day's file."""
 
     rows: int = 0
-    verified: bool = True  # False: without the verdicts that its rows can have
-    unreadable: Counter[str] = field(default_factory=Counter)  # by what was wrong
+    verified: bool = True  # False: hashes were not recomputed, so verdicts of rows are missing
+    unreadable: Counter[str] = field(default_factory=Counter)  # reason -> number of unreadable rows
     examples: list[dict[str, Any]] = field(default_factory=list)
 
     def miss(self, reason: str, detail: str, run: str, seq: int, position: int) -> None:
-        """Count something that is no row; `position` is its place in the message, 0 for all of it."""
+        """Count a message or row that cannot be read; position: its place in the message, 0: all of it."""
         self.unreadable[reason] += 1
         if len(self.examples) < EXAMPLES:
             self.examples.append({"run": run, "seq": seq, "position": position, "why": detail[:200]})
@@ -47,9 +47,9 @@ class MadeTable:
 def register(
     connection: duckdb.DuckDBPyConnection, root: Path, partition: Partition, names: Names, target: Path
 ) -> list[str]:
-    """Register `sources` (number, file and run of each segment) and `names`; return the files.
+    """Register the relations `sources` (number, file, run of each segment) and `names`; return the files.
 
-    A segment that lies within a joined file is copied out of it, beside `target`.
+    names: token -> (slug, outcome). A segment within a joined file is copied out of it, beside `target`.
     """
     paths = [
         str(StoredSegment(root, entry["path"]).as_file(aside(target, f"segment-{number}.jsonl.gz")))
@@ -71,9 +71,9 @@ def register(
 
 
 def lines(paths: list[str], columns: Mapping[str, str]) -> str:
-    """Return the SQL of the segments' lines with `columns` (name -> type), `source` and `run`.
+    """Return the SQL of the lines of segments, with `columns` (name -> type), `source` and `run`.
 
-    Needs `sources`.
+    paths: files of the segments. Needs the relation `sources`.
     """
     read = ", ".join(f"{name}: {text(kind)}" for name, kind in columns.items())
     return (
@@ -83,7 +83,7 @@ def lines(paths: list[str], columns: Mapping[str, str]) -> str:
 
 
 def copy(connection: duckdb.DuckDBPyConnection, query: str, target: Path, stamp: Stamp) -> None:
-    """Write the rows of `query` with the stamp of what they were made from."""
+    """Write the rows of a query to a Parquet file; stamp: the inputs they were made from, as metadata."""
     metadata = text(msgspec.json.encode(stamp).decode())
     run(
         connection,
@@ -98,7 +98,7 @@ def count(connection: duckdb.DuckDBPyConnection, path: Path) -> int:
 
 
 def aside(path: Path, mark: str) -> Path:
-    """Return `path` under another name, which a later call deletes."""
+    """Return the path of a temporary file beside `path`, named with `mark`; a later run deletes it."""
     return path.with_name(f"{path.name}.{mark}")
 
 
@@ -106,7 +106,7 @@ _TYPES = {"source": "i4", "seq": "i8", "suspect": "b"}
 
 
 def table(columns: Mapping[str, list[Any]], kinds: Mapping[str, str] = _TYPES) -> pa.Table:
-    """Return a table of text columns, but for those in `kinds` (i4, i8, b)."""
+    """Return an Arrow table of text columns; kinds: name -> type of other columns (i4, i8, b)."""
     import pyarrow as pa
 
     types = {"s": pa.string(), "i4": pa.int32(), "i8": pa.int64(), "b": pa.bool_()}

@@ -1,4 +1,4 @@
-"""`Scope.concerns` as SQL, over rows of the table `gaps`, and those rows' scopes in Python."""
+"""`Scope.concerns` as SQL over the table `gaps`, and the Scope of a row of that table."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from marketarchive.scope import LOOKUP, Scope
 
 
 def concerns(venue: str, feed: str, names: str, connection: str) -> str:
-    """Return the condition that a row of `gaps` concerns something of a feed. All are SQL.
+    """Return the SQL condition that a row of `gaps` concerns a subject of a feed. Arguments are SQL texts.
 
-    names: a list of what it goes by; connection: NULL where it is polled, or nobody knows.
+    names: a list of the subject's names; connection: that on which it was received, NULL if it was polled or
+    is unknown.
     """
     return f"""(gaps.venue = {venue} AND gaps.feed = {feed} AND gaps.kind IS DISTINCT FROM '{LOOKUP}'
         AND ({connection} IS NULL OR gaps.connection IS NOT NULL OR gaps.endpoint IS NULL)
@@ -21,7 +22,7 @@ def concerns(venue: str, feed: str, names: str, connection: str) -> str:
 
 MARKET_NAMES = "[seen.slug, seen.market, seen.token]"
 SYMBOL_NAMES = "[seen.topic, seen.symbol, seen.topic || ':' || seen.symbol, seen.asset]"
-"""SQL list of the names of a row `seen`."""
+"""SQL list of the names by which a gap's scope can refer to a row `seen`."""
 
 
 def of_row(row: Mapping[str, Any], venue: str, feed: str) -> Scope:

@@ -1,4 +1,4 @@
-"""The table `gaps`: one row per gap line of raw that holds, what could have been observed and was not."""
+"""The table `gaps`: one row per gap line of raw that holds; what could have been observed and was not."""
 
 from __future__ import annotations
 
@@ -20,11 +20,14 @@ if TYPE_CHECKING:
 
 
 _SAME = ("from", "reason", "connection", "detail")
-"""Fields that a gap's two lines of schema 1, without its end and with it, have in common."""
+"""Fields in which the two lines of a gap in schema 1, without and with its end, are equal."""
 
 
 def make(root: Path, partition: Partition, target: Path) -> MadeTable:
-    """Write the day's gap lines that hold to `target`. Only segments that have some are read."""
+    """Write the day's gap lines that hold to `target`; return how many. Raises ArchiveError, CorruptError.
+
+    Only segments that have gap lines are read.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -43,10 +46,10 @@ def make(root: Path, partition: Partition, target: Path) -> MadeTable:
 
 
 def newest_lines(rows: Iterable[dict[str, Any]], venue: str, feed: str) -> list[dict[str, Any]]:
-    """Return the rows of one feed that hold, each with the subjects that no newer line of its gap names.
+    """Return the rows of one feed that hold, each with only the subjects that no newer line of its gap names.
 
-    Void ones stay: the line that they make void may be one of another day. Who reads the table by
-    `current` does not see them.
+    Void gaps are included: the line that they make void may be of another day. Readers use `current`, which
+    leaves them out.
     """
     found = _without_ended(list(rows))
     lines = [GapLineKey(venue, feed, row["id"], row["seq"], row["subjects"]) for row in found]
@@ -58,7 +61,7 @@ def newest_lines(rows: Iterable[dict[str, Any]], venue: str, feed: str) -> list[
 
 
 def _without_ended(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Leave out each line of schema 1 without an end that a later one with the end repeats."""
+    """Return the rows without those of schema 1 that lack an end and that a later row repeats with one."""
     ended: dict[tuple[Any, ...], int] = {}  # the seq of the newest line with the end
     for row in rows:
         if row["id"] is None and row["to"] is not None and row["seq"] is not None:
@@ -75,9 +78,10 @@ def _without_ended(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def current(rows: str) -> str:
-    """Return the relation of the gaps that hold, of all days in `rows` together: `newest_lines` as SQL.
+    """Return the SQL relation of the gaps that hold, over all days in `rows`, without void ones.
 
-    Without void ones. `rows` are those of the table, with its columns `venue` and `feed`.
+    rows: relation of the table's files, with the columns `venue` and `feed`. The rule is that of
+    `newest_lines`.
     """
     return f"""(
         WITH stored AS (FROM {rows}), named AS (
@@ -105,7 +109,7 @@ def current(rows: str) -> str:
 
 
 def nothing() -> pa.Table:
-    """Return the stored table's columns without a row."""
+    """Return an empty table with the columns of `gaps`, venue, feed and date among them."""
     import pyarrow as pa
 
     named = [pa.field(name, pa.string()) for name in ("venue", "feed", "date")]
@@ -113,7 +117,7 @@ def nothing() -> pa.Table:
 
 
 def table_row(message: Message) -> dict[str, Any]:
-    """Return the row of a gap line, without the columns `venue`, `feed`, `date`; times in µs."""
+    """Return the row of a gap line, without the columns `venue`, `feed` and `date`; times in us."""
     line = message.envelope
     scope = line["scope"]
     about = Scope.read(message.venue, message.feed, scope)

@@ -1,4 +1,4 @@
-"""A job: the tables of one feed and UTC day that are due, made from its segments."""
+"""Jobs of `scrapy normalize`: making the tables of one feed and UTC day that are due."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Output:
-    """A file that was made."""
+    """A table file that was made, with its checksum and inputs."""
 
     path: str
     rows: int
@@ -44,7 +44,7 @@ class Output:
 
 @dataclass(frozen=True)
 class Job:
-    """The due tables of one feed and day, in the order in which they are made."""
+    """The tables of one feed and day to make, in the order in which they are made."""
 
     root: Path
     partitions: Sequence[Partition]  # all of the same feed and day, at least one
@@ -68,17 +68,17 @@ class Job:
 
 @dataclass
 class Done:
-    """Result of a job."""
+    """Result of a job: files that were made, files that failed, and checks of books."""
 
     outputs: list[Output] = field(default_factory=list)
-    failed: dict[str, str] = field(default_factory=dict)  # path of a table's file -> why it was left as it is
+    failed: dict[str, str] = field(default_factory=dict)  # path of a table file -> why it was left unchanged
     checks: list[BookCheck] = field(default_factory=list)
 
 
 def do(job: Job, known: Known, progress: Progress) -> Done:
-    """Make the tables of a job, each file atomically.
+    """Make the tables of a job, each file whole or not at all; return the result.
 
-    progress: receives the bytes of segments as they are read. Raises OSError.
+    known: tokens and facts of markets; progress: called with the bytes of segments read. Raises OSError.
     """
     return _Doing(job, known, progress).do()
 
@@ -120,7 +120,7 @@ class _Doing:
                 self._make([partition], lambda one: self._coverage(connection, one[0]))
 
     def _make(self, partitions: list[Partition], make: Callable[[list[Partition]], None]) -> None:
-        """Make files; what was begun goes when they cannot be made."""
+        """Make files by `make`; if that fails, note the reason and delete what was begun."""
         import duckdb
 
         for partition in partitions:
@@ -177,7 +177,7 @@ class _Doing:
             )
 
     def _settle(self, partition: Partition, made: MadeTable) -> None:
-        """Let what was made take the place of the file, lastingly."""
+        """Put the made file durably in the place of the table's file, and note it in the result."""
         files, temporary, path = self._files, self._temporary(partition), self._path(partition)
         handle = os.open(temporary, os.O_RDONLY)
         try:
@@ -211,14 +211,14 @@ class _Doing:
 
 
 def _check_inputs(root: Path, partition: Partition) -> None:
-    """Raise ArchiveError when a segment is not the file that the ledger describes."""
+    """Raise ArchiveError if a segment is not the file that the ledger describes."""
     for path, sha256 in partition.inputs.items():
         if StoredSegment(root, path).sha256() != sha256:
             raise ArchiveError(f"{path} is not the file that the ledger describes: run `{command('verify')}`")
 
 
 def _check_needs(root: Path, partition: Partition) -> None:
-    """Raise ArchiveError when a table that this one is made from is not of the same segments."""
+    """Raise ArchiveError if a table that this one is made from was made from other segments."""
     for table in partition.needs:
         stamp = stamp_of(root / partition.path_of(table))
         if stamp is None or stamp.inputs != partition.inputs:

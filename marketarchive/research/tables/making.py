@@ -1,7 +1,7 @@
-"""Interface between making a table of a feed and day and the packages of venues.
+"""Interface by which packages of venues take part in making tables.
 
-A package `research/tables/<venue>` may have a module `makers` with `FINISHED` (what SQL makes of the rows of
-`Feed.rows`) and `WATCHED` (the inputs of a feed's coverage): it is found by discovery.
+A package `research/tables/<venue>` may have a module `makers` with `FINISHED` (SQL that completes the rows of
+`Feed.rows`) and `WATCHED` (functions that yield the inputs of a feed's coverage). It is found by discovery.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Finish:
-    """Step that completes a table's rows by SQL."""
+    """SQL step that completes a table's rows after the venue's `Feed.rows` made them."""
 
     query: Callable[
         [str], str
-    ]  # returns one of the rows, given the relation of what `Feed.rows` made of a day
-    only_sorts: bool = False  # so it needs little memory, however many rows there are
+    ]  # returns the SQL of the completed rows, given the relation of a day's rows as made
+    only_sorts: bool = False  # it needs little memory, however many rows there are
 
 
 @dataclass(frozen=True)
 class Task:
-    """One table of one feed and day that is to be made."""
+    """Arguments for making one table of one feed and day."""
 
     connection: duckdb.DuckDBPyConnection
     root: Path
@@ -46,7 +46,7 @@ class Task:
 
 @cache
 def makers(module: str, name: str) -> Mapping[tuple[str, ...], Any]:
-    """Return (venue, key) -> value of the mappings `name` in the modules `module` of venue packages here."""
+    """Return (venue, key) -> value, merged from the mappings `name` in the venues' modules `module`."""
     found: dict[tuple[str, ...], Any] = {}
     package = __name__.rpartition(".")[0]
     for venue in pkgutil.iter_modules(import_module(package).__path__):
@@ -57,7 +57,7 @@ def makers(module: str, name: str) -> Mapping[tuple[str, ...], Any]:
 
 
 def finish_of(partition: Partition) -> Finish | None:
-    """Return the SQL step with which a venue's package completes a table's rows; None: none."""
+    """Return the SQL step that completes a table's rows; None: its venue declares none."""
     found: Finish | None = makers("makers", "FINISHED").get(
         (partition.venue, partition.feed, partition.table)
     )

@@ -1,4 +1,4 @@
-"""Each market's tracked and observed times on a day of an exchange's socket."""
+"""Tracked and observed times of each market on a day of an exchange's socket."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 
 def watched(read: Reading) -> Iterator[Watched]:
-    """Return every market of every run of the day, of a feed whose connection lines name what they subscribe.
+    """Yield every market of every run of the day, for a feed whose connection lines name what they subscribe.
 
-    A second is observed on an open connection that has had a whole book of the market, or a price of the
-    symbol, since it was subscribed, and sent something of it in the 30 s before the second's end. It is quiet
-    if something of another market came then, where one count of frames holds for all.
+    A second is observed if, on an open connection, a snapshot of the market (or a price of the symbol) was
+    received since its subscription, and a message about it in the 30 s before the second's end. It is quiet
+    if only a message about another market came then, on a connection with one sequence number for all.
     """
     partition = read.partition
     if not read.paths or partition.is_polled or "books" not in read.tables or of_venue(partition) is not None:
@@ -88,7 +88,10 @@ def watched(read: Reading) -> Iterator[Watched]:
 
 
 def _messages(read: Reading) -> str:
-    """Return a relation of books, changes and prices of the socket; a price is all there is of its symbol."""
+    """Return an SQL relation of snapshots, deltas and prices received on a socket.
+
+    `is_book` is true for snapshots and for prices, which are the whole state of their symbol.
+    """
     columns = "run, connection, market, asset, received_at"
     parts = [
         f"SELECT {columns}, {table == 'books'} AS is_book FROM {schemas.relation(table, read.tables[table])}"

@@ -1,4 +1,4 @@
-"""Measures of a book's levels: best prices, depths, and what must hold of every book."""
+"""Columns computed from a book's levels: best prices, depths, and rules that hold for every book."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _EXACT = Context(prec=100)
 
 
 class _BookSide:
-    """The levels of one side of many books, best first."""
+    """Levels of one side of many books, as flat columns with an offset per book."""
 
     def __init__(self, levels: pa.Array, *, is_bid: bool) -> None:
         import numpy as np
@@ -33,7 +33,7 @@ class _BookSide:
         self.prices, self.sizes = flat.field("price"), flat.field("size")
 
     def without(self, is_wrong: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        """Return of each book whether none of its levels is wrong."""
+        """Return a mask (n books): whether none of the book's levels is marked in `is_wrong` (n levels)."""
         import numpy as np
 
         sums = np.concatenate(([0], np.cumsum(is_wrong)))
@@ -53,7 +53,10 @@ class _BookSide:
         return self.without(is_wrong)
 
     def best(self, is_sorted: np.ndarray[Any, Any]) -> pa.Array:
-        """Return the number of each book's best level, the first of several; null where it has none."""
+        """Return (n books) the index of each book's best level, the first of equal ones; null without levels.
+
+        is_sorted: mask of books whose first level is the best.
+        """
         import pyarrow as pa
 
         places = self.offsets[:-1].astype("int64")
@@ -64,7 +67,7 @@ class _BookSide:
         return pa.array(places, mask=self.counts == 0)
 
     def depths(self, decimals: Decimals) -> tuple[pa.Array, dict[int, ParseError]]:
-        """Return the sum of each book's sizes, and of those that do not fit why."""
+        """Return (sum of sizes per book, index of a book -> error where the sum does not fit its column)."""
         import numpy as np
         import pyarrow as pa
         import pyarrow.compute as pc
@@ -100,10 +103,10 @@ class _BookSide:
 def measure(
     bids: pa.Array, asks: pa.Array, decimals: Decimals, price_range: tuple[int, int] | None
 ) -> tuple[Mapping[str, pa.Array], dict[int, ParseError]]:
-    """Return columns of books by their levels, best first, and of the depths that do not fit book and why.
+    """Return (columns computed from levels of books, index of a book -> error where a depth does not fit).
 
-    bids, asks: lists of (price, size), null where they did not fit. Prices are compared with `price_range`
-    where there is one.
+    bids, asks: lists of (price, size) per book, best first, null where they could not be converted;
+    price_range: lowest and highest valid price, None: prices are not checked.
     """
     import pyarrow as pa
     import pyarrow.compute as pc

@@ -1,7 +1,7 @@
-"""Rows and gap lines that a day's runs have beyond its two midnights.
+"""Rows and gap lines of a day's runs before its first and after its last midnight.
 
-They come from the segment of each run before the day and the one after it, and from those that cross a
-midnight: what came a second before it counts after it.
+They come from the segment of each run before the day, the one after it, and segments that cross a midnight:
+a message just before midnight still counts as observed after it.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from marketarchive.times import DAY, from_iso, iso
 def rows_around(
     root: Path, partition: Partition, tables: list[str], target: Path, names: Names
 ) -> dict[str, list[Path]]:
-    """Write the rows of `tables` beside `target`, and return their files by table.
+    """Write the rows of `tables` around the day to files beside `target`; return table -> files.
 
-    Raises ArchiveError, CorruptError.
+    names: token -> (slug, outcome). Raises ArchiveError, CorruptError.
     """
     found: dict[str, list[Path]] = {table: [] for table in tables}
     for mark, entries, day in _sides(root, partition):
@@ -40,7 +40,7 @@ def rows_around(
 
 
 def gap_rows_around(root: Path, partition: Partition) -> list[dict[str, Any]]:
-    """Return the rows of the table `gaps`, with `venue` and `feed`, of gap lines beyond the midnights."""
+    """Return the rows of `gaps`, with `venue` and `feed`, from gap lines before and after the day."""
     about: dict[str, Any] = {"venue": partition.venue, "feed": partition.feed}
     return [
         table_row(message) | about
@@ -53,12 +53,12 @@ def gap_rows_around(root: Path, partition: Partition) -> list[dict[str, Any]]:
 
 
 def present(root: Path, entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
-    """Return the segments that are here; a neighbour's can have been moved away."""
+    """Return the segments that are on the disk; one of a neighbouring day may have been moved away."""
     return tuple(entry for entry in entries if StoredSegment(root, entry["path"]).place() is not None)
 
 
 def _sides(root: Path, partition: Partition) -> list[tuple[str, tuple[Entry, ...], str]]:
-    """Return of both sides a mark, the segments with lines there, and the UTC day."""
+    """Return (mark, segments, UTC day) for before and after the day."""
     first, until = partition.first_ns, partition.until_ns
     earlier = tuple(entry for entry in partition.entries if from_iso(entry["first"]) < first)
     later = tuple(entry for entry in partition.entries if from_iso(entry["last"]) >= until)
@@ -69,4 +69,4 @@ def _sides(root: Path, partition: Partition) -> list[tuple[str, tuple[Entry, ...
 
 
 def _no_progress(read: int) -> None:
-    """Take no notice: these bytes are not among those announced."""
+    """Ignore the number of bytes read: rows around the day are no part of the progress that is shown."""

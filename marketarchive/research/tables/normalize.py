@@ -32,14 +32,14 @@ from marketarchive.times import iso
 
 @dataclass
 class Normalized:
-    """Result of a call; only `up_to_date` is set when there was nothing to do."""
+    """Result of `normalize`; only `up_to_date`, a number of files, is set if nothing was due."""
 
     up_to_date: int = 0
     outputs: list[Output] = field(default_factory=list)
-    failed: dict[str, str] = field(default_factory=dict)  # path of a table's file -> why it was left as it is
-    former: list[str] = field(default_factory=list)  # paths of files that were left at a former version
+    failed: dict[str, str] = field(default_factory=dict)  # path of a table file -> why it was left unchanged
+    former: list[str] = field(default_factory=list)  # paths of files left as an earlier version made them
     checks: dict[str, BookCheck] = field(default_factory=dict)
-    manifest: str | None = None  # relative to OUTPUT_DIR
+    manifest: str | None = None  # path relative to OUTPUT_DIR; None: nothing was made
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -68,13 +68,14 @@ def normalize(
     progress: Progress | None = None,
     clock: Clock | None = None,
 ) -> Normalized:
-    """Bring `tables` of `chosen` feeds ("orderbook" or "VENUE/orderbook"; default all) up to date.
+    """Bring tables of `chosen` feeds ("orderbook" or "VENUE/orderbook"; default all) up to date.
 
-    Days that touch `since` <= time < `until` (ns). With `verify` the hash of every book and change is
-    recomputed. What `tables` are made from is brought up to date too. One call at a time; another waits.
-    upgrade: whether to make files of a former version again that can be read as they are.
-    processes: at once, each making a feed's day; 1: here; None: on all cores, if there is enough to do.
-    Raises ArgumentError, ConfigurationError, DiskError.
+    since, until: days that touch `since` <= time < `until` (ns) are made; tables: names, those that they are
+    made from are brought up to date too; verify: recompute the hash of every snapshot and delta; upgrade:
+    make files of an earlier version again although they can be read; processes: number at once, each making a
+    feed's day, 1: only this one, None: on all cores, if there is enough to do.
+
+    A second call waits for the first. Raises ArgumentError, ConfigurationError, DiskError.
     """
     require()
     present = feeds(root)
@@ -109,10 +110,10 @@ def bring_up_to_date(
     processes: int | None = 1,
     progress: Progress | None = None,
 ) -> Normalized:
-    """Bring `tables` up to date for a reader, who takes files of a former version as they are.
+    """Bring tables up to date for a reader, who takes readable files of an earlier version as they are.
 
-    wanted: (venue, feed)s, of which those that are archived count; None: all of the archive. since, until,
-    processes: as in `normalize`. Raises ArchiveError where one cannot be made, ConfigurationError, DiskError.
+    wanted: (venue, feed)s, of which those archived count, None: all of the archive; since, until, processes:
+    as in `normalize`. Raises ArchiveError if a file cannot be made, ConfigurationError, DiskError.
     """
     present = [f"{venue}/{feed}" for venue, feed in feeds(root) if wanted is None or (venue, feed) in wanted]
     if not present:
@@ -141,10 +142,11 @@ def bring_gaps_up_to_date(
     *,
     master_url: str | None = None,
 ) -> set[tuple[str, str]]:
-    """Bring up to date what `views.close_gaps` needs, and return the feeds that two runs recorded at once.
+    """Bring the inputs of `views.close_gaps` up to date; return the feeds that two runs recorded at once.
 
-    They are the gaps received from `since` on, since a crash is noticed long after it, and where another
-    recorder may have closed them the coverage until `until`. As `bring_up_to_date`.
+    wanted: as in `bring_up_to_date`; since, until: ns. Gaps are brought up to date from `since` on, since a
+    crash is noticed long after it, and coverage until `until` for feeds that two runs recorded at the same
+    time.
     """
     bring_up_to_date(root, wanted, ("gaps",), since, master_url=master_url)
     found = simultaneous(root, since, until)
@@ -195,7 +197,7 @@ def _normalize(
 def _do(
     jobs: list[Job], root: Path, master_url: str | None, processes: int | None, progress: Progress
 ) -> Iterable[Done]:
-    """Do the jobs and return their results, in the same order."""
+    """Do the jobs and return their results, in the same order; processes: as in `normalize`."""
     if processes is None:
         processes = cores() if sum(job.bytes for job in jobs) >= WORTH_BYTES else 1
     if processes > 1 and len(jobs) > 1:
@@ -209,7 +211,7 @@ def _do(
 
 
 def _jobs(root: Path, due: Iterable[Partition], *, verify: bool) -> list[Job]:
-    """Return a job for each feed and day."""
+    """Return a job for each feed and day of the partitions that are due."""
     days: dict[tuple[str, str, str], list[Partition]] = {}
     for partition in due:
         days.setdefault((partition.venue, partition.feed, partition.day), []).append(partition)
@@ -217,7 +219,7 @@ def _jobs(root: Path, due: Iterable[Partition], *, verify: bool) -> list[Job]:
 
 
 def _missing(root: Path, partition: Partition, stamp: Stamp | None) -> str | None:
-    """Return why a file cannot be made anew without losing its content, None when it can."""
+    """Return why a table file cannot be made again without losing content; None if it can."""
     gone = [path for path in partition.inputs if StoredSegment(root, path).place() is None]
     if gone:
         first = f"the first: {gone[0]} {absence(root, gone[0])}"

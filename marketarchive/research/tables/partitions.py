@@ -1,6 +1,6 @@
-"""Tables per feed and UTC day: what each is made from, and whether it is still up to date.
+"""Partitions: one table of one feed and UTC day, with its inputs, and whether its file is up to date.
 
-A table's file carries its key and inputs in its Parquet metadata, so that file and key cannot part.
+A table's file has its key and inputs in its Parquet metadata, so that file and key cannot part.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from marketarchive.times import DAY, from_iso, iso
 from marketarchive.venues import feed_of, venues
 
 METADATA = "marketarchive"
-"""The key of the Parquet metadata under which a file says what it was made from."""
+"""Key of the Parquet metadata under which a file states its inputs."""
 
 VERSIONS = {
     "gaps": 4,
@@ -38,26 +38,26 @@ VERSIONS = {
     "borrow_rates": 1,
     "coverage": 8,
 }
-"""Raised when a table's columns or their meaning change: all its days are then made again. In the order in
-which tables are made, since some are made from others."""
+"""Table -> version of its columns and their meaning: when it is raised, all days are made again. In the order
+in which tables are made, since some are made from others."""
 
 READABLE = {"books": 2, "book_changes": 1, "trades": 1, "quotes": 2, "reference_prices": 2}
-"""The first version of a table that only lacks columns: readers take its files as they are."""
+"""Table -> earliest version that lacks columns at most: readers take such files as they are."""
 
 NEEDS = {
     "coverage": frozenset({"gaps", "books", "book_changes", "reference_prices"}),
 }
-"""Tables that a table is made from, beside raw, as far as its feed has them."""
+"""Table -> tables that it is made from, beside raw, as far as its feed has them."""
 
 CROSSES_MIDNIGHT = frozenset({"coverage"})
-"""Tables that depend on what a run received before and after the day too."""
+"""Tables that depend on messages before and after the day, too."""
 
 VERIFIED = frozenset({"books", "book_changes", "quotes"})
-"""Tables whose verdicts are recomputed, unless that is left for later."""
+"""Tables whose rows have verdicts of recomputed hashes; computing them can be left for later."""
 
 
 class Stamp(msgspec.Struct):
-    """Metadata of a table's file: what it was made from."""
+    """Metadata of a table's file: the inputs that it was made from."""
 
     key: str
     verified: bool  # whether hashes were recomputed
@@ -73,9 +73,9 @@ class Partition:
     feed: str
     day: str  # YYYY-MM-DD
     entries: tuple[Entry, ...]  # ledger lines of the segments with a line on that day, by first time
-    labels: dict[str, str]  # of labelled segments of that day, which are left out
-    before: tuple[Entry, ...] = ()  # of each run of the day its last segment that ends before the day
-    after: tuple[Entry, ...] = ()  # and its first one that begins after it
+    labels: dict[str, str]  # path -> label of the day's segments that are left out
+    before: tuple[Entry, ...] = ()  # last segment of each run of the day that ends before the day
+    after: tuple[Entry, ...] = ()  # first segment of each run of the day that begins after the day
 
     @property
     def path(self) -> PurePosixPath:
@@ -88,24 +88,24 @@ class Partition:
 
     @property
     def needs(self) -> list[str]:
-        """Return the tables of its feed that it is made from."""
+        """Return the tables of the same feed and day that this one is made from."""
         return [table for table in tables_of(self.venue, self.feed) if table in NEEDS.get(self.table, ())]
 
     @property
     def is_polled(self) -> bool:
-        """Return whether its venue declares the feed as polled."""
+        """Return whether the venue declares the feed as polled."""
         declared = feed_of(self.venue, self.feed)
         return declared is not None and declared.is_polled
 
     @property
     def age_max_ms(self) -> int | None:
-        """Return the age above which a book does not count as observed; None: whatever it is."""
+        """Return the age in ms above which a book does not count as observed; None: at any age it does."""
         declared = feed_of(self.venue, self.feed)
         return None if declared is None else declared.age_max_ms
 
     @property
     def books_per_market(self) -> int:
-        """Return the number of books per market, as its venue declares."""
+        """Return the number of books per market, as the venue declares it for the feed."""
         declared = feed_of(self.venue, self.feed)
         return 1 if declared is None else declared.books_per_market
 
@@ -127,12 +127,12 @@ class Partition:
 
     @property
     def key(self) -> str:
-        """Return a key; equal keys mean equal rows, but for whether hashes were recomputed."""
+        """Return a fingerprint of the inputs; equal keys mean equal rows, except for recomputed verdicts."""
         return self._key(VERSIONS[self.table], self._rows_version)
 
     @property
     def former_keys(self) -> frozenset[str]:
-        """Return the keys of readable files of former versions, of the same segments."""
+        """Return the keys of files that earlier versions made of the same segments and that are readable."""
         versions = range(READABLE.get(self.table, VERSIONS[self.table]), VERSIONS[self.table] + 1)
         of_rows = range(1, self._rows_version + 1)
         return frozenset(self._key(version, rows) for version in versions for rows in of_rows) - {self.key}
@@ -155,12 +155,12 @@ class Partition:
 
 
 def feeds(root: Path) -> list[tuple[str, str]]:
-    """Return (venue, feed) of everything that has a sealed segment."""
+    """Return the (venue, feed)s that have a sealed segment, sorted."""
     return sorted(Ledger(root).feeds())
 
 
 def days(root: Path, since: int | None = None, until: int | None = None) -> list[int]:
-    """Return the beginnings (ns) of the UTC days with a sealed line in `since` <= time < `until`."""
+    """Return the beginnings of the UTC days with a sealed line in `since` <= time < `until` (all ns)."""
     found = {
         from_iso(day)
         for entry in Ledger(root).segments(None, *_whole_days(since, until))
@@ -172,9 +172,9 @@ def days(root: Path, since: int | None = None, until: int | None = None) -> list
 def partitions(
     root: Path, chosen: Collection[tuple[str, str]], since: int | None = None, until: int | None = None
 ) -> list[Partition]:
-    """Return the tables of `chosen` feeds per UTC day with a line in `since` <= time < `until` (ns).
+    """Return the partitions of feeds on the UTC days with a line in `since` <= time < `until` (ns).
 
-    Segments of which only labelled ones remain still give their (empty) day.
+    chosen: (venue, feed)s. A day of which only labelled segments remain has partitions without segments.
     """
     ledger = Ledger(root)
     with suppress(OSError):  # where nobody may write, all is read each time
@@ -204,7 +204,7 @@ def partitions(
 def _segments_of_runs(
     ledger: Ledger, days: Mapping[tuple[str, str, str], Mapping[str, Entry]], labelled: Collection[str]
 ) -> dict[tuple[str, str, str], list[Entry]]:
-    """Return the segments of all runs of `days`, also those of other days, in the order of each run."""
+    """Return (venue, feed, run) -> segments in order, also of other days, for all runs in `days`."""
     concerned = {_run_of(entry) for found in days.values() for entry in found.values()}
     found: dict[tuple[str, str, str], list[Entry]] = {key: [] for key in concerned}
     for entry in ledger.of_runs({run for _, _, run in concerned}):
@@ -216,7 +216,7 @@ def _segments_of_runs(
 
 
 def _whole_days(since: int | None, until: int | None) -> tuple[int | None, int | None]:
-    """Return the range from the beginning of its first UTC day to the end of its last."""
+    """Return the range widened to whole UTC days (ns, None: no bound)."""
     return (
         None if since is None else since // DAY * DAY,
         None if until is None else -(-until // DAY) * DAY,
@@ -226,9 +226,9 @@ def _whole_days(since: int | None, until: int | None) -> tuple[int | None, int |
 def _neighbours(
     used: Iterable[Entry], of_run: Mapping[tuple[str, str, str], list[Entry]], start: int
 ) -> tuple[tuple[Entry, ...], tuple[Entry, ...]]:
-    """Return of each run of `used` segments the last one before the day, and the first one after it.
+    """Return (last segment before the day, first segment after it), each for every run of `used` segments.
 
-    of_run: segments of each run, in its order; start: when the day begins (ns).
+    of_run: segments of each run, in order; start: beginning of the day, ns.
     """
     before: list[Entry] = []
     after: list[Entry] = []
@@ -246,12 +246,12 @@ def _run_of(entry: Entry) -> tuple[str, str, str]:
 
 
 def with_needs(tables: Collection[str]) -> set[str]:
-    """Return `tables` and all that they are made from."""
+    """Return the tables and all tables that they are made from."""
     return set(tables).union(*(NEEDS.get(table, ()) for table in tables))
 
 
 def feeds_with(table: str) -> set[tuple[str, str]]:
-    """Return (venue, feed) of all that can have `table`, but for `gaps`, which every feed has."""
+    """Return the (venue, feed)s that declare a table; not for `gaps`, which every feed has."""
     return {
         (venue.name, name)
         for venue in venues().values()
@@ -261,9 +261,9 @@ def feeds_with(table: str) -> set[tuple[str, str]]:
 
 
 def tables_of(venue: str, feed: str) -> tuple[str, ...]:
-    """Return the tables of a feed in the order in which they are made: `gaps`, and what its venue declares.
+    """Return the tables of a feed in the order in which they are made: `gaps`, and those the venue declares.
 
-    Raises ConfigurationError when it declares a table that there is not.
+    Raises ConfigurationError for a declared table that does not exist.
     """
     declared = feed_of(venue, feed)
     tables = {"gaps", *(() if declared is None else declared.tables)}
@@ -273,7 +273,7 @@ def tables_of(venue: str, feed: str) -> tuple[str, ...]:
 
 
 def stamp_of(path: Path) -> Stamp | None:
-    """Return the stamp of a table's file; None when it does not exist or cannot be read."""
+    """Return the stamp of a table's file; None if the file is missing or cannot be read."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -285,14 +285,14 @@ def stamp_of(path: Path) -> Stamp | None:
 
 
 def files(root: Path, table: str, since: int | None = None, until: int | None = None) -> list[Path]:
-    """Return the files of a table whose day touches `since` <= time < `until` (ns), by day."""
+    """Return the files of a table whose UTC day touches `since` <= time < `until` (ns), sorted by day."""
     paths = (root / "tables" / table).glob(f"venue=*/feed=*/date=*/{table}.parquet")
     found = [path for path in paths if touches(day_of(path), since, until)]
     return sorted(found, key=lambda path: (path.parent.name, path))
 
 
 def day_of(path: Path) -> int:
-    """Return the beginning (ns) of the UTC day of a table's file."""
+    """Return the beginning (ns) of the UTC day of a table's file, by its path."""
     return from_iso(path.parent.name.removeprefix("date="))
 
 

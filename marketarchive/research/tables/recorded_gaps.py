@@ -1,6 +1,6 @@
-"""Recorded gaps of some feeds, as each recorder has them, for who asks which concern what it has made.
+"""Recorded gaps of some feeds as each run recorded them, to judge data made from that run.
 
-What the archive is missing, all recorders together, `closed_gaps.py` tells.
+What the archive is missing over all runs is in `closed_gaps.py`.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from marketarchive.research.tables.partitions import feeds
 def recorded_gaps(
     root: Path, is_wanted: Callable[[str, str], bool], first: int, last: int
 ) -> list[dict[str, Any]]:
-    """Return the rows of `gaps` that touch `first` to `last` (wall ns), the table brought up to date.
+    """Return the rows of `gaps` that touch `first` to `last` (wall ns); bring the table up to date first.
 
-    is_wanted: of a venue and a feed, whose tables are brought up to date; rows of others may be among them.
-    Nothing where none is archived. Raises ArchiveError.
+    is_wanted: returns whether a (venue, feed) is needed; rows of other feeds may be included. Without an
+    archived needed feed there are none. Raises ArchiveError.
     """
     wanted = [each for each in feeds(root) if is_wanted(*each)]
     if not wanted:

@@ -1,7 +1,7 @@
-"""Tables of `Feed.rows`: what a venue makes of its archived messages, in the columns that all venues share.
+"""Making of tables from the rows that a venue's `Feed.rows` makes of archived messages.
 
-One pass over a feed's day verifies its messages and makes all of its tables. What does not fit its column
-exactly is no row; it is counted with its reason.
+One pass over a feed's day verifies its messages and makes all of its tables. A value that does not fit its
+column exactly makes no row; it is counted with its reason.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 GROUP_ROWS: Mapping[str, int] = {"books": 5_000}
-"""Rows in a row group, if it is not the last one; books have many levels."""
+"""Table -> rows in a row group, except the last one; books have many levels."""
 _GROUP_ROWS = 50_000
 _AT_ONCE: Mapping[str, int] = {"books": 250}
-_ROWS_AT_ONCE = 4_000  # are converted together: so many stay in the processor's cache
-_LOOK_EVERY = 64  # messages, whether there are that many
+_ROWS_AT_ONCE = 4_000  # rows converted together: so many stay in the processor's cache
+_LOOK_EVERY = 64  # messages between two checks whether there are enough rows to write
 
 
 @dataclass
 class _Table:
-    """A table's file that is being written."""
+    """A table's file that is being written, with the rows that wait for it."""
 
     file: pq.ParquetWriter
     batch: Batch
@@ -50,18 +50,21 @@ class _Table:
     at_once: int
     group: list[pa.Table] = field(default_factory=list)
     grouped: int = 0  # rows in `group`
-    number: int = 0  # of the message that the last row is of
-    count: int = 0  # of its rows
+    number: int = 0  # number of the message of the last row
+    count: int = 0  # rows of that message so far
 
     def position(self, given: int, number: int) -> int:
-        """Return the place of a row in its message: what was given, or the rows of the message counted."""
+        """Return the place of a row in its message; given: as its maker states it, 0: counted here.
+
+        number: of the message.
+        """
         if self.number != number:
             self.number, self.count = number, 0
         self.count += 1
         return given or self.count
 
     def write(self, *, is_last: bool = False) -> None:
-        """Write the rows that are kept, when they are enough or the last ones."""
+        """Convert and write the waiting rows, if there are enough or `is_last`."""
         if self.batch.rows and (is_last or len(self.batch.rows) >= self.at_once):
             self._convert()
         if self.group and (is_last or self.grouped >= self.group_rows):
@@ -71,7 +74,7 @@ class _Table:
             self.group, self.grouped = [], 0
 
     def _convert(self) -> None:
-        """Make columns of the rows that are kept. What does not fit is counted."""
+        """Convert the waiting rows to columns; rows that do not fit are counted."""
         batch = self.batch
         rows, errors = batch.convert()
         self.group.append(rows)
@@ -82,7 +85,7 @@ class _Table:
         batch.clear()
 
     def miss(self, error: ParseError, place: Place, position: int, reason: str = "") -> None:
-        """Count a message or row that could not be converted. Position 0 is the whole message."""
+        """Count a message or row that could not be converted; position: in the message, 0: all of it."""
         named = ", ".join(error.fields) or reason or "not readable"
         self.made.miss(named, str(error), place.run, place.seq, position)
 
@@ -96,10 +99,10 @@ def make(
     *,
     verify: bool,
 ) -> dict[str, MadeTable]:
-    """Write the day's rows of the tables of `targets`, each to its file.
+    """Write the day's rows of each table in `targets` to its file; return table -> result.
 
-    partition: of any table of the feed and day; progress: receives the bytes of segments as they are read.
-    Raises ArchiveError, CorruptError.
+    partition: of any table of the feed and day; names: token -> (slug, outcome); progress: called with the
+    bytes of segments read; verify: recompute hashes. Raises ArchiveError, CorruptError.
     """
     import pyarrow.parquet as pq
 
@@ -129,9 +132,9 @@ def make(
 
 @contextmanager
 def _without_cycle_collection() -> Iterator[None]:
-    """Suspend cycle collection.
+    """Suspend Python's garbage collection of cycles.
 
-    Rows form no cycles: searching them batch after batch finds nothing and costs a fifth of the time.
+    Rows form no cycles: searching them batch after batch finds nothing and takes a fifth of the time.
     """
     was_enabled = gc.isenabled()
     gc.disable()
@@ -143,7 +146,7 @@ def _without_cycle_collection() -> Iterator[None]:
 
 
 class _Pass:
-    """One pass over a feed's day: messages to its makers, one a run, and their rows to the tables."""
+    """One pass over a feed's day: messages go to a maker per run, its rows to the tables."""
 
     def __init__(
         self,
@@ -169,7 +172,7 @@ class _Pass:
         self._known = set(tables_of(partition.venue, partition.feed))
 
     def run(self) -> None:
-        """Make all rows. Raises ArchiveError, CorruptError."""
+        """Make and write the rows of all tables. Raises ArchiveError, CorruptError."""
         partition, root = self._partition, self._root
         ahead = self._ahead()
         number = 0
@@ -197,7 +200,7 @@ class _Pass:
         return self._makers[run]
 
     def _ahead(self) -> dict[str, list[ConnectionLine]]:
-        """Return by run the connection lines of the whole day, where its maker wants them ahead."""
+        """Return run -> connection lines of the whole day, if makers read them before messages; else {}."""
         entries = self._partition.entries
         runs = {entry["run"] for entry in entries}
         if not any(self._maker(run).reads_ahead for run in runs):
@@ -235,7 +238,7 @@ class _Pass:
             raise ArchiveError(f"{where}: the rows of its venue fail at it: {error!r}") from error
 
     def _add_other(self, row: TableRow, place: Place, number: int, *, is_due: bool) -> None:
-        """Count a row that cannot be read, and leave out one of a table that is not made now."""
+        """Count an unreadable row, and ignore one of a table that is not made now. Raises ArchiveError."""
         name = row.table if isinstance(row, UnreadableRow) else TABLE_OF[type(row)]
         if name not in self._known:
             feed = f"{self._partition.venue}/{self._partition.feed}"

@@ -1,6 +1,6 @@
-"""The columns of the tables that messages of any venue can become.
+"""Columns and types of the tables that messages of any venue are made into.
 
-A feed may declare narrower decimals. Files of former versions may lack columns; readers see them as null.
+A feed may declare narrower decimals. Files of earlier versions may lack columns; readers see null.
 """
 
 from __future__ import annotations
@@ -163,7 +163,7 @@ COLUMNS: Mapping[str, Mapping[str, Kind]] = {
     "borrow_rates": {name: kind for name, kind in _PERP.items() if name != "market"}
     | {"symbol": "text", "bps_per_day": "amount", "bps_per_day_short": "amount"},
 }
-"""Table -> column -> what it holds."""
+"""Table -> column -> kind of its values."""
 
 _SQL: Mapping[Kind, str] = {
     "text": "VARCHAR",
@@ -182,7 +182,7 @@ _AMOUNT = (38, 18)
 
 
 def digits(kind: Kind, decimals: Decimals) -> tuple[int, int]:
-    """Return (digits, of them decimals) of an exact number of `kind`; a depth is a sum of sizes."""
+    """Return (precision, scale) of the decimals of a kind; a depth, a sum of sizes, has 38 digits."""
     if kind == "price":
         return decimals.price
     if kind == "size":
@@ -191,7 +191,7 @@ def digits(kind: Kind, decimals: Decimals) -> tuple[int, int]:
 
 
 def arrow_type(kind: Kind, decimals: Decimals = WIDEST) -> pa.DataType:
-    """Return how a column holds values of `kind`."""
+    """Return the Arrow type of a column; decimals: precision of prices and sizes."""
     import pyarrow as pa
 
     if kind == "levels":
@@ -210,16 +210,16 @@ def arrow_type(kind: Kind, decimals: Decimals = WIDEST) -> pa.DataType:
 
 
 def schema(table: str, decimals: Decimals = WIDEST) -> pa.Schema:
-    """Return the columns of a table's file."""
+    """Return the Arrow schema of a table's file; decimals: precision of prices and sizes."""
     import pyarrow as pa
 
     return pa.schema([(name, arrow_type(kind, decimals)) for name, kind in COLUMNS[table].items()])
 
 
 def relation(table: str, stored: str | None) -> str:
-    """Return SQL of a table's rows with every column of it and of its files' paths.
+    """Return an SQL relation of a table with all its columns, and venue, feed and date.
 
-    stored: a relation of the table's files; None where there are none. Columns that no file has are null.
+    stored: relation of the table's files, None: there are none. Columns that no file has are null.
     """
     if stored is None:
         columns = {name: _SQL[kind] for name, kind in COLUMNS[table].items()}

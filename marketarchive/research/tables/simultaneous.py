@@ -1,4 +1,4 @@
-"""Runs that recorded the same feed at the same time: two collectors of one feed in one archive."""
+"""Runs that recorded the same feed at the same time: two collectors in one archive."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from marketarchive.archive.ledger import Ledger
 from marketarchive.times import SECOND, from_iso
 
 WITHIN_NS = 60 * SECOND
-"""Receipts of one message by two recorders lie so near to each other, also where one of them stood still."""
+"""Greatest distance in ns of two runs' receipts of one message, even if one run stood still meanwhile."""
 
 
 def around(first: int | None, last: int | None) -> tuple[int | None, int | None]:
-    """Return the time (ns) in which copies of messages of `first` <= time < `last` can have been received."""
+    """Return the bounds (ns) of receipt of all copies of messages received in `first` <= time < `last`."""
     return None if first is None else first - WITHIN_NS, None if last is None else last + WITHIN_NS
 
 
@@ -32,9 +32,9 @@ class RunPair(NamedTuple):
 
 
 def run_pairs(root: Path, since: int | None = None, until: int | None = None) -> Iterator[RunPair]:
-    """Yield every two runs of a feed that recorded it at the same time around `since` <= time < `until` (ns).
+    """Yield each pair of runs that recorded a feed at the same time around `since` <= time < `until` (ns).
 
-    They are told by the sealed segments of the ledger that have no label.
+    The times of a run are those of its sealed segments without a label.
     """
     ledger = Ledger(root)
     labelled = labels(ledger.of_kind("label"))
@@ -61,7 +61,10 @@ def run_pairs(root: Path, since: int | None = None, until: int | None = None) ->
 def run_groups(
     root: Path, since: int | None = None, until: int | None = None
 ) -> dict[tuple[str, str, str], int]:
-    """Return (venue, feed, run) -> a number that runs share which recorded at once, as `run_pairs`."""
+    """Return (venue, feed, run) -> group number, equal for runs that recorded the feed at the same time.
+
+    since, until: bounds in ns. Only runs that `run_pairs` yields are included.
+    """
     found: dict[tuple[str, str, str], int] = {}
     for number, pair in enumerate(run_pairs(root, since, until)):
         one, other = ((pair.venue, pair.feed, run) for run in (pair.run, pair.other))
@@ -72,5 +75,8 @@ def run_groups(
 
 
 def simultaneous(root: Path, since: int | None = None, until: int | None = None) -> set[tuple[str, str]]:
-    """Return the (venue, feed)s that two runs recorded at the same time around `since` <= time < `until`."""
+    """Return the (venue, feed)s that two runs recorded at the same time.
+
+    since, until: bounds in ns, None: no bound; runs shortly before and after them count too.
+    """
     return {(pair.venue, pair.feed) for pair in run_pairs(root, since, until)}

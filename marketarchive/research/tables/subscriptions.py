@@ -1,4 +1,4 @@
-"""Spans of subscription per connection, from the connection lines of a day."""
+"""Times in which tokens or topics were subscribed on each connection, from a day's connection lines."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class SubscriptionLine(NamedTuple):
-    """A connection line, or a market's end (`resolved`), which only names tokens."""
+    """A connection line; or the end of a market, with event `resolved`, which names its tokens."""
 
     run: str
     connection: str
@@ -19,26 +19,26 @@ class SubscriptionLine(NamedTuple):
 
 @dataclass
 class SubscriptionSpan:
-    """Time from and until (us) one token or topic was subscribed on one connection."""
+    """Time from `start` to `end` (us) in which one token or topic was subscribed on one connection."""
 
     run: str
     connection: str
     name: str
     start: int
     end: int
-    is_final: bool  # unsubscribed, or resolved: nothing more was expected
+    is_final: bool  # it ended by unsubscribing or by the market's resolution: no more data were due
 
 
 def spans(
     reported: Iterable[SubscriptionLine], seen: Mapping[tuple[str, str, str], int], ends: Mapping[str, int]
 ) -> Iterator[SubscriptionSpan]:
-    """Yield the spans of subscription from connection lines.
+    """Yield the spans of subscription in connection lines.
 
-    reported: lines in the order of each run; seen: first evidence of each (run, connection, name), for
-    connections opened before the lines begin; ends: end of each run; all times in us.
+    reported: lines in the order of each run; seen: (run, connection, name) -> first data, for connections
+    that were opened before the lines begin; ends: run -> its end; all times in us.
     """
     lines = sorted(reported, key=lambda line: line.run)  # stable: keeps the order within each run
-    open_now: dict[tuple[str, str], dict[str, int]] = {}  # of what is subscribed the start
+    open_now: dict[tuple[str, str], dict[str, int]] = {}  # (run, connection) -> name -> start
     whole = {(line.run, line.connection) for line in lines if line.event == "opened"}
     for (run, connection, name), at in seen.items():
         if (run, connection) not in whole:
@@ -62,9 +62,9 @@ def spans(
 
 
 def tracked(found: Iterable[SubscriptionSpan]) -> list[tuple[int, int]]:
-    """Return from when until when data was due.
+    """Return the merged (start, end) in us in which data were due on any connection.
 
-    A connection that is followed by another leaves no end.
+    The time between a connection that was closed and the next one is included.
     """
     merged: list[tuple[int, int, bool]] = []
     for span in sorted(found, key=lambda each: (each.start, each.end)):

@@ -1,6 +1,6 @@
-"""Single values of rows that a venue made, as a table's file holds them: exact, or not at all.
+"""Conversion of single values to a column's type: exact, or refused.
 
-`columns` converts whole columns; this judges what does not convert, value by value.
+`columns` converts whole columns; values that do not convert that way are converted here one by one.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from marketarchive.research.tables.schemas import Kind, digits
 from marketarchive.venues.venue import Decimals
 
 LATEST_NS = 253_402_300_799_999_000_000
-"""The end of the year 9999: what every reader of a table can hold."""
+"""Latest time in ns, the end of the year 9999, which every reader of a table can hold."""
 
 _DIGITS = 40  # an exponent beyond it fits no column: never written out
 
 Fit = Callable[[Any], Any]
-"""Returns a value as its column holds it. Raises ValueError when it does not fit."""
+"""Function that returns a value as its column holds it. Raises ValueError if the value does not fit."""
 
 
 def fitting(kind: Kind, decimals: Decimals) -> Fit:
-    """Return the converter of single values, None among them, for a column of `kind`."""
+    """Return the function that converts a value, or None, for a column of `kind`."""
     fit = _FITTING.get(kind)
     if fit is None:
         fit = _levels(decimals) if kind == "levels" else _exact(*digits(kind, decimals))
@@ -39,7 +39,7 @@ def _text(value: Any) -> str:
 
 
 def _time(value: Any) -> int:
-    """Return microseconds of nanoseconds."""
+    """Convert a time from ns to us. Raises ValueError for a value that is no time in ns up to LATEST_NS."""
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= LATEST_NS:
         raise ValueError(f"{value!r} is no time in ns")
     return value // 1000
@@ -82,7 +82,7 @@ def _flag(value: Any) -> bool:
 
 
 def _levels(decimals: Decimals) -> Fit:
-    """Return the converter of pairs (price, size)."""
+    """Return the function that converts a list of (price, size)."""
     of_price, of_size = _exact(*decimals.price), _exact(*decimals.size)
 
     def fit(value: Any) -> list[tuple[Decimal, Decimal]]:

@@ -1,4 +1,4 @@
-"""Jobs in processes of their own: one that dies costs its job, and another takes its place.
+"""Worker processes for jobs: if a worker dies, only its job fails, and another worker takes its place.
 
 A worker is this module, started as a program: it reads jobs from its standard input and answers on its
 standard output. It imports nothing of the program that started it.
@@ -26,7 +26,7 @@ from marketarchive.research.tables.extract import Progress as Advance
 from marketarchive.research.tables.jobs import Done, Job, do
 
 WORTH_BYTES = 4 * 2**20
-"""With less to read than this, starting processes takes longer than the work."""
+"""Least number of bytes to read for which it pays to start processes."""
 
 
 def cores() -> int:
@@ -37,10 +37,10 @@ def cores() -> int:
 
 
 def do_all(jobs: Sequence[Job], processes: int, master_url: str | None, progress: Progress) -> list[Done]:
-    """Do `jobs` in `processes` processes at once and return the result of each, in their order.
+    """Do jobs in `processes` worker processes; return the result of each, in the same order.
 
-    master_url: as `known` takes it. Raises OSError when a worker's disk refuses; the other jobs in progress
-    are then cancelled.
+    master_url: as `names.known` takes it. Raises OSError if a worker cannot write to the disk; jobs in
+    progress are then cancelled.
     """
     return _Pool(jobs, master_url, progress).run(processes)
 
@@ -58,7 +58,7 @@ class _Pool:
         self._is_stopped = False
 
     def run(self, processes: int) -> list[Done]:
-        """Run all jobs. Raises OSError."""
+        """Do all jobs in `processes` workers; return their results in order. Raises OSError."""
         count = min(processes, len(self._jobs))
         with ThreadPoolExecutor(count, "normalize") as threads:
             try:
@@ -69,7 +69,7 @@ class _Pool:
         return [self._done[number] for number in range(len(self._jobs))]
 
     def _serve(self) -> None:
-        """Keep one worker at work until no job is left. Raises OSError."""
+        """Give jobs to one worker after another until none is left; replace one that dies. Raises OSError."""
         worker: _Worker | None = None
         while (number := self._next()) is not None:
             job = self._jobs[number]
@@ -105,11 +105,11 @@ class _Pool:
 
 
 class _WorkerError(Exception):
-    """Raised when a worker ends in the middle of a job; says how."""
+    """Raised when a worker process ends in the middle of a job; the message says how."""
 
 
 class _Worker:
-    """A process that does one job at a time."""
+    """A worker process, which does one job at a time."""
 
     def __init__(self, master_url: str | None) -> None:
         self._process = subprocess.Popen(  # noqa: S603  (ourselves)
@@ -122,7 +122,10 @@ class _Worker:
         self._master_url = master_url
 
     def do(self, job: Job, advance: Advance) -> Done:
-        """Do a job in the worker and return its result. Raises _WorkerError, OSError."""
+        """Do a job in the worker and return its result; advance: called with bytes read.
+
+        Raises _WorkerError, OSError.
+        """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         try:
@@ -143,7 +146,7 @@ class _Worker:
             raise _WorkerError(self._exit_message()) from None
 
     def end(self) -> None:
-        """Let it end: there is nothing more to do."""
+        """End the worker process by closing its input, and wait for it."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.close()
@@ -151,7 +154,7 @@ class _Worker:
         self._process.stdout.close()
 
     def kill(self) -> None:
-        """End it whatever it does."""
+        """Kill the worker process, if it still runs, and wait for it."""
         if self._process.poll() is None:
             self._process.kill()
             self._process.wait()
@@ -161,7 +164,7 @@ class _Worker:
         assert self._process.stdout is not None
         code = self._process.wait()
         self._process.stdout.close()
-        with suppress(BrokenPipeError):  # of what was not taken any more
+        with suppress(BrokenPipeError):  # from input that the worker did not read any more
             self._process.stdin.close()
         if code < 0:
             return f"was ended by {signal.Signals(-code).name}; if memory was short, use fewer processes"
@@ -174,8 +177,8 @@ def _send(stream: BinaryIO | Any, message: Any) -> None:
 
 
 def _main() -> None:
-    """Do jobs until standard input ends: at once when the program that started this is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # who started it is interrupted too, and ends it
+    """Do jobs from standard input until it ends, which it does at once when the starting program is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the starting program is interrupted too, and ends this one
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever prints must not come between answers
     jobs: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -190,7 +193,7 @@ def _main() -> None:
 
 
 def _receive(jobs: queue.SimpleQueue[Any]) -> None:
-    given = os.fdopen(os.dup(0), "rb")  # not sys.stdin, which a process that ends wants to lock
+    given = os.fdopen(os.dup(0), "rb")  # not sys.stdin, which a process that ends tries to lock
     while True:
         try:
             jobs.put(pickle.load(given))  # noqa: S301  (of the program that started this)

@@ -1,1 +1,1 @@
-"""The BRTI proxy of each archived second: docs/BRTI.md says what it is and what it is not."""
+"""Proxy of the index BRTI at each archived second; docs/BRTI.md defines it and its limits."""

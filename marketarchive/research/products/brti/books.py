@@ -1,4 +1,4 @@
-"""The spot books of several venues as they stood at each second, replayed from the archived frames."""
+"""Spot books of several venues as they stood at each second, replayed from archived frames."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from marketarchive.venues.venue import RowMaker
 
 
 class RunBook(NamedTuple):
-    """A book of one recording."""
+    """A spot book and the run that recorded it."""
 
     run: str
     book: KeptBook
@@ -30,11 +30,11 @@ class RunBook(NamedTuple):
 def books_each_second(
     root: Path, venues: Collection[str], first: int, last: int, *, before_ns: int
 ) -> Iterator[tuple[int, Mapping[str, list[RunBook]]]]:
-    """Yield (second, books by venue) for the Unix seconds `first` <= second < `last`.
+    """Yield (second, venue -> books) for the Unix seconds `first` <= second < `last`.
 
-    The books are as the messages received up to the beginning of the second left them, one for each open
-    connection and market; they change with the next second. Messages from `before_ns` before the first
-    second on are read. Only sealed segments are. Raises ArchiveError, CorruptError.
+    A book is as the messages received up to the beginning of the second left it; there is one for each open
+    connection and market, and the next second changes the same objects. before_ns: messages are read from so
+    long before the first second on. Only sealed segments are read. Raises ArchiveError, CorruptError.
     """
     makers: dict[tuple[str, str], RowMaker] = {}
     streams = _streams(root, venues, first * SECOND - before_ns, last * SECOND)
@@ -53,7 +53,7 @@ def books_each_second(
 def _streams(
     root: Path, venues: Collection[str], since: int, until: int
 ) -> list[Iterator[tuple[int, Message]]]:
-    """Return the messages of each run and venue, by time of receipt."""
+    """Return an iterator of (ns, message) per run and venue, by time of receipt; since, until: ns."""
     runs: dict[tuple[str, str], list[Entry]] = defaultdict(list)
     for venue in sorted(venues):
         declared = feed_of(venue, SPOT)
@@ -64,7 +64,10 @@ def _streams(
 
 
 def _in_order(root: Path, entries: list[Entry]) -> Iterator[tuple[int, Message]]:
-    """Yield (ns, message) of a run: a kept book at the time of the frame before it, as of which it is."""
+    """Yield (ns, message) of a run's segments in order.
+
+    A stored book state gets the time of the frame before it, as of which it was stored.
+    """
     at = 0
     for entry in entries:
         for message in replayed(root, entry):
@@ -83,9 +86,9 @@ def _apply(makers: dict[tuple[str, str], RowMaker], message: Message) -> None:
         makers[key] = declared.rows()
     try:
         for _ in make_rows(makers[key], message):
-            pass  # made with the books; only these are wanted
+            pass  # rows are a by-product here; only the maker's books are wanted
     except ParseError:
-        pass  # `scrapy normalize` counts it, and the venue's own proof tells what it did to the book
+        pass  # `scrapy normalize` counts the message, and the venue's own proof shows its effect on the book
 
 
 def _standing(makers: Mapping[tuple[str, str], RowMaker]) -> dict[str, list[RunBook]]:

@@ -1,8 +1,8 @@
-"""`scrapy brti-error`: how far the proxy is off the means that Kalshi publishes with each round.
+"""`scrapy brti-error`: error of the BRTI proxy against the means that Kalshi publishes with each round.
 
 `floor_strike` is the mean of the 60 seconds before a round's open, `expiration_value` that of the 60 before
-its close: two exact means of the real index, free of charge. Where a key let `kalshi_stream` archive the
-index itself, the proxy is compared with it second by second too.
+its close: two exact means of the real index, free of charge. If an API key let `kalshi_stream` archive the
+index itself, the proxy is compared with the index second by second, too.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ from marketarchive.venues.kalshi.tickers import ROUND_NS, assets_of_indices
 Kind = Literal["floor_strike", "expiration_value"]
 KINDS: tuple[Kind, ...] = ("floor_strike", "expiration_value")
 DEFINITIONS = {"(T-60s, T]": True, "[T-60s, T)": False}
-"""Which seconds a mean that ends at T is of; whether the one at T is among them."""
+"""Definition of the 60 seconds of a mean that ends at T -> whether the second T is among them."""
 
 
 @dataclass(frozen=True, slots=True)
 class MeanWindow:
-    """One published mean beside the proxy's, by one definition of the 60 seconds."""
+    """A published mean and the proxy's mean of the same 60 seconds, by one definition of the 60."""
 
     asset: str
     market_id: str
@@ -45,25 +45,25 @@ class MeanWindow:
     definition: str
     at: str  # T, ISO 8601
     published: Decimal
-    seconds: int  # of the 60 that the proxy has a value of
-    proxy: Decimal | None  # None where one is missing
+    seconds: int  # how many of the 60 seconds have a value of the proxy
+    proxy: Decimal | None  # mean of the proxy; None if a second has no value
     dollars: Decimal | None  # proxy - published
-    bps: float | None  # of the published mean
-    is_implausible: bool  # the published mean cannot be meant: no part of any figure
+    bps: float | None  # `dollars` in basis points of the published mean
+    is_implausible: bool  # the published mean is off by too much to be meant: it counts in no figure
 
 
 @dataclass(frozen=True, slots=True)
 class ErrorRow:
-    """The errors of an asset, a kind of mean and a definition; amounts are absolute but for the bias."""
+    """Errors of the proxy for an asset, kind of mean and definition; all but the bias are absolute."""
 
     asset: str
     kind: Kind
     definition: str
-    windows: int  # that state such a mean
-    recorded: int  # with any second of the proxy
-    whole: int  # with all 60: what the errors are of
+    windows: int  # rounds that state such a mean
+    recorded: int  # of them, those with a value of the proxy in any of the 60 seconds
+    whole: int  # of them, those with a value in all 60: the errors are of these
     implausible: int
-    median_seconds: float | None  # of the recorded ones
+    median_seconds: float | None  # median number of seconds with a value, over the recorded ones
     bias_dollars: float | None = None
     median_dollars: float | None = None
     p95_dollars: float | None = None
@@ -75,12 +75,12 @@ class ErrorRow:
 
 @dataclass(frozen=True, slots=True)
 class IndexErrorRow:
-    """The proxy against the archived index in the last minutes of quarters of an hour, second by second."""
+    """Errors of the proxy against the archived index, per second of the last minutes before round closes."""
 
     asset: str
-    minutes: int  # of which the index was archived
-    index_seconds: int  # that have a value of it
-    seconds: int  # of them with one of the proxy too: what the errors are of
+    minutes: int  # minutes of which the index was archived
+    index_seconds: int  # seconds that have a value of the index
+    seconds: int  # of them, those with a value of the proxy too: the errors are of these
     bias_dollars: float | None = None  # mean of proxy - index
     median_dollars: float | None = None
     p95_dollars: float | None = None
@@ -115,15 +115,12 @@ FIELDS: Mapping[str, FieldDoc] = {
     "p95_bps": FieldDoc("as in dollars", "basis points of the published mean", _NONE_WHOLE),
     "max_bps": FieldDoc("as in dollars", "basis points of the published mean", _NONE_WHOLE),
 }
-"""Field of an `ErrorRow` -> what docs/BRTI.md says of it."""
+"""Field of an `ErrorRow` -> its description in docs/BRTI.md."""
 
 
 @dataclass
 class BrtiErrors:
-    """The result of `brti_errors`.
-
-    Where it has no error at all, `nothing` states the reason and the remedy.
-    """
+    """Result of `brti_errors`; if it holds no error at all, `nothing` states the reason and the remedy."""
 
     rows: list[ErrorRow] = field(default_factory=list)
     windows: list[MeanWindow] = field(default_factory=list)
@@ -131,7 +128,7 @@ class BrtiErrors:
     nothing: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the result for JSON: numbers of the rows, decimal texts of the windows."""
+        """Return the result as a JSON object; decimals of `windows` are text."""
         return {
             "rows": [asdict(row) for row in self.rows],
             "windows": [
@@ -151,10 +148,11 @@ def brti_errors(
     assets: Collection[str] | None = None,
     progress: Progress | None = None,
 ) -> BrtiErrors:
-    """Return the BRTI proxy's errors (dollars) at the ends of rounds in `since` <= time < `until` (ns).
+    """Return the errors (dollars) of the BRTI proxy at the starts and ends of rounds.
 
-    assets: default all that have a proxy. Only sealed segments are read. Raises
-    ArgumentError, ArchiveError, CorruptError, DiskError, OSError.
+    since, until: rounds that touch `since` <= time < `until` (ns) count, None: no bound; assets: by default
+    all that have a proxy. Only sealed segments are read. Raises ArgumentError, ArchiveError, CorruptError,
+    DiskError, OSError.
     """
     if unknown := sorted(set(assets or ()) - PARAMETERS.keys()):
         raise ArgumentError(f"there is no proxy of {unknown[0]}, but of {', '.join(PARAMETERS)}")
@@ -185,9 +183,9 @@ def brti_errors(
 def _archived(
     root: Path, since: int | None, until: int | None, assets: Collection[str]
 ) -> dict[Boundary, dict[int, Decimal]]:
-    """Return the archived values of the index by boundary, then by the second that they round up to.
+    """Return (asset, Unix second of the close) -> second -> archived index value in the minute before.
 
-    Only of the minutes of rounds that touch the requested time.
+    A value belongs to the second that its time rounds up to. Only rounds that touch the requested time count.
     """
     found: dict[Boundary, dict[int, Decimal]] = {}
     for (index, close), minute in index_minutes(root).items():
@@ -217,7 +215,7 @@ def _index_rows(
 
 
 def _published(chosen: Sequence[KalshiRound]) -> Iterator[tuple[KalshiRound, Kind, int, Decimal]]:
-    """Yield (round, kind, Unix second that the mean ends at, mean)."""
+    """Yield (round, kind, Unix second at which the mean ends, published mean) of each round."""
     for each in chosen:
         if each.strike is not None:
             yield each, "floor_strike", each.start_ns // SECOND, each.strike
@@ -279,7 +277,7 @@ def _row(asset: str, kind: Kind, definition: str, found: Sequence[MeanWindow]) -
 
 
 def _figures(dollars: Sequence[float], bps: Sequence[float]) -> dict[str, float]:
-    """Return the bias of signed errors, and median, 95th percentile and maximum of the absolute ones."""
+    """Return the fields of an error row from signed errors: bias, and statistics of the absolute errors."""
     figures = {"bias_dollars": fmean(dollars)}
     for unit, signed in (("dollars", dollars), ("bps", bps)):
         values = sorted(map(abs, signed))
@@ -292,7 +290,7 @@ def _figures(dollars: Sequence[float], bps: Sequence[float]) -> dict[str, float]
 
 
 def _nothing(chosen: Sequence[KalshiRound], windows: Sequence[MeanWindow]) -> str | None:
-    """Return the reason and the remedy where there is no error to show; None where there is one."""
+    """Return why there is no error to show, and the remedy; None where there is an error."""
     if any(each.dollars is not None and not each.is_implausible for each in windows):
         return None
     if not chosen:

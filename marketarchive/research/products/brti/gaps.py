@@ -1,4 +1,4 @@
-"""Recorded gaps of spot feeds: a book that one concerns is not known to be the book of that moment."""
+"""Recorded gaps of spot feeds: during a gap that concerns a book, the book's state is unknown."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from marketarchive.venues.exchange import SPOT
 
 
 class RecordedGaps:
-    """The gaps of some venues' spot feeds that touch a time."""
+    """Recorded gaps of the spot feeds of some venues within a time range."""
 
     def __init__(self, root: Path, venues: Collection[str], first: int, last: int) -> None:
         """Bring the table `gaps` up to date, and read it. first, last: wall ns. Raises ArchiveError."""
@@ -35,7 +35,7 @@ class RecordedGaps:
         self._of_run[row["venue"], row["run"]].append(gap)
 
     def touching(self, since: int, until: int) -> list[str]:
-        """Return the facts of the gaps that touch `since` <= time < `until` (ns), as a fingerprint."""
+        """Return a line of text per gap that touches `since` <= time < `until` (ns), as a fingerprint."""
         return sorted(
             f"{venue} {run} {begin} {end} {scope}"
             for (venue, run), found in self._of_run.items()
@@ -44,7 +44,7 @@ class RecordedGaps:
         )
 
     def concern(self, venue: str, held: RunBook, at: int) -> bool:
-        """Return whether a book's own recording has a gap of it at `at`, ns."""
+        """Return whether the run that recorded a book of `venue` has a gap that concerns it at `at` (ns)."""
         book = held.book
         names = {book.market} if book.asset is None else {book.market, book.asset}
         return any(

@@ -1,4 +1,4 @@
-"""The proxy in the minutes that published means are of, kept: books are replayed once for each."""
+"""Cache of the BRTI proxy in the minutes before round boundaries, so that books are replayed once."""
 
 from __future__ import annotations
 
@@ -21,35 +21,41 @@ from marketarchive.venues.brti import CONSTITUENTS, DELAYED_NS, MEAN_S, PARAMETE
 from marketarchive.venues.exchange import SPOT
 
 VERSION = 1
-"""Raised when the proxy gives other values of the same messages."""
+"""Version of the proxy: raised when the same messages give other values; kept minutes are made again."""
 TOGETHER_S = 3600
-"""Minutes that are no further apart are replayed in one pass: reading over the time between them costs less
-than to begin again, since a segment is read from its beginning."""
+"""Greatest distance of two minutes that are replayed in one pass, s. Reading over the time between them is
+cheaper than to begin again, since a segment is read from its beginning."""
 
 Boundary = tuple[str, int]
-"""(asset, Unix second at which a mean ends)."""
+"""(asset, Unix second at which a mean of 60 seconds ends)."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProxyMinute:
-    """The proxy of the seconds around one boundary, close - 60 s to close, both included."""
+    """Values of the proxy in the seconds from close - 60 s to close, both included."""
 
     close: int
-    values: Mapping[int, Decimal | None]  # by Unix second; None: no value
+    values: Mapping[int, Decimal | None]  # Unix second -> dollars; None: no value
 
     def count(self, *, with_close: bool) -> int:
         """Return the number of the 60 seconds that have a value.
 
-        with_close: of (close - 60 s, close], else of [close - 60 s, close).
+        with_close: count (close - 60 s, close], else [close - 60 s, close).
         """
         return len(self._there(with_close=with_close))
 
     def mean(self, *, with_close: bool) -> Decimal | None:
-        """Return the mean of (close - 60 s, close], or of [close - 60 s, close); None without all 60."""
+        """Return the mean of the 60 seconds in dollars; None unless all 60 have a value.
+
+        with_close: of (close - 60 s, close], else of [close - 60 s, close).
+        """
         return mean_before(self.values, self.close, with_close=with_close)
 
     def rough_mean(self) -> Decimal | None:
-        """Return the mean of the seconds that have a value: enough to rule out another boundary."""
+        """Return the mean of the seconds that have a value: enough to see that a published mean is off.
+
+        None where no second has a value.
+        """
         there = self._there(with_close=True)
         return sum(there, Decimal(0)) / len(there) if there else None
 
@@ -60,10 +66,10 @@ class ProxyMinute:
 
 
 class _Kept(msgspec.Struct):
-    """A minute in its file."""
+    """A minute of the proxy as its file stores it."""
 
-    key: str  # of all that it was made from
-    values: list[str | None]  # from close - 60 s on
+    key: str  # fingerprint of the inputs it was made from
+    values: list[str | None]  # dollars as text, a value per second from close - 60 s to close
 
 
 def segments(root: Path) -> list[Entry]:
@@ -76,10 +82,10 @@ def segments(root: Path) -> list[Entry]:
 def proxy_minutes(
     root: Path, wanted: Collection[Boundary], progress: Progress | None = None
 ) -> dict[Boundary, ProxyMinute]:
-    """Return those minutes of `wanted` for which spot frames are archived, of assets that have an index.
+    """Return the proxy of those minutes of `wanted` for which spot frames are archived.
 
-    Stored minutes whose messages and gaps did not change are not computed again. Raises
-    ArchiveError, CorruptError, OSError.
+    wanted: boundaries; those of an asset without an index are skipped. Stored minutes whose messages and gaps
+    did not change are not computed again. Raises ArchiveError, CorruptError, OSError.
     """
     entries = segments(root)
     found: dict[Boundary, ProxyMinute] = {}
@@ -141,7 +147,7 @@ def _together(closes: Sequence[int]) -> list[list[int]]:
 
 
 class _Minutes:
-    """The kept minutes of an asset, a file a UTC day."""
+    """The stored minutes of an asset, a file per UTC day."""
 
     def __init__(self, root: Path, asset: str) -> None:
         self._root = root
@@ -150,7 +156,10 @@ class _Minutes:
         self._changed: set[str] = set()
 
     def of(self, close: int, key: str) -> list[Decimal | None] | None:
-        """Return the stored values of a minute; None when it is not stored, or was made from other inputs."""
+        """Return the stored values of the minute up to `close`; None if missing or made from other inputs.
+
+        key: fingerprint of the inputs as they are now.
+        """
         found = self._of_day(close).get(str(close))
         if found is None or found.key != key:
             return None
@@ -162,7 +171,7 @@ class _Minutes:
         self._changed.add(_day(close))
 
     def store(self) -> None:
-        """Write the days that changed, each whole. Raises OSError."""
+        """Write the files of the days that changed, each whole or not at all. Raises OSError."""
         files = Files()
         for day in sorted(self._changed):
             files.make_dirs(self._folder, self._root)

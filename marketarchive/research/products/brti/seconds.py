@@ -1,4 +1,4 @@
-"""The BRTI proxy of each second of an archive, and its means before a close."""
+"""The BRTI proxy of each second of an archive."""
 
 from __future__ import annotations
 
@@ -50,16 +50,16 @@ FIELDS: Mapping[str, FieldDoc] = {
     "utilized_depth": FieldDoc("v_T", "of the asset", _NO_VALUE, type="float"),
     "size_cap": FieldDoc("C_T", "of the asset", "fewer than `needed` books count", type="float"),
 }
-"""Column of `brti` -> what docs/BRTI.md says of it."""
+"""Column of `brti` -> its description in docs/BRTI.md."""
 
 
 @dataclass(frozen=True, slots=True)
 class IndexSecond:
-    """The index of one Unix second, of the messages received up to its beginning."""
+    """The index proxy at one Unix second, from the messages received up to the beginning of the second."""
 
     second: int
     index: IndexValue
-    unproven: Mapping[str, str]  # venue -> failed or gap: why no book of it is known to be right
+    unproven: Mapping[str, str]  # venue -> "failed" or "gap": why no book of it is known to be right
 
 
 def index_seconds(
@@ -71,10 +71,11 @@ def index_seconds(
     needed: int = VENUES_NEEDED,
     seconds: Collection[int] | None = None,
 ) -> Iterator[IndexSecond]:
-    """Yield the index of each Unix second `first` <= second < `last`, in order; only of `seconds` if given.
+    """Yield the index proxy at each Unix second `first` <= second < `last`, in order.
 
-    A venue has its newest book that did not fail its proof and is in no recorded gap. Raises ArgumentError
-    for an asset that there is no index of, ArchiveError, CorruptError.
+    needed: number of venues whose books must count for a value; seconds: only these are yielded, None: all. A
+    venue counts with its newest book that did not fail its verification and is in no recorded gap. Raises
+    ArgumentError for an asset without an index, ArchiveError, CorruptError.
     """
     if asset not in PARAMETERS:
         raise ArgumentError(f"there is no index of {asset!r}, but of {', '.join(PARAMETERS)}")
@@ -106,9 +107,10 @@ def brti(
     *,
     needed: int = VENUES_NEEDED,
 ) -> pd.DataFrame:
-    """Return the index proxy for each whole second in `start` <= second < `end` of an archive.
+    """Return a frame of the index proxy, a row per whole second in `start` <= second < `end` of an archive.
 
-    Its columns are those of `FIELDS`. Raises ArgumentError, ArchiveError.
+    root: the OUTPUT_DIR; needed: number of venues whose books must count for a value. `FIELDS` describes the
+    columns. Raises ArgumentError, ArchiveError.
     """
     require()
     import pandas as pd

@@ -68,9 +68,9 @@ STATED = (
     "liquidity_unit",
     "protocol_version",
 )
-"""Journaled fields that the frame has, in its order."""
+"""Fields of the master's journal that are columns of the frame, in its order."""
 RESULT = ("resolution", "payouts", "result_kind")
-"""Fields whose last change is when a result was seen."""
+"""Fields that state a result: their last change dates when the result was first seen."""
 LATEST = 2**63 - 1
 CHANGE = {
     "platform": "string",
@@ -97,7 +97,7 @@ PRICE = {
     "snapshot_at": "int64",
 }
 KEY = r"""observed_at, regexp_extract(capture, '^(.*)/', 1), regexp_extract(capture, '([^/]*)$', 1)::BIGINT"""
-"""SQL: the order of observations, that of `observation.Key`."""
+"""SQL terms to order observations by, as `observation.Key` does."""
 _ENDED = "status IN ('closed', 'resolved')"
 
 
@@ -108,13 +108,13 @@ def frame(
     *,
     venue: str | Sequence[str] | None = None,
 ) -> pd.DataFrame:
-    """Return a row per market known at `as_of` by our time of receipt, in the order of their first receipt.
+    """Return a row per market known at `as_of`, by our time of receipt, in the order of their first receipt.
 
-    as_of: None is all that is known now. Nothing received later is in it: not a title changed since, not a
-    result, not a price. `resolution` is YES or NO, null of other results and while there is none, with the
-    winner's label beside. `is_observed` is False of a market that was first seen when its result was known.
-
-    Raises ArgumentError where there is no master, MasterError where it cannot be read.
+    as_of: None: everything known now; master_url: None is `master.db` in `root`; venue: None is all. Nothing
+    received after `as_of` is in the frame: no later title, result or price. `resolution` is YES or NO, null
+    without a result or for another kind of result; `resolution_label` is the winner's label. `is_observed` is
+    False for a market that was first seen when its result was known already. Raises ArgumentError where there
+    is no master, MasterError where it cannot be read.
     """
     require()
     moment = ns(as_of)
@@ -125,9 +125,10 @@ def frame(
 
 @contextmanager
 def reading(root: Path, master_url: str | None) -> Iterator[Connection]:
-    """Open the market master of an archive to read it; master_url: None is `master.db` in `root`.
+    """Yield a connection that reads the market master of an archive.
 
-    Raises ArgumentError where there is none, MasterError where it cannot be read.
+    master_url: None is `master.db` in `root`. Raises ArgumentError where there is no master, MasterError
+    where it cannot be read.
     """
     url = sqlite_url(root / "master.db") if master_url is None else master_url
     if not url:
@@ -155,8 +156,9 @@ def table(
 ) -> pa.Table:
     """Return a row per market known at `as_of` by our time of receipt, in the order of their first receipt.
 
-    As `frame`, with the names of every frame: `time` is when a market starts, `market` its slug, the venue's
-    id where it has none. `asset` and `venue` choose rows. Raises ArgumentError, MasterError.
+    Rows are those of `frame`, with the columns that all frames share: `time` is when a market starts,
+    `market` its slug, or the venue's id where it has none. asset, venue: choose rows. Raises ArgumentError,
+    MasterError.
     """
     given = wanted(asset=asset, platform=venue)
     found = frame(root, master_url, as_of)
@@ -181,7 +183,7 @@ def table(
 
 
 def _table(master: Connection, at: int, venue: str | Sequence[str] | None) -> pa.Table:
-    """Return the rows, with JSON as text."""
+    """Return the catalogue's rows as known at `at` (us), lists and dicts as JSON text."""
     import pyarrow as pa
 
     database = connect()
@@ -248,7 +250,7 @@ def _joined(database: duckdb.DuckDBPyConnection, at: int, venue: str | Sequence[
 
 
 def _changes(master: Connection, at: int) -> Iterator[pa.RecordBatch]:
-    """Yield the journal up to `at`."""
+    """Yield the changes in the master's journal up to `at` (us)."""
     import pyarrow as pa
 
     schema = arrow_schema(CHANGE)
@@ -257,7 +259,7 @@ def _changes(master: Connection, at: int) -> Iterator[pa.RecordBatch]:
 
 
 def _known(master: Connection, at: int) -> pa.Table:
-    """Return the markets known at `at`, numbered in their order."""
+    """Return the markets known at `at` (us), numbered as `place` in the order of their first receipt."""
     rows = [
         (*names, _float(volume), _float(liquidity), place)
         for place, (*names, volume, liquidity) in enumerate(known_markets(master, at))
@@ -266,7 +268,7 @@ def _known(master: Connection, at: int) -> pa.Table:
 
 
 def _prices(master: Connection, at: int) -> pa.Table:
-    """Return each market's last price up to `at`: one, the greatest by its key."""
+    """Return each market's last price up to `at` (us): the one with the greatest observation key."""
     newest: dict[tuple[str, str], tuple[Key, list[float | None]]] = {}
     for platform, market_id, *figures, snapshot_at, capture in last_prices(master, at):
         key = Key.of(snapshot_at, capture)
@@ -278,7 +280,7 @@ def _prices(master: Connection, at: int) -> pa.Table:
 
 
 def _with_values(found: pd.DataFrame) -> pd.DataFrame:
-    """Return the frame with lists and dicts for their texts, and a kind for each result."""
+    """Return the frame with JSON texts decoded to lists and dicts, and `resolution_kind` filled in."""
     import pandas as pd
 
     unnamed = found["resolution_kind"].isna() & (found["payouts"].notna() | found["result_kind"].notna())
@@ -299,7 +301,7 @@ def _float(value: Any) -> float | None:
 
 
 def arrow_schema(columns: Mapping[str, str]) -> pa.Schema:
-    """Return a schema of types by their names."""
+    """Return an Arrow schema from column -> name of its Arrow type."""
     import pyarrow as pa
 
     return pa.schema([(name, pa.type_for_alias(kind)) for name, kind in columns.items()])

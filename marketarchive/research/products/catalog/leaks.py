@@ -1,6 +1,6 @@
-"""The leak report of training exports: named answers that stand in the texts of other events, word for word.
+"""Leak report of training exports: answers that name somebody and stand in the text of another event.
 
-In one public benchmark a quarter of the answers stood in another question's title.
+In one public benchmark a quarter of the answers stood word for word in the title of another question.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 Row = Mapping[str, Any]
 """A row of the catalogue."""
 STATED = ("title", "subtitle", "description", "group")
-"""Texts of a row that the venue states."""
+"""Columns of the catalogue with texts that the venue states."""
 NAMED = 3
-"""Leaks into another split that the report names."""
+"""Number of leaks into another split that the report lists."""
 _WORD = re.compile(r"[^\W_]+")
 _NAMELESS = frozenset(
     _WORD.findall(
@@ -32,11 +32,11 @@ _NAMELESS = frozenset(
         trillion times cut cuts hike hikes change unchanged st nd rd th"""
     )
 )
-"""Words that name nobody: an answer of these and of numbers alone is the answer to many questions."""
+"""Words that identify nobody: an answer of only these and numbers is the answer to many questions."""
 
 
 class Text(NamedTuple):
-    """A text that an exported row or prompt has, and where: `title`, `headline`, ..."""
+    """A text of an exported row or prompt, and the part of the row it stands in: `title`, `headline`, ..."""
 
     where: str
     text: str
@@ -44,7 +44,10 @@ class Text(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Leak:
-    """An answer in a text of another event; `of` and `place` are the numbers of both rows."""
+    """An answer that stands in a text of another event.
+
+    `of` is the index of the row with the answer, `place` that of the row with the text.
+    """
 
     answer: str
     of: int
@@ -55,13 +58,13 @@ class Leak:
 
 @dataclass(frozen=True)
 class LeakReport:
-    """All leaks, one for each answer, row and kind of text; `answers`: how many answers have a name."""
+    """All leaks, one per answer, row and kind of text; `answers` counts the answers that name somebody."""
 
     answers: int
     leaks: Sequence[Leak]
 
     def lines(self, rows: Sequence[Row]) -> list[str]:
-        """Return what to print: counts, and the first leaks into another split."""
+        """Return sentences to print: the counts, and the first leaks into another split."""
         across = [each for each in self.leaks if each.is_across]
         kinds = Counter(where for _, where in {(each.of, each.where) for each in self.leaks})
         listed = ", ".join(f"{where} {count:,}" for where, count in sorted(kinds.items()))
@@ -82,11 +85,12 @@ class LeakReport:
 def leak_report(
     rows: Sequence[Row], texts: Iterable[Iterable[Text]], chosen: Sequence[str | None]
 ) -> LeakReport:
-    """Return the named answers that stand in texts of other events.
+    """Return the report of answers that stand in texts of other events.
 
-    texts: of each row all that goes into its export, of any cut; chosen: its split, None: in none. An answer
-    is the winner's label, or of plain labels what a yes means (`subtitle`). Markets of one event name each
-    other, and have one split: this is no leak.
+    texts: for each row all texts that its export contains, at any cut; chosen: the split of each row, None:
+    in no split. The answer of a row is the winner's label; of a market with labels Yes and No that resolved
+    YES, it is the `subtitle`, which says what a yes means. Markets of one event name each other and share a
+    split: this is no leak.
     """
     answers: dict[str, list[tuple[tuple[str, ...], int]]] = defaultdict(list)
     named: dict[int, str] = {}
@@ -108,7 +112,7 @@ def leak_report(
 
 
 def stated_texts(row: Row, names: Iterable[str] = STATED) -> list[Text]:
-    """Return those texts of a row that the venue states, and what its whale alerts name."""
+    """Return the texts in columns `names` of a row, and the outcomes that its whale alerts name."""
     alerts = row.get("whale_alerts") or ()
     named = [Text("whale alert", each["outcome"]) for each in alerts if each["outcome"]]
     return [Text(name, row[name]) for name in names if row[name]] + named
@@ -116,13 +120,13 @@ def stated_texts(row: Row, names: Iterable[str] = STATED) -> list[Text]:
 
 @lru_cache(maxsize=10_000)  # rules are the same of many markets
 def words(text: str) -> tuple[str, ...]:
-    """Return the words of a text in their order, without case, accents and punctuation."""
+    """Return the words of a text in order, without case, accents and punctuation."""
     letters = (sign for sign in unicodedata.normalize("NFKD", text) if not unicodedata.combining(sign))
     return tuple(_WORD.findall("".join(letters).casefold()))
 
 
 def _answer(row: Row) -> str | None:
-    """Return the answer of a row, None of one that names nobody."""
+    """Return the answer of a row; None if there is none, or it names nobody."""
     label, subtitle = row["resolution_label"], row["subtitle"]
     is_plain = label is None or label.casefold() in ("yes", "no")
     answer: str | None = (subtitle if row["resolution"] == "YES" else None) if is_plain else label

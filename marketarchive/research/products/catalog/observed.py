@@ -1,4 +1,4 @@
-"""Headlines and texts of some markets as they were received over time, from the market master.
+"""Headlines and texts of markets as they were received over time, from the market master.
 
 Times are microseconds UTC of our receipt.
 """
@@ -16,12 +16,12 @@ from marketarchive.master.tables import market_changes, news_context
 from marketarchive.times import MICROSECOND, from_iso
 
 Identity = tuple[str, str]
-"""Platform and id of a market."""
+"""(platform, market id)."""
 ENDS = ("closed_at", "determined_at", "resolved_at")
-"""Times of the venue at or after which nothing is a forecast any more."""
+"""Fields with times stated by the venue, at or after which a price is no forecast any more."""
 RESULTS = ("resolution", "payouts", "result_kind", "resolution_state")
 TEXTS = ("title", "description", "outcomes", "end_at")
-"""Fields of which a prompt has the revision of its cut."""
+"""Fields that a prompt shows as they were last stated before its cut."""
 _OVER = ("closed", "resolved")
 
 
@@ -37,20 +37,20 @@ class SeenHeadline:
 
 @dataclass
 class MarketHistory:
-    """A market as it was received, each list by time."""
+    """Headlines and stated texts of a market as they were received, each list by time (us)."""
 
     headlines: list[SeenHeadline] = field(default_factory=list)
-    revisions: dict[str, list[tuple[int, str | None]]] = field(default_factory=dict)  # of TEXTS
+    revisions: dict[str, list[tuple[int, str | None]]] = field(default_factory=dict)  # field -> (us, text)
     first_end: int | None = None
 
     def stated(self, name: str, cut: int) -> str | None:
-        """Return the value of a field of TEXTS that was stated last before `cut`."""
+        """Return the value of a field of TEXTS as last stated before `cut` (us); None if never stated."""
         before = [value for at, value in self.revisions.get(name, ()) if at < cut]
         return before[-1] if before else None
 
 
 def observed(master: Connection, identities: Iterable[Identity]) -> Mapping[Identity, MarketHistory]:
-    """Return the headlines of some hundred markets."""
+    """Return the headlines received about each of some hundred markets; their revisions are left empty."""
     found = {identity: MarketHistory() for identity in identities}
     for platform, market_ids in by_platform(found):
         _read_headlines(master, platform, market_ids, found)
@@ -60,10 +60,10 @@ def observed(master: Connection, identities: Iterable[Identity]) -> Mapping[Iden
 def read_revisions(
     master: Connection, history: Mapping[Identity, MarketHistory], as_of: int | None = None
 ) -> None:
-    """Add each revision of TEXTS that was received up to `as_of`, and `first_end`.
+    """Fill in `revisions` and `first_end` of each market from what was received up to `as_of` (us).
 
-    `first_end` is the first of all ends that were ever stated, also before a market was reopened, and of our
-    receipt of any result or of its being closed.
+    as_of: None: all. `first_end` (us) is the earliest of all end times ever stated, also before a market was
+    reopened, and of our receipt of any result or of the status closed.
     """
     table = market_changes.c
     columns = (table.market_id, table.field, table.new, table.observed_at, table.capture, table.id)

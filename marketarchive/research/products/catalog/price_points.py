@@ -1,4 +1,4 @@
-"""Price snapshots of some markets as they were received over time, and what they said before cuts.
+"""Price snapshots of markets as they were received over time, and their summary before a cut.
 
 Times are microseconds UTC of our receipt.
 """
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 FIGURES = ("yes_price", "volume", "liquidity")
 FETCHED = 50_000
-"""Rows fetched and converted at a time."""
+"""Number of rows that are fetched and converted at a time."""
 MOST = 500_000
-"""Points that are held at a time, unless one market has more."""
+"""Number of price points held in memory at a time, unless one market alone has more."""
 _POINT = {
     "platform": "string",
     "market_id": "string",
@@ -54,22 +54,22 @@ _SEEN = f"""WITH points AS (
 
 
 class Cut(NamedTuple):
-    """A moment of a market: what was received at or after it does not count."""
+    """A moment (us) of a market: data received at or after it are left out."""
 
     platform: str
     market_id: str
     cut: int
-    start_at: int | None = None  # when the market opens
+    start_at: int | None = None  # when the market opens, us
 
 
 @dataclass(frozen=True, slots=True)
 class SeenPrices:
-    """Summary of snapshots before a cut: mids of the first outcome (dollars a share), and other figures."""
+    """Summary of a market's price snapshots before a cut; prices are mids of the first outcome, dollars."""
 
-    history: str  # JSON array of `at` and `price`
+    history: str  # JSON array of {at, price}
     last_price: float | None
-    first_at: int | None  # of the first mid at or after the market's opening
-    first_price: float | None
+    first_at: int | None  # us: time of the first mid at or after the market's opening
+    first_price: float | None  # that mid
     volume: float | None
     liquidity: float | None
 
@@ -82,7 +82,7 @@ class PricePoints:
 
     @classmethod
     def read(cls, master: Connection, identities: Iterable[Identity]) -> PricePoints:
-        """Return the snapshots of some hundred markets."""
+        """Read all price snapshots of some hundred markets from the master."""
         import pyarrow as pa
 
         schema = arrow_schema(_POINT)
@@ -91,7 +91,10 @@ class PricePoints:
         return cls(pa.Table.from_batches(batches, schema=schema))
 
     def before(self, cuts: Sequence[Cut]) -> list[SeenPrices]:
-        """Return what was said before each cut; of snapshots of one time the last by its capture counts."""
+        """Return the summary of the snapshots before each cut.
+
+        Of snapshots with the same time the one captured last counts.
+        """
         import pyarrow as pa
 
         rows = [dict(zip(_CUT, (place, *cut), strict=True)) for place, cut in enumerate(cuts)]
@@ -105,7 +108,7 @@ class PricePoints:
 
 
 def portions(master: Connection, identities: Sequence[Identity]) -> Iterator[list[Identity]]:
-    """Yield markets in their order, at a time so many as have no more points than MOST."""
+    """Yield lists of markets in the given order, each list with at most MOST price points or one market."""
     table = price_snapshots.c
     counts: dict[Identity, int] = {}
     for platform, market_ids in by_platform(identities):

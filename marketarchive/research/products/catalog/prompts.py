@@ -1,6 +1,6 @@
-"""Prompts of resolved markets: a question, what was known before a cut, and the answer.
+"""Prompts of resolved markets: a question, the information before a cut, and the answer.
 
-Whatever a prompt has of its market but the answer was received strictly before the cut.
+All that a prompt shows of its market, except the answer, was received strictly before the cut.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from marketarchive.field_docs import FieldDoc
 from marketarchive.research.exports.table import ArrowRows, ExportRequest
 from marketarchive.research.products.catalog.price_points import Cut, PricePoints
 from marketarchive.research.products.catalog.resolved import ResolvedMarket, microseconds, resolved_markets
@@ -24,13 +25,43 @@ if TYPE_CHECKING:
 
 WHAT = "a row a prompt of a resolved market"
 AT_THE_END = (0,)
-"""Spans before the end at which prompts are cut, by default."""
+"""Default of the spans (ns) before a market's end at which prompts are cut."""
 _ALERT = ("at", "known_at", "side", "action", "outcome", "value", "price", "win_rate")
 _YES_NO = frozenset(("yes", "no"))
+_UNSTATED = "not stated before the cut"
+FIELDS: Mapping[str, FieldDoc] = {
+    "question": FieldDoc(
+        "`Will <title> resolve YES?`; of markets with other labels the first label stands in place of YES",
+        type="text",
+    ),
+    "context": FieldDoc(
+        "`price_history` (`at`, `price`), `whale_alerts` (null where nobody watched), `news` (`at`, "
+        "`headline`, `source`, `url`), each received before the cut",
+        "UTC, dollars a share of YES",
+        type="object of lists",
+    ),
+    "answer": FieldDoc("YES or NO", type="text"),
+    "cut": FieldDoc("everything but the answer was received strictly before it", "UTC", type="time"),
+    "labels": FieldDoc("the labels that `YES` and `NO` stand for", type="object of text"),
+    "platform": FieldDoc("the venue", type="text"),
+    "market_id": FieldDoc("the market", "the venue's own id", type="text"),
+    "event_id": FieldDoc("its event; for splits", "", "not stated", type="text"),
+    "group": FieldDoc("markets whose outcomes depend on one another; for splits", type="text"),
+    "asset": FieldDoc("the asset that it is about", "`BTC`", "not stated", type="text"),
+    "title": FieldDoc("as stated last before the cut; a later revision is in none", type="text"),
+    "description": FieldDoc("rules as stated last before the cut", "", _UNSTATED, type="text"),
+    "description_sha256": FieldDoc("digest of their UTF-8", "64 hex digits", "`description` is", type="text"),
+    "end_at": FieldDoc("the end that was scheduled before the cut", "UTC", _UNSTATED, type="time"),
+    "split": FieldDoc("`train`, `validation`, `test`", "", "without `--split`; at a border", type="text"),
+}
+"""Fields of a prompt in their order; docs/TRAINING.md lists them."""
 
 
 def prompt_rows(request: ExportRequest) -> ArrowRows:
-    """Return the prompts of wanted markets, a row each. Raises as `training_rows`."""
+    """Return a row per prompt of the requested markets.
+
+    Raises ArgumentError, ConfigurationError, MasterError.
+    """
     remarks: list[str] = []
     return ArrowRows(WHAT, _tables(request, remarks), request, remarks)
 
@@ -53,18 +84,19 @@ def _tables(request: ExportRequest, remarks: list[str]) -> Iterator[pa.Table]:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Question about a market as of a cut (microseconds UTC), and its answer: YES or NO."""
+    """Question about a market as known at a cut (microseconds UTC), and its answer: YES or NO."""
 
     cut: int
     title: str
-    labels: Mapping[str, str]  # that each answer stands for
+    labels: Mapping[str, str]  # YES and NO -> the market's label for it
     answer: str
 
 
 def questions(market: ResolvedMarket, spans: Iterable[int]) -> list[Question]:
-    """Return the questions of a market; spans: ns before its first end at which each is cut.
+    """Return the questions of a market, one per span at which its title and two outcomes were known.
 
-    The first end of a reopened market is that of its first result, which was public from then on.
+    spans: ns before the market's first end at which a question is cut. The first end of a reopened market is
+    that of its first result, which was public from then on.
     """
     row = market.row
     if row["resolution"] is None or not row["is_observed"]:
@@ -87,7 +119,7 @@ def questions(market: ResolvedMarket, spans: Iterable[int]) -> list[Question]:
 def _prompts(
     given: Iterable[tuple[ResolvedMarket, Sequence[Question]]], points: PricePoints | None
 ) -> Iterator[dict[str, Any]]:
-    """Yield each question as a prompt; points: None leaves the histories of prices empty."""
+    """Yield a prompt as a row per question; points: None leaves the price histories empty."""
     pairs = [(market, question) for market, found in given for question in found]
     cuts = [Cut(market.row["platform"], market.row["market_id"], each.cut) for market, each in pairs]
     histories = ["[]"] * len(cuts) if points is None else [each.history for each in points.before(cuts)]
@@ -121,7 +153,7 @@ def _prompt(
 
 
 def _alerts(alerts: Iterable[Mapping[str, Any]] | None, cut: int) -> list[dict[str, Any]] | None:
-    """Return the alerts that were written before a cut; None where nobody watched."""
+    """Return the whale alerts written before a cut (us); None if no alerts were collected."""
     if alerts is None:
         return None
     known = (each for each in alerts if from_iso(each["known_at"]) < cut * MICROSECOND)
@@ -129,7 +161,7 @@ def _alerts(alerts: Iterable[Mapping[str, Any]] | None, cut: int) -> list[dict[s
 
 
 def _labels(market: ResolvedMarket, cut: int) -> dict[str, str] | None:
-    """Return the label that each answer stands for, as stated before a cut; None of other than two."""
+    """Return YES and NO -> label as stated before a cut (us); None unless the market has two outcomes."""
     stated = market.history.stated("outcomes", cut)
     found = ["Yes", "No"] if stated is None else json.loads(stated)
     if len(found) != 2:
@@ -144,7 +176,7 @@ def _is_plain(labels: Mapping[str, str]) -> bool:
 
 
 def _answer(label: str | None, labels: Mapping[str, str]) -> str | None:
-    """Return YES or NO by the winner's label, None where it is neither of both."""
+    """Return YES or NO for the winner's label; None if it is neither of `labels`."""
     if label is None:
         return None
     same = str.casefold if _is_plain(labels) else str
@@ -159,23 +191,10 @@ def _table(rows: Iterable[Mapping[str, Any]]) -> pa.Table:
     alert = pa.struct([(name, number if name in ("value", "price", "win_rate") else text) for name in _ALERT])
     news = pa.struct([(name, text) for name in ("at", "headline", "source", "url")])
     lists = {"price_history": price, "whale_alerts": alert, "news": news}
-    schema = pa.schema(
-        [
-            ("question", text),
-            ("context", pa.struct([(name, pa.list_(kind)) for name, kind in lists.items()])),
-            ("answer", text),
-            ("cut", time),
-            ("labels", pa.struct([("YES", text), ("NO", text)])),
-            ("platform", text),
-            ("market_id", text),
-            ("event_id", text),
-            ("group", text),
-            ("asset", text),
-            ("title", text),
-            ("description", text),
-            ("description_sha256", text),
-            ("end_at", time),
-            ("split", text),
-        ]
-    )
+    objects = {
+        "context": pa.struct([(name, pa.list_(kind)) for name, kind in lists.items()]),
+        "labels": pa.struct([("YES", text), ("NO", text)]),
+    }
+    types = {"text": text, "time": time}
+    schema = pa.schema([(name, objects.get(name) or types[each.type]) for name, each in FIELDS.items()])
     return pa.Table.from_pylist([dict(row) for row in rows], schema=schema)

@@ -1,4 +1,4 @@
-"""The resolved markets of the catalogue, with the moment at which each stopped being a forecast."""
+"""Resolved markets of the catalogue, each with the time at which it stopped being a forecast."""
 
 from __future__ import annotations
 
@@ -32,27 +32,28 @@ if TYPE_CHECKING:
     import pandas as pd
 
 AT_ONCE = 2000
-"""Markets that are held at a time, fewer where these have many prices."""
+"""Number of markets held in memory at a time; fewer if they have many prices."""
 _PENDING = ("proposed", "disputed")
-"""States of a result that may be another tomorrow."""
+"""Values of `resolution_state` of results that may still change."""
 
 
 @dataclass(frozen=True)
 class ResolvedMarket:
-    """A market with its result: the row of `Archive.catalog()`, whale columns, prices and headlines received.
+    """A market with its result, and the prices and headlines received before its end.
 
-    `ended_at` (microseconds UTC) is the first of its close, determination, resolution by the venue's clock
-    and of our receipt of the result: nothing at or after it is in its prices or headlines.
+    `row` is its row of `Archive.catalog()` with whale columns. `ended_at` (microseconds UTC) is the earliest
+    of its close, determination and resolution by the venue's clock and of our receipt of the result; nothing
+    received at or after it is in `seen` or `headlines`.
     """
 
     row: dict[str, Any]
     ended_at: int
-    seen: SeenPrices  # before the end
+    seen: SeenPrices  # prices before the end
     headlines: Sequence[SeenHeadline]
-    history: MarketHistory  # also what came after the end
+    history: MarketHistory  # all that was received, also after the end
 
     def price_at_open(self, cycle_us: int) -> float | None:
-        """Return the first mid, if it was seen within `cycle_us` of the market's opening."""
+        """Return the first mid, dollars a share; None unless it was seen within `cycle_us` of the opening."""
         start, first = microseconds(self.row["start_at"]), self.seen.first_at
         if start is None or first is None or first > start + cycle_us:
             return None
@@ -61,7 +62,7 @@ class ResolvedMarket:
 
 @dataclass(frozen=True)
 class ResolvedMarkets:
-    """Some markets, and all snapshots of their prices, also what came after their ends."""
+    """Some markets, and all price snapshots of them, also those after their ends."""
 
     markets: Sequence[ResolvedMarket]
     points: PricePoints
@@ -70,13 +71,11 @@ class ResolvedMarkets:
 def resolved_markets(
     request: ExportRequest, remarks: list[str], *, with_revisions: bool = False
 ) -> Iterator[ResolvedMarkets]:
-    """Yield the wanted markets that have a result, some at a time.
+    """Yield the requested markets that have a result, some at a time.
 
-    remarks: lines about rows left out are added; with_revisions: `history` has texts' revisions and the first
-    end.
-
-    A result that is only proposed, or disputed, does not count. Raises ArgumentError, ConfigurationError,
-    MasterError.
+    remarks: sentences about rows left out are appended; with_revisions: `history` has the revisions of texts
+    and the first end. A result that is only proposed or disputed does not count. Raises ArgumentError,
+    ConfigurationError, MasterError.
     """
     catalogue = _catalogue(request, remarks)
     wanted = _without_repeated(catalogue[_is_wanted(catalogue, request)], request, remarks)
@@ -102,7 +101,7 @@ def resolved_markets(
 
 
 def plain(value: Any) -> Any:
-    """Return the value of a cell, None for each kind of null."""
+    """Return the value of a pandas cell, None for each kind of null."""
     import pandas as pd
 
     return value if isinstance(value, list | dict | tuple) or not pd.isna(value) else None
@@ -114,9 +113,9 @@ def microseconds(at: pd.Timestamp | None) -> int | None:
 
 
 def _catalogue(request: ExportRequest, remarks: list[str]) -> pd.DataFrame:
-    """Return all markets with their ends and whale columns.
+    """Return a row per market with its end and whale columns.
 
-    Open ones too, since they make titles ambiguous.
+    Open markets are included, since a title that they share is ambiguous for whale alerts.
     """
     as_of = request.options.get("as_of")
     found = frame(request.root, request.master_url, None if as_of is None else iso(as_of))
@@ -144,7 +143,7 @@ def _is_wanted(catalogue: pd.DataFrame, request: ExportRequest) -> pd.Series[boo
 
 
 def _without_repeated(wanted: pd.DataFrame, request: ExportRequest, remarks: list[str]) -> pd.DataFrame:
-    """Return the markets without repeated questions, where that is wanted."""
+    """Return `wanted` without markets that repeat an earlier question, if the request says so."""
     if not request.options.get("dedupe"):
         return wanted
     kept = first_of_each_question(_rows(wanted[["title", "settled_at"]]))
@@ -155,7 +154,10 @@ def _without_repeated(wanted: pd.DataFrame, request: ExportRequest, remarks: lis
 def _split(
     wanted: pd.DataFrame, shares: Sequence[float], texts: Iterable[Iterable[Text]], remarks: list[str]
 ) -> pd.DataFrame:
-    """Return the markets with their splits, and report leaks; texts: of each market."""
+    """Return the markets with a column `split`, and append the leak report to `remarks`.
+
+    shares: fraction of the rows by split; texts: the exported texts of each market.
+    """
     import pandas as pd
 
     names = ["platform", "market_id", "group", "series", "settled_at", "subtitle", "resolution"]
@@ -169,9 +171,9 @@ def _split(
 def _texts(
     master: Connection, wanted: pd.DataFrame, as_of: int | None, *, with_revisions: bool
 ) -> Iterator[list[Text]]:
-    """Yield of each market the texts that are exported of it.
+    """Yield for each market the texts that its export contains.
 
-    with_revisions: all that were stated up to its end, for prompts; else the last ones.
+    with_revisions: all texts stated up to the market's end, as prompts need; else the last ones.
     """
     for place in range(0, len(wanted), AT_ONCE):
         rows = _rows(wanted[place : place + AT_ONCE])

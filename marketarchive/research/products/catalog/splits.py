@@ -1,4 +1,4 @@
-"""Splits of resolved markets for training, by event and time: no row reveals the answer of another."""
+"""Train, validation and test splits of resolved markets by event and time, so that no row leaks answers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NAMES = ("train", "validation", "test")
 
 
 def shares_of(given: str) -> tuple[float, ...]:
-    """Return shares of percents: two or three that sum to 100. Raises ArgumentError."""
+    """Parse two or three percents that sum to 100, like "80,10,10", into fractions. Raises ArgumentError."""
     try:
         shares = tuple(float(each) / 100 for each in given.split(","))
     except ValueError:
@@ -25,13 +25,11 @@ def shares_of(given: str) -> tuple[float, ...]:
 
 
 def splits(rows: Sequence[Row], shares: Sequence[float]) -> list[str | None]:
-    """Return the split of each row, one of NAMES, None for a row that would leak between two.
+    """Return the split of each row: one of NAMES, or None for a row that would leak between two.
 
-    shares: fraction of the rows by split, in the order of NAMES.
-
-    Events are whole: all markets of one have one split. A split ends before the next begins, by time of
-    resolution; an event that straddles the border is in none. Neither is the first event of a series after a
-    border: the next round's strike reveals how the round before it ended.
+    shares: fraction of the rows by split, in the order of NAMES. All markets of an event have the same split.
+    A split ends before the next begins, by time of resolution; an event that straddles the border is in none.
+    Nor is the first event of a series after a border: its strike reveals how the round before it ended.
     """
     events: dict[tuple[str, str], list[int]] = defaultdict(list)
     for place, row in enumerate(rows):
@@ -57,7 +55,7 @@ def splits(rows: Sequence[Row], shares: Sequence[float]) -> list[str | None]:
 
 
 def first_of_each_question(rows: Sequence[Row]) -> list[bool]:
-    """Return of each row whether it is the first by resolution to ask its question in these words."""
+    """Return a flag per row: true if it is the first, by time of resolution, with a title of these words."""
     order = sorted(range(len(rows)), key=lambda place: rows[place]["settled_at"])
     seen: set[tuple[str, ...]] = set()
     kept = [True] * len(rows)

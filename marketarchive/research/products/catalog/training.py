@@ -1,4 +1,4 @@
-"""The table `catalog` of `scrapy export`: a row per resolved market; docs/TRAINING.md has its columns."""
+"""The table `catalog` of `scrapy export`: a row per resolved market; docs/TRAINING.md lists its columns."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from marketarchive.field_docs import FieldDoc
 from marketarchive.research.exports.table import ArrowRows, ExportRequest
 from marketarchive.research.products.catalog.observed import SeenHeadline
 from marketarchive.research.products.catalog.resolved import ResolvedMarket, microseconds, resolved_markets
@@ -17,58 +18,103 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 WHAT = "a row a resolved market, for training: prices, whale alerts, headlines before its end, its outcome"
-COLUMNS: Mapping[str, str] = {
-    "market_id": "text",
-    "platform": "text",
-    "title": "text",
-    "category": "text",
-    "outcomes": "texts",
-    "resolution": "text",
-    "resolved_at": "time",
-    "volume": "number",
-    "liquidity": "number",
-    "price_at_open": "number",
-    "price_at_close": "number",
-    "price_history": "text",
-    "whale_alerts": "text",
-    "whale_count": "int",
-    "whale_net_direction": "text",
-    "whale_avg_win_rate": "number",
-    "whale_max_value": "number",
-    "news_headlines": "text",
-    "days_to_resolution": "number",
-    "resolution_label": "text",
-    "resolution_kind": "text",
-    "resolution_state": "text",
-    "is_observed": "flag",
-    "reopened": "flag",
-    "event_id": "text",
-    "group": "text",
-    "neg_risk": "flag",
-    "asset": "text",
-    "series": "text",
-    "duration": "text",
-    "subtitle": "text",
-    "description": "text",
-    "description_sha256": "text",
-    "volume_unit": "text",
-    "liquidity_unit": "text",
-    "whale_win_rate_source": "text",
-    "start_at": "time",
-    "end_at": "time",
-    "expected_end_at": "time",
-    "closed_at": "time",
-    "determined_at": "time",
-    "resolution_seen_at": "time",
-    "first_seen_at": "time",
-    "split": "text",
+_UNSTATED = "not stated"
+_SHARE = "dollars a share of YES"
+_CATALOGUE = "as in [the catalogue](RESEARCH.md#the-catalogue)"
+
+FIELDS: Mapping[str, FieldDoc] = {
+    "market_id": FieldDoc("the market", "the venue's own id", type="text"),
+    "platform": FieldDoc("the venue", type="text"),
+    "title": FieldDoc("the whole question, as stated last", "", _UNSTATED, type="text"),
+    "category": FieldDoc("as stated last", "", _UNSTATED, type="text"),
+    "outcomes": FieldDoc("labels, the first is YES", "", _UNSTATED, type="list of text"),
+    "resolution": FieldDoc("YES, NO", "", "it is neither: see `resolution_kind`", type="text"),
+    "resolved_at": FieldDoc("when it was paid, by the venue's clock", "UTC", _UNSTATED, type="time"),
+    "volume": FieldDoc("the last figure before the end", "`volume_unit`", "none was received", type="double"),
+    "liquidity": FieldDoc(
+        "the last figure before the end", "`liquidity_unit`", "none was received", type="double"
+    ),
+    "price_at_open": FieldDoc(
+        "the first mid at or after `start_at`",
+        _SHARE,
+        "received later than one snapshot cycle (`CATALOG_SNAPSHOT_MINUTES`) after it",
+        type="double",
+    ),
+    "price_at_close": FieldDoc("the last mid before the end", _SHARE, "none was received", type="double"),
+    "price_history": FieldDoc(
+        "array of `at`, `price` (mid) of every price snapshot before the end",
+        "UTC, dollars a share of YES",
+        type="JSON text",
+    ),
+    "whale_alerts": FieldDoc(
+        "array of the [alerts](CATALOG.md#whale-alerts) written before the end",
+        "",
+        "nobody watched, or no `WWATCHER_DB_PATH`",
+        type="JSON text",
+    ),
+    "whale_count": FieldDoc("how many they are", "alerts", "`whale_alerts` is", type="int"),
+    "whale_net_direction": FieldDoc(
+        "YES or NO, where more dollars went; NEUTRAL where as many or none",
+        "",
+        "`whale_alerts` is",
+        type="text",
+    ),
+    "whale_avg_win_rate": FieldDoc(
+        "mean of the traders' rates of wins", "0 to 1", "no rate is known", type="double"
+    ),
+    "whale_max_value": FieldDoc("the largest alert", "dollars", "there is no alert", type="double"),
+    "news_headlines": FieldDoc(
+        "array of `at` (our receipt), `headline`, `source`, `url`", "UTC", type="JSON text"
+    ),
+    "days_to_resolution": FieldDoc(
+        "from `first_seen_at` to `resolved_at`", "days", "`is_observed` is false", type="double"
+    ),
+    "resolution_label": FieldDoc(_CATALOGUE, "", "the market has no winner", type="text"),
+    "resolution_kind": FieldDoc(_CATALOGUE, "", "not known", type="text"),
+    "resolution_state": FieldDoc(_CATALOGUE, "", _UNSTATED, type="text"),
+    "is_observed": FieldDoc(
+        "false: the result was known when the market was first received; keep it out of training",
+        type="boolean",
+    ),
+    "reopened": FieldDoc("an earlier result was withdrawn or replaced", type="boolean"),
+    "event_id": FieldDoc(
+        "the event that it is one of several markets of; for splits", "", _UNSTATED, type="text"
+    ),
+    "group": FieldDoc("markets whose outcomes depend on one another; for splits", type="text"),
+    "neg_risk": FieldDoc("at most one market of the event ends YES", "", _UNSTATED, type="boolean"),
+    "asset": FieldDoc("the asset that it is about", "`BTC`", _UNSTATED, type="text"),
+    "series": FieldDoc("the series of rounds that it is one of", "", _UNSTATED, type="text"),
+    "duration": FieldDoc("length of a round", "`5m`, `15m`, ...", _UNSTATED, type="text"),
+    "subtitle": FieldDoc("what its first outcome stands for", "", _UNSTATED, type="text"),
+    "description": FieldDoc("rules as stated last", "", _UNSTATED, type="text"),
+    "description_sha256": FieldDoc("digest of their UTF-8", "64 hex digits", "`description` is", type="text"),
+    "volume_unit": FieldDoc("dollars, contracts", "", _UNSTATED, type="text"),
+    "liquidity_unit": FieldDoc("dollars, contracts", "", _UNSTATED, type="text"),
+    "whale_win_rate_source": FieldDoc(
+        "`stated`: in the file of alerts; `computed`: of earlier alerts", "", "no rate is known", type="text"
+    ),
+    "start_at": FieldDoc("the scheduled start", "UTC", _UNSTATED, type="time"),
+    "end_at": FieldDoc("the scheduled end of trading", "UTC", _UNSTATED, type="time"),
+    "expected_end_at": FieldDoc("when the outcome was expected", "UTC", _UNSTATED, type="time"),
+    "closed_at": FieldDoc("when trading ended, by the venue's clock", "UTC", _UNSTATED, type="time"),
+    "determined_at": FieldDoc(
+        "when the outcome was settled on, by the venue's clock", "UTC", _UNSTATED, type="time"
+    ),
+    "resolution_seen_at": FieldDoc(
+        "when the present result was first received, by our clock", "UTC", type="time"
+    ),
+    "first_seen_at": FieldDoc("when the market was first received, by our clock", "UTC", type="time"),
+    "split": FieldDoc(
+        "`train`, `validation`, `test`; there only with `--split`", "", "at a border", type="text"
+    ),
 }
 """Columns in their order: those that `scrapy export` has always had, then what splits and checks need."""
+COLUMNS = tuple(FIELDS)
 PRICES = ("price_at_open", "price_at_close", "price_history")
 
 
 def training_rows(request: ExportRequest) -> ArrowRows:
-    """Return a row per wanted resolved market. Raises ArgumentError, ConfigurationError, MasterError."""
+    """Return a row per requested resolved market. Raises ArgumentError, ConfigurationError, MasterError."""
     remarks: list[str] = []
     return ArrowRows(WHAT, _tables(request, remarks), request, remarks)
 
@@ -85,7 +131,10 @@ def _tables(request: ExportRequest, remarks: list[str]) -> Iterator[pa.Table]:
 
 
 def training_row(market: ResolvedMarket, cycle_us: int) -> dict[str, Any]:
-    """Return the values of COLUMNS; cycle_us: from a market's opening in which its first mid counts."""
+    """Return the row of a market: column of COLUMNS -> value.
+
+    cycle_us: time after a market's opening within which its first mid counts as the price at open.
+    """
     row = market.row
     alerts, rules = row["whale_alerts"], row["description"]
     first_seen, settled = microseconds(row["first_seen_at"]), microseconds(row["settled_at"])
@@ -107,7 +156,7 @@ def training_row(market: ResolvedMarket, cycle_us: int) -> dict[str, Any]:
 
 
 def headline_list(headlines: Iterable[SeenHeadline]) -> list[dict[str, Any]]:
-    """Return headlines as JSON has them."""
+    """Return headlines as JSON objects, their times in ISO 8601."""
     return [
         {
             "at": iso(each.at * MICROSECOND),
@@ -129,11 +178,12 @@ def _table(rows: Iterable[Mapping[str, Any]], dropped: Sequence[str]) -> pa.Tabl
 
     types = {
         "text": pa.string(),
-        "texts": pa.list_(pa.string()),
-        "number": pa.float64(),
+        "JSON text": pa.string(),
+        "list of text": pa.list_(pa.string()),
+        "double": pa.float64(),
         "int": pa.int64(),
-        "flag": pa.bool_(),
+        "boolean": pa.bool_(),
         "time": pa.timestamp("us", tz="UTC"),
     }
-    schema = pa.schema([(name, types[kind]) for name, kind in COLUMNS.items() if name not in dropped])
+    schema = pa.schema([(name, types[each.type]) for name, each in FIELDS.items() if name not in dropped])
     return pa.Table.from_pylist([dict(row) for row in rows], schema=schema)

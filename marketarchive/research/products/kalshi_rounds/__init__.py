@@ -1,1 +1,1 @@
-"""Kalshi's 15-minute rounds: what decided each, by means that were published, archived, or estimated."""
+"""Kalshi's 15-minute rounds: labels by means of the index that are published, archived or estimated."""

@@ -1,4 +1,4 @@
-"""Checks of Kalshi's rounds for `scrapy validate`: the venue's own statements agree."""
+"""Checks of Kalshi's rounds for `scrapy validate`: whether the venue's own statements agree."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ RESULT_RULE = (
 
 
 def chain(labels: Sequence[Label]) -> CheckResult:
-    """Check each round's strike against the final value of the round before."""
+    """Check that each round's strike is the final value of the round before it, of the same asset."""
     finals = {(each.asset, each.end_ns): each for each in labels if each.stated_settlement is not None}
     pairs = [
         (before, each)
@@ -66,7 +66,7 @@ def chain(labels: Sequence[Label]) -> CheckResult:
 
 
 def results(labels: Sequence[Label]) -> CheckResult:
-    """Return the check of each result against the venue's own values; other oddities are counted."""
+    """Check that each result follows from the venue's own values; other flags of rounds are counted."""
     graded = [
         each for each in labels if each.resolved_outcome is not None and each.computed_outcome is not None
     ]

@@ -1,4 +1,4 @@
-"""Means of the index itself, from archived frames of the channel `cfbenchmarks_value`. From raw."""
+"""Means of the index itself over the last minute of a round, from archived `cfbenchmarks_value` frames."""
 
 from __future__ import annotations
 
@@ -22,44 +22,45 @@ from marketarchive.venues.kalshi.venue import VENUE
 from marketarchive.venues.market_messages import IndexMessage, Mean
 
 VERSION = 1
-"""Raised when what is taken from a segment changes."""
+"""Version of the facts extracted from a segment: when it is raised, segments are read again."""
 
 MARK = f'"{INDEX}"'.encode()
-"""Bytes that every frame of an index has: others need not be decoded."""
+"""Bytes that every frame with an index value contains: other frames need not be decoded."""
 CLOSING = "last_60s_windowed_average_15min"
-"""The venue's running mean of the last minute of a quarter of an hour."""
+"""Name of the venue's running mean of the last minute of a quarter of an hour."""
 
 _SECOND_MS, _MEAN_MS, _ROUND_MS = 1000, MEAN_S * 1000, ROUND_S * 1000
 
 
 class KeptValue(msgspec.Struct, frozen=True, array_like=True):
-    """A value of the last minute of a quarter of an hour."""
+    """A received index value in the last minute of a quarter of an hour."""
 
     index: str
     at_ms: int
     value: str
     received_at: int  # ns
-    closing: str | None = None  # the venue's own mean of all 60 values, which the last one carries
+    closing: str | None = None  # the venue's own mean of all 60 values, which it sends with the last one
 
 
 @dataclass(slots=True)
 class IndexMinute:
-    """The values of an index in (close - 60 s, close]."""
+    """The received values of an index in (close - 60 s, close]."""
 
-    values: dict[int, Decimal] = field(default_factory=dict)  # by the index's own time, ms
-    received_at_ns: int = 0  # when the last of them was first received
-    closing: Decimal | None = None  # the venue's own mean of all 60, stated with the last
+    values: dict[int, Decimal] = field(default_factory=dict)  # time by the index's clock, ms -> value
+    received_at_ns: int = 0  # latest first receipt among the values
+    closing: Decimal | None = None  # the venue's own mean of all 60 values
 
     @property
     def is_whole(self) -> bool:
-        """Return whether there is a value of each of the 60 seconds, and no other."""
+        """Return whether the minute has a value of each of its 60 seconds, and no other value."""
         seconds = {-(-at // _SECOND_MS) for at in self.values}
         return len(self.values) == len(seconds) == MEAN_S
 
     def means(self, digits: int) -> tuple[Decimal, ...]:
-        """Return the mean of the minute, rounded; others that are as good after it; none without all values.
+        """Return the mean of the minute rounded to `digits`, then other roundings that are equally good.
 
-        The venue's own comes first: the values that it relays may have fewer decimals than those it adds up.
+        Empty without all values. The venue's own mean comes first: the values that it relays may have fewer
+        decimals than those it averages.
         """
         found = [] if self.closing is None else list(roundings([self.closing], digits))
         if self.is_whole:
@@ -68,12 +69,12 @@ class IndexMinute:
 
 
 def segments(root: Path) -> list[Entry]:
-    """Return the segments with frames of the index, without files labelled deprecated or invalid."""
+    """Return the segments that have frames, without those labelled deprecated or invalid."""
     return [entry for entry in ArchiveReader(root).segments(VENUE.name) if entry["counts"].get("frame")]
 
 
 def index_minutes(root: Path) -> Mapping[tuple[str, int], IndexMinute]:
-    """Return the minutes of the archive by (index, Unix second of the close).
+    """Return (index, Unix second of the close) -> its last minute, for all that was archived.
 
     Raises ArchiveError, CorruptError, OSError.
     """
@@ -90,7 +91,7 @@ def index_minutes(root: Path) -> Mapping[tuple[str, int], IndexMinute]:
 
 
 def values_of(messages: Iterable[Message]) -> list[KeptValue]:
-    """Return the values among messages that means are of, each time it was received on a connection once."""
+    """Return the index values in `messages` that means are made from, each at its first receipt."""
     found: dict[tuple[str, int], KeptValue] = {}
     for message in messages:
         if message.kind != "frame":
@@ -110,7 +111,7 @@ def values_of(messages: Iterable[Message]) -> list[KeptValue]:
 
 
 def index_value(payload: bytes, received_at: int) -> IndexMessage | None:
-    """Return the value of an index that a frame carries; None of any other frame. Raises ParseError."""
+    """Return the index value in a frame, None for any other frame. Raises ParseError."""
     if MARK not in payload:
         return None
     found = (each for each in decode(payload, received_at).messages if isinstance(each, IndexMessage))
@@ -122,7 +123,7 @@ def _is_closing(mean: Mean) -> bool:
 
 
 def close_of(at_ms: int) -> int | None:
-    """Return the Unix second of the close whose minute a time is in; None of a time that is in none.
+    """Return the close (Unix second) of the round in whose last minute `at_ms` (Unix ms) is; None if in none.
 
     The minute is (close - 60 s, close]: the value at its beginning is not in it, the one at the close is.
     """

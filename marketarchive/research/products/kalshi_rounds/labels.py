@@ -1,4 +1,4 @@
-"""The label of one round: its two means, the outcome they give, and how far it is proven. Pure."""
+"""The label of one Kalshi round: its two means, its outcome, how far both are proven; pure functions."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ NOT_GRADED: Verdict = "not_provable"
 OPEN = ("initialized", "active", "inactive")
 AT_LEAST = "greater_or_equal"
 IMPLAUSIBLE = Decimal("0.05")
-"""A strike that is further off is none that can be meant: 7 of 72,000 was seen."""
+"""Relative deviation beyond which a strike is implausible; 7 of 72,000 strikes were."""
 ENOUGH = 54
-"""Of the 60 seconds, so many that an estimate needs."""
+"""Least number of seconds with a value of the proxy, of the 60 of a mean, that an estimate needs."""
 
 Flag = Literal[
     "no_strike", "implausible_strike", "no_rounding", "other_strike", "scalar", "void", "contradicted"
@@ -41,21 +41,19 @@ Flag = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Access to the means of a round's index in an archive.
+    """Look-ups of the prices that may decide a round; each returns None for a price that is not known."""
 
-    Each function returns None where there is none.
-    """
-
-    index: Callable[[str, int], IndexMinute | None]  # (index, close)
-    proxy: Callable[[str, int], ProxyMinute | None]  # (asset, close)
+    index: Callable[[str, int], IndexMinute | None]  # of (index, Unix second of the close)
+    proxy: Callable[[str, int], ProxyMinute | None]  # of (asset, Unix second of the close)
     published: Callable[[str, int], Decimal | None]  # (asset, close): expiration_value of the round before
-    error: Callable[[str], Decimal | None]  # of an asset's proxy, against means that were published
+    error: Callable[[str], Decimal | None]  # largest error of an asset's proxy against published means
 
 
 def label(each: KalshiRound, evidence: Evidence, newest_ns: int, *, estimate: bool) -> Label:
     """Return the label of a round.
 
-    newest_ns: time of the archive's newest line; estimate: estimate prices that nothing states.
+    newest_ns: time of the archive's newest line; estimate: whether prices that are neither archived nor
+    published are estimated by the proxy.
     """
     index = index_of(each.asset) or ""
     rule = each.rule or rule_of_index(index)
@@ -106,7 +104,10 @@ def label(each: KalshiRound, evidence: Evidence, newest_ns: int, *, estimate: bo
 def _boundary(
     each: KalshiRound, index: str, side: Literal["start", "end"], evidence: Evidence, *, estimate: bool
 ) -> tuple[BoundaryPrice | None, str | None]:
-    """Return the best mean there is of one boundary, and what is missing where it is none of the index."""
+    """Return (best known mean at one end of a round, what is missing for a proof); either may be None.
+
+    side: which end; estimate: whether the proxy may stand in for the index.
+    """
     at = each.start_ns if side == "start" else each.end_ns
     digits, close = each.round_digits, at // SECOND
     missing = f"no {MEAN_S} archived values of {index} before {second(at)} (window {side})"
@@ -133,7 +134,7 @@ def _boundary(
 
 
 def _not_graded(each: KalshiRound, evidence: Evidence) -> tuple[Flag | None, str | None]:
-    """Return (flag, reason) of a round that no verdict is given on, whatever its means are."""
+    """Return (flag, reason) of a round that gets no verdict, whatever its means are; else (None, None)."""
     if each.result == "scalar":
         return "scalar", f"the result is scalar: a contract of YES is paid {each.payout}"
     if each.status in FINAL and each.result not in OUTCOMES:
@@ -155,7 +156,10 @@ def _not_graded(each: KalshiRound, evidence: Evidence) -> tuple[Flag | None, str
 
 
 def _implausible(each: KalshiRound, evidence: Evidence) -> str | None:
-    """Return how far the strike is off: the proxy's mean, else a mean that was published beside it."""
+    """Return a sentence on an implausible strike, None for a plausible one.
+
+    The strike is compared with the proxy's mean, else with a published mean beside it.
+    """
     assert each.strike is not None
     close = each.start_ns // SECOND
     proxy = evidence.proxy(each.asset, close)
@@ -180,7 +184,7 @@ def _no_outcome(each: KalshiRound) -> str:
 
 
 def _contradiction(each: KalshiRound, computed: str | None) -> str | None:
-    """Return how a result differs from the venue's own values, as far as both are there."""
+    """Return how the stated result contradicts the venue's own payout or values; None if it does not."""
     if each.result not in OUTCOMES:
         return None
     if each.payout is not None and each.payout != (each.result == "yes"):

@@ -1,4 +1,4 @@
-"""Kalshi's rounds in a report: the seconds of their books that were observed, and their labels."""
+"""Section of a report about Kalshi's rounds: the observed seconds of their books, and their labels."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ whose result differs from its own values (contradicted); <b>pending</b> lacks on
 
 
 def prepare(root: Path, since: int, until: int, master_url: str | None, progress: Progress) -> None:
-    """Bring the labels up to date."""
+    """Bring the labels of rounds in `since` <= time < `until` (ns) up to date."""
     del master_url
     ground_truth(root, since, until, progress=progress)
 

@@ -1,6 +1,6 @@
-"""Kalshi's rounds as `scrapy ground-truth` labels them.
+"""Declaration of Kalshi's rounds for `scrapy ground-truth`.
 
-Windows, rules, published means and results come from the answers in raw, the index from archived frames, the
+Windows, rules, published means and results come from archived answers, the index from archived frames, the
 proxy from the books of spot exchanges.
 """
 
@@ -29,14 +29,14 @@ PLATFORM = VENUE.name
 
 
 def published_means(chosen: Iterable[KalshiRound]) -> dict[Boundary, Decimal]:
-    """Return the means that are published as final values, by the boundary that they end at."""
+    """Return boundary at which a mean ends -> mean that is published there as a final value, dollars."""
     return {
         (each.asset, each.end_ns // SECOND): each.settlement for each in chosen if each.settlement is not None
     }
 
 
 def boundaries(chosen: Iterable[KalshiRound]) -> set[Boundary]:
-    """Return the boundaries at which the settlement means of the rounds end."""
+    """Return the starts and ends of the rounds as boundaries (asset, Unix second)."""
     return {(each.asset, at // SECOND) for each in chosen for at in (each.start_ns, each.end_ns)}
 
 
@@ -45,7 +45,10 @@ def _windows(root: Path, entries: Sequence[Entry], progress: Progress) -> tuple[
 
 
 def _prepare(root: Path, chosen: Sequence[KalshiRound], progress: Progress) -> None:
-    """Replay the books in the minutes before boundaries, once. Raises ArchiveError, CorruptError, OSError."""
+    """Replay the spot books in the minutes before round boundaries and store the proxy.
+
+    Raises ArchiveError, CorruptError, OSError.
+    """
     wanted = boundaries(chosen)
     progress.total(len(wanted))
     progress.begin("proxy")
@@ -77,7 +80,7 @@ def _label(root: Path, chosen: Sequence[KalshiRound], newest: int, estimate: boo
 def _errors(
     proxies: Mapping[Boundary, ProxyMinute], published: Mapping[Boundary, Decimal]
 ) -> dict[str, Decimal]:
-    """Return the largest error of each asset's proxy against a published mean of this archive."""
+    """Return asset -> largest absolute error of its proxy against a published mean, dollars."""
     found: dict[str, Decimal] = {}
     for boundary, proxy in proxies.items():
         mean, known = proxy.mean(with_close=True), published.get(boundary)

@@ -1,4 +1,4 @@
-"""Terms of each round from archived answers: its window, its settlement, its result. From raw."""
+"""Terms of each Kalshi round from archived answers: its window, settlement and result."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from marketarchive.venues.kalshi.tickers import ROUND_NS
 from marketarchive.venues.kalshi.venue import VENUE
 
 VERSION = 1
-"""Raised when what is taken from a segment changes."""
+"""Version of the terms extracted from a segment: when it is raised, segments are read again."""
 
 
 class StatedTerms(msgspec.Struct, frozen=True):
-    """Terms of a round that all answers received between `first` and `last` (wall ns) state alike."""
+    """Terms of a round that answers received from `first` to `last` (wall ns) stated."""
 
     terms: RoundTerms
     first: int
@@ -34,7 +34,7 @@ class StatedTerms(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class KalshiRound:
-    """A round as the venue described it: of each thing what it said last."""
+    """A round as the venue described it: each field as it was stated last, None if it never was."""
 
     ticker: str
     asset: str
@@ -45,28 +45,31 @@ class KalshiRound:
     rule: str | None = None
     strike_type: str | None = None
     strike: Decimal | None = None  # floor_strike
-    strike_at_ns: int | None = None  # when it was first received
+    strike_at_ns: int | None = None  # when this strike was first received
     settlement: Decimal | None = None  # expiration_value
     settlement_at_ns: int | None = None
     result: str | None = None
-    payout: Decimal | None = None  # dollars of a contract of YES
+    payout: Decimal | None = None  # dollars that a YES contract pays
 
 
 def segments(root: Path) -> list[Entry]:
-    """Return the segments of feeds about markets, without files labelled deprecated or invalid."""
+    """Return the segments of feeds that describe markets, without those labelled deprecated or invalid."""
     reader = ArchiveReader(root)
     feeds = [name for name, feed in VENUE.feeds.items() if feed.has_markets]
     return [entry for feed in feeds for entry in reader.segments(VENUE.name, feed)]
 
 
 def stated(root: Path, entries: Iterable[Entry], progress: Progress) -> list[StatedTerms]:
-    """Return the terms of rounds in all segments of `entries`. Raises ArchiveError, CorruptError, OSError."""
+    """Return the terms of rounds that the segments `entries` state.
+
+    Raises ArchiveError, CorruptError, OSError.
+    """
     folder = root / "research" / ".kalshi_terms" / f"v{VERSION}"
     return list(kept_facts(root, folder, entries, StatedTerms, _read, progress))
 
 
 def rounds(found: Iterable[StatedTerms]) -> tuple[list[KalshiRound], int]:
-    """Return (rounds by start, number of markets whose window is not that of a round)."""
+    """Return (rounds sorted by start, number of markets whose window is not that of a 15-minute round)."""
     by_ticker: dict[str, list[StatedTerms]] = {}
     for each in found:
         by_ticker.setdefault(each.terms.ticker, []).append(each)
@@ -87,11 +90,11 @@ def _read(messages: Iterable[Message]) -> list[StatedTerms]:
 def _terms(message: Message) -> list[RoundTerms]:
     envelope = message.envelope
     if message.kind != "response" or envelope["status"] != 200 or envelope.get("flags"):
-        return []  # or not whole: the spider asked again
+        return []  # refused or cut short: the spider has requested it again
     try:
         said = parse(message.received()).statements
     except ParseError:
-        return []  # the run that received it has counted it
+        return []  # the run that received the answer has counted the error
     return [each for each in said if isinstance(each, RoundTerms)]
 
 
@@ -115,7 +118,7 @@ def _round(found: Sequence[StatedTerms]) -> KalshiRound | None:
         strike_at_ns=_first(reported, "strike", strike),
         settlement=_number(settlement),
         settlement_at_ns=_first(reported, "settlement", settlement),
-        result=newest.result,  # not one of before, which may have been taken back
+        result=newest.result,  # not an earlier one, which may have been withdrawn
         payout=_number(payout),
     )
 
@@ -131,7 +134,7 @@ def _first(reported: Sequence[StatedTerms], name: str, value: Any) -> int | None
 
 
 def _number(text: str | None) -> Decimal | None:
-    """Return a number; None of a text that is none: some markets expire to words."""
+    """Return a text as a finite Decimal; None if it is no number: some markets expire to words."""
     try:
         found = None if text is None else Decimal(text)
     except ArithmeticError:

@@ -1,4 +1,4 @@
-"""Check of the record of 15-minute rounds for `scrapy validate`: no second is missing unexplained."""
+"""Check for `scrapy validate` that each second without a tick in the record of rounds is explained."""
 
 from __future__ import annotations
 
@@ -27,11 +27,12 @@ from marketarchive.venues.kalshi.venue import VENUE
 from marketarchive.venues.symbols import symbols
 
 LONGEST_S = 2
-"""More successive seconds of a kind are a hole."""
+"""Seconds in a row that may be of a faulty kind; a longer run is reported."""
 COPY_S = 15
-"""Public answers may be copies of up to so long ago (measured, 2026-08): ticks that say so are explained."""
+"""Greatest age of a cached public answer, s (measured, 2026-08): ticks that state such an age are
+explained."""
 SLACK_NS = SECOND
-"""Ends of gaps stand on our estimate of the venue's time."""
+"""Tolerance at both ends of a gap, ns, since the times of a gap are our estimate of the venue's time."""
 RULE = (
     "A market has a tick for each second from its open up to its close, none twice of one run, and of no "
     f"more than {LONGEST_S} in a row is it unknown why they are not observed. Of runs that recorded at once "
@@ -58,11 +59,11 @@ class _RecordedTick(msgspec.Struct):
 
 @dataclass
 class _Market:
-    """Ticks that the record has of one market."""
+    """Ticks of one market in the record."""
 
     label: Label
-    ticks: dict[int, list[_RecordedTick]] = field(default_factory=dict)  # by second since the open
-    twice: int = 0
+    ticks: dict[int, list[_RecordedTick]] = field(default_factory=dict)  # by second since the market's open
+    twice: int = 0  # ticks beyond the first of a run and second
     tracked: dict[str, tuple[int, int]] = field(
         default_factory=dict
     )  # run -> first and last second before the end
@@ -81,13 +82,10 @@ class _Market:
 
 
 class _Gaps:
-    """The gaps of the feeds that ticks are made from, as each recorder has them.
-
-    One explains the ticks of its own recorder, whatever another one received.
-    """
+    """Recorded gaps of the feeds that ticks are made from."""
 
     def __init__(self, root: Path, first: int, last: int) -> None:
-        """Read the gaps from `first` to `last` (ns) of a table brought up to date. Raises ArchiveError."""
+        """Bring the table `gaps` up to date and read it from `first` to `last` (ns). Raises ArchiveError."""
         self._gaps: list[tuple[int, int, Scope]] = []
         for row in recorded_gaps(root, _is_input, first, last):
             if _is_input(row["venue"], row["feed"]):
@@ -95,7 +93,7 @@ class _Gaps:
                 self._gaps.append((from_datetime(row["from"]), end, of_row(row, row["venue"], row["feed"])))
 
     def of(self, label: Label) -> list[tuple[int, int]]:
-        """Return the spans (from, to) in ns of the gaps that concern a label's market."""
+        """Return (from, to) in ns of each gap that concerns a label's market, widened by SLACK_NS."""
         return [
             (begin - SLACK_NS, end + SLACK_NS)
             for begin, end, scope in self._gaps
@@ -110,14 +108,14 @@ def _is_input(venue: str, feed: str) -> bool:
 
 
 def _names(venue: str, label: Label) -> set[str]:
-    """Return the names that a gap of a venue can mean a market by."""
+    """Return the names by which a gap of a venue's feed can refer to the label's market."""
     if venue == VENUE.name:
         return {label.market_id}
     return {label.asset, *symbols(venue).get(label.asset, {}).values()}
 
 
 def _markets(root: Path, labels: Sequence[Label]) -> Iterator[_Market]:
-    """Yield the markets of the record, day by day. Raises CorruptError."""
+    """Yield the labelled markets that have ticks in the record, day by day. Raises CorruptError."""
     by_day = sorted(labels, key=lambda each: (series_of(each.market_id), each.start_ns))
     for (series, day), some in groupby(
         by_day, lambda each: (series_of(each.market_id), iso(each.start_ns)[:10])
@@ -141,7 +139,10 @@ def _note(found: Mapping[str, _Market], line: bytes, where: str) -> None:
 
 
 def _kinds(market: _Market, gaps: _Gaps, begun: set[str]) -> list[Kind]:
-    """Return the state of each second. begun: runs that had any data by then; more are added to it."""
+    """Return the kind of each second of a market.
+
+    begun: runs that have observed any market so far; those that observe this one are added.
+    """
     recorded = gaps.of(market.label)
     found: list[Kind] = []
     for second in range(market.duration):
@@ -167,7 +168,7 @@ def _is_copy(tick: _RecordedTick) -> bool:
 
 
 def _longest(kinds: Sequence[Kind], kind: Kind) -> tuple[int, int]:
-    """Return (seconds, first second) of the longest row of a kind; (0, 0) without one."""
+    """Return (length, first second) of the longest sequence of a kind in seconds; (0, 0) without one."""
     runs, second = [(0, 0)], 0
     for each, some in groupby(kinds):
         length = sum(1 for _ in some)
@@ -179,7 +180,7 @@ def _longest(kinds: Sequence[Kind], kind: Kind) -> tuple[int, int]:
 
 
 def ticks(root: Path, labels: Sequence[Label]) -> CheckResult | None:
-    """Check that each second of the rounds has its tick; None where no record has any of the rounds.
+    """Check that each second of the labelled rounds has a tick in the record; None if no round has any.
 
     Raises ArchiveError, CorruptError, OSError.
     """
@@ -248,4 +249,4 @@ def _check(root: Path, labels: Sequence[Label]) -> list[CheckResult]:
 
 
 CHECKS = ProductChecks(venues=frozenset({VENUE.name}), check=_check)
-"""Check of the promise of the record of 15-minute rounds: a tick each second."""
+"""Check that the record of 15-minute rounds has a tick for each second, as it promises."""

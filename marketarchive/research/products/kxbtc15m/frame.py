@@ -1,4 +1,4 @@
-"""`Archive.kxbtc15m(date)`: the record of one UTC day, plain or compressed."""
+"""`Archive.kxbtc15m(date)`: the record of 15-minute rounds on one UTC day, from plain or gzip files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 TIMES = ("time", "open_time", "close_time", "expected_expiration", "settled_at")
 VENUE = "kalshi"
 FEED = "feed_"
-"""Before the venue's name, of each value in `feeds`."""
+"""Prefix of the columns made from the object `feeds` of a line, before the venue's name."""
 
 
 def table(
@@ -32,12 +32,13 @@ def table(
     series: str = "KXBTC15M",
     folder: str | Path | None = None,
 ) -> pa.Table:
-    """Return a row for each line of the UTC day `date`, by time; a column that a type has not is null.
+    """Return a row for each line of the record on the UTC day `date`, sorted by time.
 
-    `market` is the ticker. Prices are cents. `feeds` stands as `feed_coinbase`, ...; of ticks alone:
-    `frame[frame["type"] == "tick"]`. folder: the record's, where it is not in OUTPUT_DIR.
+    series: ticker prefix of the markets; folder: where the files of the record are, None: `records` in
+    `root`. A column that a line's type does not have is null. `market` is the ticker; prices are cents.
+    `feeds` becomes columns such as `feed_coinbase`. Only the ticks: `frame[frame["type"] == "tick"]`.
 
-    Raises ArgumentError without a file of that day, CorruptError for a whole line that is no JSON object.
+    Raises ArgumentError without a file of that day, CorruptError for a complete line that is no JSON object.
     """
     require()
     import pandas as pd
@@ -57,9 +58,9 @@ def table(
 
 
 def day_files(place: Path, series: str, day: str) -> list[Path]:
-    """Return the files of a day, its first run's and those of later runs.
+    """Return the record's files of a day in a folder: that of the first run and those of later runs.
 
-    The gzip only without its plain file.
+    A gzip file is left out where its plain file exists.
     """
     named = re.compile(rf"{re.escape(series)}-{re.escape(day)}(-[0-9TZa-f-]+)?\.jsonl(\.gz)?")
     there = sorted(path for path in place.glob(f"{series}-*.jsonl*") if named.fullmatch(path.name))

@@ -25,7 +25,7 @@ COLUMNS = {
     "market": "slug",
     **{name: name for name in ("market_id", "title", "headline", "source", "url", "published_at", "capture")},
 }
-"""Column of the frame -> that of the master."""
+"""Column of the frame -> column of the master that it is made from."""
 
 
 def table(
@@ -38,12 +38,11 @@ def table(
     venue: OneOrMany = None,
     as_of: Moment = None,
 ) -> pa.Table:
-    """Return a row per headline and market, by the time of its first capture.
+    """Return a row per headline and market with `start` <= time < `end`, by time of its first capture.
 
-    Rows with `start` <= time < `end`. as_of: only what we had captured by then.
-
-    `published_at` is what a page or a search engine claims, and proves nothing: only `time` says since when a
-    headline was known. `market` and `title` are those of now. Raises MasterError.
+    as_of: only headlines captured by then. `published_at` is what a page or a search engine claims, and
+    proves nothing: only `time` states since when a headline was known. `market` and `title` are those of now.
+    Raises ArgumentError, MasterError.
     """
     require()
     import pyarrow as pa
@@ -75,14 +74,14 @@ def table(
 
 
 def _rows(root: Path, master_url: str | None) -> list[dict[str, Any]]:
-    """Return the rows of the master; none where there is no master yet."""
+    """Return the headlines in the market master by time of capture; none where there is no master yet."""
     if master_url == "":
         return []
     engine = connect(sqlite_url(root / "master.db") if master_url is None else master_url)
     path = sqlite_path(engine.url)
     try:
         if path is not None and not path.exists():
-            return []  # to ask would make one
+            return []  # a connection would create the file
         with engine.connect() as connection:
             # a master that no collector has opened since an upgrade lacks newer columns
             there = {column["name"] for column in inspect(connection).get_columns(news_context.name)}

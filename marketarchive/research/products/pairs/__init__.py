@@ -1,1 +1,1 @@
-"""Rounds of two venues on the same asset and window, side by side on one clock."""
+"""Pairs of rounds: two venues' rounds on the same asset and window, side by side."""

@@ -1,4 +1,4 @@
-"""Tables of pairs for `scrapy export`."""
+"""The tables `pairs` and `pair_windows` for `scrapy export`: two venues' rounds side by side."""
 
 from __future__ import annotations
 

@@ -26,14 +26,13 @@ def table(
     windows: bool = False,
     exact: bool = False,
 ) -> pa.Table:
-    """Return a row per second of each pair, on the clock of receipt.
+    """Return a row per second of each pair of rounds, on the received clock.
 
-    windows: a row per window instead: rules, strikes, outcomes, relation and polarity.
-
-    `time` is the second, or the window's `start`; each venue's round goes by its own name.
-    Windows that touch `start` <= time < `end`; labels are brought up to date. `*_gap`: a gap was recorded
-    since the price was received; `*_age_s` is its age, 60 s at most. Raises
-    ArgumentError, ArchiveError, DiskError.
+    windows: return a row per pair instead, with rules, strikes, outcomes, relation and polarity; exact:
+    prices are decimals, else floats. A pair is included if its window touches `start` <= time < `end`; labels
+    are brought up to date first. `time` is the second, or the window's start. `*_gap`: a gap was recorded
+    since the price was received; `*_age_s`: its age in seconds, 60 at most. Raises ArgumentError,
+    ArchiveError, DiskError.
     """
     require()
     import pyarrow as pa

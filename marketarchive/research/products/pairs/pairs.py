@@ -1,4 +1,4 @@
-"""`scrapy export --table pairs` and `Archive.pairs()`: pairs of an archive, by second or by window."""
+"""Rows of `scrapy export --table pairs` and `Archive.pairs()`, by second or by window."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ _STEP, _EXACT = Decimal(1).scaleb(-18), Context(prec=38)
 def pairs_of(
     root: Path, since: int | None = None, until: int | None = None, assets: Collection[str] | None = None
 ) -> list[Pair]:
-    """Return the pairs whose window touches `since` <= time < `until` (ns); labels are brought up to date.
+    """Return the pairs of rounds whose window touches `since` <= time < `until` (ns, None: no bound).
 
-    Raises ArchiveError, ConfigurationError, DiskError.
+    assets: None is all. Labels are brought up to date first. Raises ArchiveError, ConfigurationError,
+    DiskError.
     """
     labels = ground_truth(root, since, until).labels
     chosen = (
@@ -45,9 +46,10 @@ def pair_seconds(
     assets: Collection[str] | None = None,
     master_url: str | None = None,
 ) -> Iterator[pa.Table]:
-    """Yield the rows of each pair, one a second on the received clock: tables of some pairs, at least one.
+    """Yield tables with a row per second and pair, on the received clock: one table at least, maybe empty.
 
-    Raises ArchiveError, ConfigurationError, DiskError.
+    Arguments are those of `pairs_of`; master_url: None is `master.db` in `root`. Raises ArchiveError,
+    ConfigurationError, DiskError.
     """
     require()
     import duckdb
@@ -65,29 +67,25 @@ def pair_windows(
     assets: Collection[str] | None = None,
     master_url: str | None = None,
 ) -> pa.Table:
-    """Return a row for each pair of rounds: rules, strikes, outcomes, relation; prices are exact dollars.
+    """Return a row per pair of rounds: rules, strikes, outcomes, relation; prices are exact dollars.
 
-    Raises ArchiveError, ConfigurationError, DiskError.
+    Arguments are those of `pairs_of`. Raises ArchiveError, ConfigurationError, DiskError.
     """
     require()
     import pyarrow as pa
 
     del master_url  # labels are made from raw alone
     rows = windows.rows(pairs_of(root, since, until, assets))
-    schema = pa.schema([(name, _kind(name)) for name in windows.COLUMNS])
+    types = {
+        "string": pa.string(),
+        "int64": pa.int64(),
+        "decimal128(38, 18)": pa.decimal128(38, 18),
+        "bool": pa.bool_(),
+    }
+    schema = pa.schema([(name, types[each.type]) for name, each in windows.FIELDS.items()])
     return pa.Table.from_pylist(
         [{name: _fitting(value) for name, value in row.items()} for row in rows], schema
     )
-
-
-def _kind(name: str) -> Any:
-    import pyarrow as pa
-
-    if name.endswith("_timestamp"):
-        return pa.int64()
-    if name.endswith(("_strike", "_settlement", "_difference")):
-        return pa.decimal128(38, 18)
-    return pa.bool_() if name == "agree" else pa.string()
 
 
 def _fitting(value: Any) -> Any:

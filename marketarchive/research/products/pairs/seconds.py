@@ -1,4 +1,4 @@
-"""The best prices of both rounds of each pair, a row a second, as a live reader knew them."""
+"""Best prices of both rounds of each pair, a row per second, as a live reader knew them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from marketarchive.field_docs import FieldDoc
 from marketarchive.research import views
 from marketarchive.research.engine import connect, run, text
 from marketarchive.research.names import known, tokens_by_market
@@ -25,18 +26,51 @@ if TYPE_CHECKING:
 
 CARRY_S = 60
 """Seconds after which a price that nothing confirms is no price any more."""
+_UNKNOWN = f"nothing of the last {CARRY_S} s is known"
+_STATE = {
+    "bid": FieldDoc(
+        "highest bid of the side that wins when the price rises: Up, yes",
+        "dollars",
+        f"{_UNKNOWN}, or the side is empty",
+        type="double",
+    ),
+    "ask": FieldDoc("lowest ask of that side", "dollars", f"{_UNKNOWN}, or the side is empty", type="double"),
+    "age_s": FieldDoc(
+        "since the message that states them was received; of a copy, with its age",
+        "seconds",
+        _UNKNOWN,
+        type="double",
+    ),
+    "gap": FieldDoc(
+        "a gap of this recording and market was recorded since then, so the price is carried across missing "
+        "data",
+        "",
+        _UNKNOWN,
+        type="bool",
+    ),
+}
+
+FIELDS: Mapping[str, FieldDoc] = {
+    "asset": FieldDoc("the asset", "`BTC`", type="string"),
+    "start_timestamp": FieldDoc("start of the window", "Unix seconds", type="int64"),
+    "t": FieldDoc("since the start", "seconds", type="int32"),
+    "second": FieldDoc("start + `t`", "UTC", type="timestamp[us, tz=UTC]"),
+    **{f"{venue}_market": FieldDoc("the round", "slug; ticker", type="string") for venue in SIDES},
+    **{f"{venue}_{name}": each for venue in SIDES for name, each in _STATE.items()},
+    **{f"{venue}_source": FieldDoc("the feed", "", _UNKNOWN, type="string") for venue in SIDES},
+}
+"""Columns of a second; docs/KALSHI_COLLECTOR.md lists them."""
 TABLES = ("books", "book_changes", "quotes")
-"""What best prices are taken from."""
+"""Tables that best prices are read from."""
 TOGETHER = 96
-"""Pairs that are joined at a time: a day of an asset. Bounds memory."""
+"""Number of pairs joined at a time, a day of an asset, to bound memory."""
 
 
 def seconds(root: Path, found: Sequence[Pair], master_url: str | None = None) -> Iterator[pa.Table]:
-    """Yield the rows of all pairs that have any price, by window and second, some pairs a table.
+    """Yield tables with a row per second of each pair that has any price, by window and second.
 
-    The first table is empty: it has the schema. Derived tables are brought up to date first.
-
-    Raises ArchiveError, DiskError, duckdb.Error.
+    found: the pairs; master_url: None is `master.db` in `root`. The first table is empty and has the schema.
+    Derived tables are brought up to date first. Raises ArchiveError, DiskError, duckdb.Error.
     """
     yield _schema().empty_table()
     if not found:
@@ -89,9 +123,9 @@ def _pairs(found: Sequence[Pair]) -> pa.Table:
 
 
 def _sides(found: Sequence[Pair], tokens: Mapping[str, Mapping[str, str]]) -> pa.Table:
-    """Return the name of the side that wins when the price rises, for each round of each pair.
+    """Return a table of the books to read: per pair and venue, the outcome that wins if the price rises.
 
-    The name is its token; at a venue without tokens the market.
+    `name` is the outcome's token; at a venue without tokens the market.
     """
     listed = [
         (number, each.platform, tokens.get(each.market_id, {}).get(SIDES[each.platform], each.market_id))
@@ -105,18 +139,15 @@ def _sides(found: Sequence[Pair], tokens: Mapping[str, Mapping[str, str]]) -> pa
 def _schema() -> pa.Schema:
     import pyarrow as pa
 
-    of_venue = (("bid", pa.float64()), ("ask", pa.float64()), ("age_s", pa.float64()), ("gap", pa.bool_()))
-    return pa.schema(
-        [
-            ("asset", pa.string()),
-            ("start_timestamp", pa.int64()),
-            ("t", pa.int32()),
-            ("second", pa.timestamp("us", tz="UTC")),
-            *((f"{venue}_market", pa.string()) for venue in SIDES),
-            *((f"{venue}_{name}", kind) for venue in SIDES for name, kind in of_venue),
-            *((f"{venue}_source", pa.string()) for venue in SIDES),
-        ]
-    )
+    types = {
+        "string": pa.string(),
+        "int64": pa.int64(),
+        "int32": pa.int32(),
+        "timestamp[us, tz=UTC]": pa.timestamp("us", tz="UTC"),
+        "double": pa.float64(),
+        "bool": pa.bool_(),
+    }
+    return pa.schema([(name, types[each.type]) for name, each in FIELDS.items()])
 
 
 # ---- SQL -------------------------------------------------------------------------------------------------
@@ -125,9 +156,10 @@ _OUTCOMES = ", ".join(f"({text(venue)}, {text(side)})" for venue, side in SIDES.
 
 
 def _stated(name: str) -> str:
-    """Return a query of the best prices that a table states of the sides that are looked at.
+    """Return an SQL query of the best prices that a table states for the outcomes in SIDES.
 
-    A change without any states none; a book or a quote without any is of an empty book.
+    name: the table. A delta without best prices states none; a snapshot or quote without any is an empty
+    book.
     """
     is_book = name == "books"
     return f"""
@@ -139,7 +171,7 @@ def _stated(name: str) -> str:
             {"AND (best_bid IS NOT NULL OR best_ask IS NOT NULL)" if name == "book_changes" else ""}"""
 
 
-# a state counts from its receipt, and only if none that is newer was known before it
+# a state counts from its receipt on, unless a newer one had been received before it
 _STATES = f"""
     SELECT *, (received_us + 999999) // 1000000 AS known_s FROM (
         SELECT sides.pair, sides.platform, found.*
@@ -171,7 +203,7 @@ _BROKEN = f"""
 
 
 def _of(venue: str) -> str:
-    """Return the columns of a venue but for its market."""
+    """Return the SQL of a venue's columns in the rows of pairs, except the column of its market."""
     return f"""{venue}.bid AS {venue}_bid, {venue}.ask AS {venue}_ask, {venue}.age_s AS {venue}_age_s,
         CASE WHEN {venue}.t IS NOT NULL THEN {venue}.is_broken END AS {venue}_gap"""
 

@@ -1,34 +1,62 @@
-"""Pairs of rounds, and the statements of each venue about its own. Pure.
+"""Pairs of rounds, and what each venue states about its round; pure functions.
 
-A pair is two rounds of one asset that are open from the same second until the same second: by rule, never by
-title. They are never the same contract: each has a strike and a settlement of its own.
+A pair is two rounds of one asset that are open from the same second until the same second; titles do not
+count. They are never the same contract: each has a strike and a settlement of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from marketarchive.field_docs import FieldDoc
 from marketarchive.research.labels.label import Label
 from marketarchive.times import SECOND
 
 FIRST, SECOND_VENUE = "polymarket", "kalshi"
 RELATION = "overlap"
-"""Either can be won and the other lost: they settle on means of different instruments."""
+"""Relation of the two rounds: one can be won and the other lost, as they settle on different instruments."""
 POLARITY = "same"
-"""What wins when the price rises: `Up` there, `yes` here."""
+"""Polarity of the two rounds: `Up` and `yes` both win when the price rises."""
 SIDES = {FIRST: "Up", SECOND_VENUE: "yes"}
 RISEN = frozenset(SIDES.values())
 
-COLUMNS = (
-    "asset", "duration", "start_timestamp", "end_timestamp", "relation", "polarity",
-    "polymarket_market", "polymarket_side", "polymarket_rule", "polymarket_instrument", "polymarket_strike",
-    "polymarket_settlement", "polymarket_outcome", "polymarket_verdict",
-    "kalshi_market", "kalshi_side", "kalshi_rule", "kalshi_instrument", "kalshi_strike", "kalshi_settlement",
-    "kalshi_outcome", "kalshi_verdict", "kalshi_flag",
-    "strike_difference", "settlement_difference", "agree",
-)  # fmt: skip
+_ROUND = {
+    "market": FieldDoc("the round", "slug; ticker", type="string"),
+    "side": FieldDoc("the outcome that wins when the price rises", type="string"),
+    "rule": FieldDoc("the rule in force", type="string"),
+    "instrument": FieldDoc("what the rule takes prices of", "", "not stated", type="string"),
+    "strike": FieldDoc("price at the start", "dollars", "not known", type="decimal128(38, 18)"),
+    "settlement": FieldDoc("price at the end", "dollars", "not known", type="decimal128(38, 18)"),
+    "outcome": FieldDoc("the official outcome, in the venue's words", "", "there is none yet", type="string"),
+    "verdict": FieldDoc("how far it is proven", type="string"),
+}
+"""Columns of either round, without the venue: values of its label."""
+
+FIELDS: Mapping[str, FieldDoc] = {
+    "asset": FieldDoc("the asset", "`BTC`", type="string"),
+    "duration": FieldDoc("length of the window", "`15m`", type="string"),
+    "start_timestamp": FieldDoc("start of the window", "Unix seconds", type="int64"),
+    "end_timestamp": FieldDoc("its end", "Unix seconds", type="int64"),
+    "relation": FieldDoc(
+        "`overlap`, always: either can be won and the other lost, since they settle on means of different "
+        "instruments. It is never an identity",
+        type="string",
+    ),
+    "polarity": FieldDoc("`same`: Up and yes both win when the price rises", type="string"),
+    **{f"{venue}_{name}": each for venue in SIDES for name, each in _ROUND.items()},
+    "kalshi_flag": FieldDoc("what is odd of Kalshi's round, in one word", "", "nothing is", type="string"),
+    "strike_difference": FieldDoc(
+        "Kalshi's strike minus Polymarket's", "dollars", "either is not known", type="decimal128(38, 18)"
+    ),
+    "settlement_difference": FieldDoc(
+        "Kalshi's settlement minus Polymarket's", "dollars", "either is not known", type="decimal128(38, 18)"
+    ),
+    "agree": FieldDoc("both ended alike", "", "either has no outcome, or is split or scalar", type="bool"),
+}
+"""Columns of a window; docs/KALSHI_COLLECTOR.md lists them."""
+COLUMNS = tuple(FIELDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +68,14 @@ class Pair:
 
     @property
     def agree(self) -> bool | None:
-        """Return whether both rounds have the same outcome; None while either has no outcome of two."""
+        """Return whether both rounds have the same outcome; None unless each has one of its two outcomes."""
         ends = self.first.resolved_outcome, self.second.resolved_outcome
         if not all(each in ("Up", "Down", "yes", "no") for each in ends):
             return None
         return (ends[0] in RISEN) == (ends[1] in RISEN)
 
     def row(self) -> dict[str, Any]:
-        """Return the row of the window; times in Unix seconds, prices in dollars, exact."""
+        """Return the row of the pair, column -> value; times are Unix seconds, prices exact dollars."""
         one, other = self.first, self.second
         return {
             "asset": one.asset,
@@ -66,7 +94,7 @@ class Pair:
 
 
 def pairs(labels: Iterable[Label]) -> list[Pair]:
-    """Return the pairs of rounds of the same asset and window at two venues, by start and asset."""
+    """Return the pairs among labelled rounds, sorted by start and asset."""
     by_window: dict[str, dict[tuple[str, int, int], Label]] = {venue: {} for venue in SIDES}
     for each in labels:
         if each.platform in by_window:
@@ -77,7 +105,7 @@ def pairs(labels: Iterable[Label]) -> list[Pair]:
 
 
 def rows(found: Sequence[Pair]) -> list[dict[str, Any]]:
-    """Return the row of each pair, its columns in their order."""
+    """Return the row of each pair as column -> value, in the order of COLUMNS."""
     made = (pair.row() for pair in found)
     return [{name: row[name] for name in COLUMNS} for row in made]
 

@@ -1,1 +1,1 @@
-"""Perpetuals of all venues in one form: what their rows mean is the same, whatever a venue writes."""
+"""Unified data of perpetuals: columns mean the same for all venues."""

@@ -1,4 +1,4 @@
-"""The charts of perpetuals as Vega-Lite documents. Pure."""
+"""Charts of perpetuals as Vega-Lite documents; pure functions."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from marketarchive.research.report.drawing import (
 from marketarchive.research.report.scope import ReportScope
 
 LABELS = 100
-"""Pixels that names of venues take beside a chart."""
+"""Width beside a chart for the names of venues, pixels."""
 _STATES = {"complete": GREEN, "some rows": AMBER, "none": RED}
 
 
 def _venue(domain: Sequence[str], there: set[str]) -> Chart:
-    """Return the colour of a venue, the same in all charts; the legend has those that are there."""
+    """Return the colour encoding of venues, alike in all charts; the legend lists only those in `there`."""
     shown = [name for name in domain if name in there]
     scale = {"scheme": "dark2", "domain": list(domain)}
     return {"field": "venue", "type": "nominal", "scale": scale, "legend": {"values": shown}}
@@ -55,7 +55,10 @@ def collected(rows: Sequence[dict[str, Any]], scope: ReportScope) -> Chart:
 
 
 def distributions(rows: Sequence[dict[str, Any]], venues: Sequence[str]) -> Chart:
-    """Return the funding of each venue by asset: a line from 5 to 95 %, a bar from 25 to 75, the median."""
+    """Return a chart of funding quantiles by asset and venue: a line from 5 to 95 %, a bar from 25 to 75.
+
+    rows: as `drawn.distributions` returns them; venues: all, in the order of their colours.
+    """
     place = {
         "y": {"field": "asset", "type": "nominal", "title": None, "axis": {"grid": True}},
         "yOffset": {"field": "venue"},
@@ -97,7 +100,11 @@ def distributions(rows: Sequence[dict[str, Any]], venues: Sequence[str]) -> Char
 def panels(
     rows: Sequence[dict[str, Any]], venues: Sequence[str], field: str, title: str, scope: ReportScope
 ) -> Chart:
-    """Return a panel an asset with a line a venue; each has a scale of its own."""
+    """Return a chart with a panel per asset, each with its own scale, and a line per venue.
+
+    rows: as `drawn.lines` returns them; venues: all, in the order of their colours; field, title: the key to
+    draw and its unit; scope: the time axis.
+    """
     hints = [*tooltip([("asset", "asset"), ("venue", "venue"), ("from (UTC)", "from")]), amount(field, title)]
     there = {(row["asset"], row["venue"]) for row in rows if row[field] is not None}
     names = ("asset", "venue", "x", "from", field)
@@ -133,7 +140,7 @@ def panels(
 
 
 def spreads(rows: Sequence[dict[str, Any]], scope: ReportScope) -> Chart:
-    """Return how far venues lie apart, the darker the further, of each asset over time."""
+    """Return a chart of the difference between venues by asset over time, the darker the greater."""
     titles = {
         "funding": "Funding: basis points of 8 hours",
         "mark": "Mark prices: basis points",

@@ -1,63 +1,139 @@
-"""The columns of the unified data, and what each holds; docs/PERPS.md says what they mean."""
+"""The columns of the unified data, as docs/PERPS.md lists them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
+
+from marketarchive.field_docs import FieldDoc
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-Kind = Literal["time", "text", "number", "count", "day"]
+_RATE = "fraction of the notional, 8 hours"
+_PRICE = "quote currency per base unit"
+_NO_PRICE = "candles do not fill the period; of samples: there is none"
+_UNSTATED = "none was stated in the period"
+_ONE_SIDE = "the venue does not state both sides"
 
-COLUMNS: Mapping[str, Kind] = {
-    "timestamp": "time",
-    "venue": "text",
-    "symbol": "text",
-    "asset": "text",
-    "sector": "text",
-    "funding_rate": "number",
-    "funding_rate_30m": "number",
-    "mark_o": "number",
-    "mark_h": "number",
-    "mark_l": "number",
-    "mark_c": "number",
-    "index_o": "number",
-    "index_h": "number",
-    "index_l": "number",
-    "index_c": "number",
-    "open_interest": "number",
-    "volume": "number",
-    "fees_taker_bps_perp": "number",
-    "fees_maker_bps_perp": "number",
-    "borrow_bps_per_day": "number",
-    "open_interest_usd": "number",
-    "volume_quote": "number",
-    "mark_source": "text",
-    "index_source": "text",
-    "funding_interval_h": "number",
-    "fee_schedule_date": "day",
-    "funding_kind": "text",
-    "n_settlements": "count",
-    "funding_rate_long": "number",
-    "funding_rate_short": "number",
-    "open_interest_rule": "text",
-    "open_interest_long": "number",
-    "open_interest_short": "number",
-    "listed_from": "time",
-    "listed_to": "time",
+FIELDS: Mapping[str, FieldDoc] = {
+    "timestamp": FieldDoc("the end of the period", "UTC", type="timestamp[us, tz=UTC]"),
+    "venue": FieldDoc("the venue", type="string"),
+    "symbol": FieldDoc("the contract, as the venue calls it", type="string"),
+    "asset": FieldDoc("the asset", "`BTC`", type="string"),
+    "sector": FieldDoc("MAJORS, DEFI, L2, GAMING, MEME", "", "the asset is in none", type="string"),
+    "funding_rate": FieldDoc(
+        "what longs paid; negative: received. [See below](#funding)",
+        _RATE,
+        "funding of the period is not wholly known",
+        type="double",
+    ),
+    "funding_rate_30m": FieldDoc(
+        "`funding_rate` / 16", "fraction of the notional, 30 minutes", "`funding_rate` is", type="double"
+    ),
+    "mark_o": FieldDoc("first mark price", _PRICE, _NO_PRICE, type="double"),
+    "mark_h": FieldDoc("highest mark price", _PRICE, _NO_PRICE, type="double"),
+    "mark_l": FieldDoc("lowest mark price", _PRICE, _NO_PRICE, type="double"),
+    "mark_c": FieldDoc("last mark price", _PRICE, _NO_PRICE, type="double"),
+    "index_o": FieldDoc("first index price", _PRICE, _NO_PRICE, type="double"),
+    "index_h": FieldDoc("highest index price", _PRICE, _NO_PRICE, type="double"),
+    "index_l": FieldDoc("lowest index price", _PRICE, _NO_PRICE, type="double"),
+    "index_c": FieldDoc("last index price", _PRICE, _NO_PRICE, type="double"),
+    "open_interest": FieldDoc(
+        "the newest of the period; each long counted once with its short",
+        "base units",
+        _UNSTATED,
+        type="double",
+    ),
+    "volume": FieldDoc(
+        "what was traded",
+        "base units",
+        "candles do not fill the period, or the venue has none",
+        type="double",
+    ),
+    "fees_taker_bps_perp": FieldDoc(
+        "the taker's fee of a regular user, by the schedule of `fee_schedule_date`",
+        "basis points",
+        "the venue's schedule states none",
+        type="double",
+    ),
+    "fees_maker_bps_perp": FieldDoc(
+        "the maker's fee, likewise", "basis points", "the venue's schedule states none", type="double"
+    ),
+    "borrow_bps_per_day": FieldDoc(
+        "for a loan of the asset, or what a long pays to the pool that it trades against; the newest of the "
+        "period; 0 where a venue takes nothing",
+        "basis points a day",
+        _UNSTATED,
+        type="double",
+    ),
+    "open_interest_usd": FieldDoc(
+        "`open_interest`, as the venue states it in money", "quote currency", _UNSTATED, type="double"
+    ),
+    "volume_quote": FieldDoc(
+        "`volume`, as the venue states it in money",
+        "quote currency",
+        "`volume` is, or the venue does not state it",
+        type="double",
+    ),
+    "mark_source": FieldDoc(
+        "what the mark prices are of: `candles`; `index candles` where the index stands for the mark price; "
+        "`<n> samples` where a venue has no candles",
+        "",
+        "there is no price of it",
+        type="string",
+    ),
+    "index_source": FieldDoc(
+        "what the index prices are of, likewise", "", "there is no price of it", type="string"
+    ),
+    "funding_interval_h": FieldDoc(
+        "interval of the period's last settlement",
+        "hours",
+        "nothing was settled, or it is not stated",
+        type="double",
+    ),
+    "fee_schedule_date": FieldDoc(
+        "the day of the schedule of fees", "UTC day", "there is no schedule", type="date32[day]"
+    ),
+    "funding_kind": FieldDoc(
+        "`settled`, `continuous`", "", "nothing was settled, or not all is known", type="string"
+    ),
+    "n_settlements": FieldDoc(
+        "settlements in the period", "settlements", "the venue is continuous", type="int32"
+    ),
+    "funding_rate_long": FieldDoc("what longs paid", _RATE, "`funding_rate` is", type="double"),
+    "funding_rate_short": FieldDoc(
+        "what shorts received; another number only where the sides differ",
+        _RATE,
+        "`funding_rate` is",
+        type="double",
+    ),
+    "open_interest_rule": FieldDoc(
+        "how `open_interest` follows from what the venue states", "", "`open_interest` is", type="string"
+    ),
+    "open_interest_long": FieldDoc("the longs", "base units", _ONE_SIDE, type="double"),
+    "open_interest_short": FieldDoc("the shorts", "base units", _ONE_SIDE, type="double"),
+    "listed_from": FieldDoc(
+        "the listing, by the venue", "UTC", "it states none", type="timestamp[us, tz=UTC]"
+    ),
+    "listed_to": FieldDoc(
+        "the delisting, by the venue", "UTC", "it states none", type="timestamp[us, tz=UTC]"
+    ),
 }
+"""Column -> its description."""
+
+COLUMNS = tuple(FIELDS)
 
 
 def schema() -> pa.Schema:
-    """Return the columns of the files."""
+    """Return the Arrow schema of the files of unified data."""
     import pyarrow as pa
 
-    types: Mapping[Kind, pa.DataType] = {
-        "time": pa.timestamp("us", tz="UTC"),
-        "text": pa.string(),
-        "number": pa.float64(),
-        "count": pa.int32(),
-        "day": pa.date32(),
+    types = {
+        "timestamp[us, tz=UTC]": pa.timestamp("us", tz="UTC"),
+        "string": pa.string(),
+        "double": pa.float64(),
+        "int32": pa.int32(),
+        "date32[day]": pa.date32(),
     }
-    return pa.schema([(name, types[kind]) for name, kind in COLUMNS.items()])
+    return pa.schema([(name, types[each.type]) for name, each in FIELDS.items()])

@@ -1,6 +1,6 @@
-"""From the tables of a venue to rows of one period, each standing at the end of its period.
+"""Conversion of a venue's tables to rows of one period; a row stands at the end of its period.
 
-All sums are of exact decimals; the nearest double is taken once, at the end. `s` are Unix seconds.
+All sums are of exact decimals; the nearest double is taken once, at the end. In SQL `s` are Unix seconds.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 EIGHT_H = 28_800
 CONTINUOUS_S = 7_200
-"""For how long an observed rate of a continuous venue is taken to hold, where no newer one is known."""
+"""Seconds for which an observed continuous funding rate holds, unless a newer one is known."""
 
 _SETTLED = """
 CREATE OR REPLACE TEMP TABLE settled AS
@@ -160,11 +160,11 @@ ORDER BY due.market, due.row_s"""
 
 @dataclass(frozen=True)
 class Window:
-    """The range of the rows that are made."""
+    """Period and time range of the rows to make."""
 
     period_s: int
-    first: int = 0  # of the first and the last row, Unix seconds
-    last: int = 10**11
+    first: int = 0  # Unix seconds of the first row
+    last: int = 10**11  # Unix seconds of the last row; the default is no bound
 
 
 def rows_of(
@@ -175,9 +175,10 @@ def rows_of(
     files: Mapping[str, Sequence[Path]],
     window: Window,
 ) -> pa.Table:
-    """Return the rows of a venue by market and time, with the columns of `COLUMNS`.
+    """Return the rows of a venue's contracts in the columns of `COLUMNS`, sorted by market and time.
 
-    contracts: market -> asset; files: table -> its files of this venue.
+    perps: the venue's declaration; contracts: market -> asset; files: table -> its Parquet files of this
+    venue.
     """
     for table in PERP_TABLES:
         found = files.get(table, ())
@@ -222,7 +223,7 @@ def rows_of(
 
 
 def _unified(found: pa.Table, venue: str, perps: Perps) -> pa.Table:
-    """Return the query's result in the columns of the unified data."""
+    """Return the result of the query `_ROWS` in the columns of the unified data."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -274,7 +275,7 @@ def _unified(found: pa.Table, venue: str, perps: Perps) -> pa.Table:
 
 
 def _borrowed(found: pa.Table, perps: Perps) -> pa.Array:
-    """Return the cost of borrowing: the venue's declared one, else that of its table."""
+    """Return the cost of borrowing in bps per day: declared by the venue, else from its table."""
     import pyarrow as pa
 
     if perps.borrow_bps_per_day is None:
@@ -283,7 +284,7 @@ def _borrowed(found: pa.Table, perps: Perps) -> pa.Array:
 
 
 def _worth(found: pa.Table) -> pa.Array:
-    """Return open interest in dollars: the venue's own, else by the mark price at the end of the period."""
+    """Return open interest in dollars: as the venue states it, else amount times the closing mark price."""
     import pyarrow as pa
 
     named = (found[name].to_pylist() for name in ("amount_quote", "amount", "mark_c"))
@@ -300,9 +301,9 @@ def _fee(reported: str | None) -> float | None:
 
 
 def _source(found: pa.Table, source: str, taken_as: str) -> pa.Array:
-    """Return the source of a price: the kind of candles, or the number of samples.
+    """Return per row where a price comes from: the kind of candles, or "N samples"; null without a price.
 
-    Null where there is none.
+    source: "mark" or "index"; taken_as: the kind of candles.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -315,7 +316,7 @@ def _source(found: pa.Table, source: str, taken_as: str) -> pa.Array:
 
 
 def _double(values: pa.ChunkedArray) -> pa.Array:
-    """Return the nearest doubles of decimals, null where they are."""
+    """Return the nearest doubles of decimals; null stays null."""
     import pyarrow as pa
 
     whole = values.combine_chunks()
@@ -327,7 +328,7 @@ def _double(values: pa.ChunkedArray) -> pa.Array:
 
 
 def _eight_hours(sums: pa.ChunkedArray, divisors: pa.ChunkedArray) -> pa.Array:
-    """Return sums of rates over `divisors` seconds as of eight hours, the nearest doubles."""
+    """Return rates for eight hours, as nearest doubles, from sums of rates over `divisors` seconds."""
     import pyarrow as pa
 
     with localcontext(prec=50):

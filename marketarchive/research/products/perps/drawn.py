@@ -1,4 +1,4 @@
-"""Series that a report draws of the unified data: funding and basis of each venue, thinned. Basis points."""
+"""Series for charts of the unified data: funding and basis by venue in basis points, thinned."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import duckdb
 
 POINTS = 90
-"""Points that a line of a plot has at most: there may be eight lines of each of eleven assets."""
+"""Most points of a line in a chart: there may be eight lines for each of eleven assets."""
 _STEPS = (1800, 3600, 4 * 3600, 8 * 3600, *(days * DAY_S for days in (1, 2, 4, 7, 14, 30, 90, 365)))
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
@@ -23,21 +23,24 @@ Rows = list[dict[str, Any]]
 
 
 def step_of(first_s: int, last_s: int, period_s: int) -> int:
-    """Return the seconds of which a point of a line is."""
+    """Return the seconds that a point of a line averages, so that a line has at most POINTS points.
+
+    first_s, last_s: Unix seconds of the data; period_s: that of a row.
+    """
     fitting = (step for step in _STEPS if step >= period_s and last_s - first_s <= step * POINTS)
     return next(fitting, _STEPS[-1])
 
 
 def view_unified(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
-    """Make the view `unified` of the file."""
+    """Create the view `unified` of the unified data in a Parquet file."""
     run(connection, f"CREATE OR REPLACE TEMP VIEW unified AS SELECT * FROM {stored(path)}")
 
 
 def lines(connection: duckdb.DuckDBPyConnection, assets: Collection[str], step_s: int) -> Rows:
-    """Return the mean funding and basis of each venue and asset, a row each step from its first to its last.
+    """Return the mean funding and basis of each venue and asset in basis points, a row per `step_s` seconds.
 
-    The basis is (mark - index) / index; null where the index itself stands for the mark price. Needs
-    `unified`.
+    Rows run from the first to the last with data; a value is None where nothing is known. The basis is
+    (mark - index) / index; None where the index itself stands for the mark price. Needs the view `unified`.
     """
     found = run(
         connection,
@@ -66,7 +69,7 @@ def lines(connection: duckdb.DuckDBPyConnection, assets: Collection[str], step_s
 
 
 def distributions(connection: duckdb.DuckDBPyConnection, assets: Collection[str]) -> Rows:
-    """Return quantiles of the funding of each venue and asset. Needs `unified`."""
+    """Return a row per asset and venue with quantiles of its funding in basis points. Needs `unified`."""
     found = run(
         connection,
         f"""SELECT asset, venue, count(funding_rate), quantile_cont(funding_rate * 10000, {list(QUANTILES)})
@@ -81,7 +84,11 @@ def distributions(connection: duckdb.DuckDBPyConnection, assets: Collection[str]
 
 
 def alike_spans(by_day: Sequence[Mapping[str, Any]]) -> Rows:
-    """Return the completeness of the data: a row per venue and span of consecutive days that are alike."""
+    """Return a row per venue and span of consecutive days of the same state: complete, some rows, or none.
+
+    by_day: as `records_by_day` returns it, with the rows present and expected. `x` and `x2` are the span's
+    ends, Unix ms.
+    """
     made: Rows = []
     for row in by_day:
         at = from_iso(row["day"]) // 10**6
@@ -102,7 +109,10 @@ def alike_spans(by_day: Sequence[Mapping[str, Any]]) -> Rows:
 
 
 def spreads(by_day: Sequence[Mapping[str, Any]], assets: Collection[str], step_s: int) -> Rows:
-    """Return how far venues lie apart, the mean of the days of a step, a row an asset and step."""
+    """Return the differences between venues in basis points, a row per asset and step, as means of its days.
+
+    by_day: as `spread_by_day` returns it; step_s: at least a day is used.
+    """
     step_ms = max(step_s, DAY_S) * 1000
     groups: dict[tuple[str, int], list[Mapping[str, Any]]] = {}
     for row in by_day:
@@ -128,5 +138,5 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 
 def _short(value: float | None) -> float | None:
-    """Return the value rounded to what a chart can show."""
+    """Return the value rounded to 5 digits, enough for a chart; None stays None."""
     return None if value is None else float(f"{value:.5g}")

@@ -26,11 +26,11 @@ def table(
     venue: OneOrMany = None,
     symbol: OneOrMany = None,
 ) -> pa.Table:
-    """Return a row per period and contract, by time, venue and symbol, as `scrapy perps` made them.
+    """Return the rows that `scrapy perps` made, one per period and contract, by time, venue and symbol.
 
-    `time` is the files' timestamp. Rows with `start` <= time <= `end`: a row stands at the end of its period.
-    Nothing is brought up to date, so that the period and range chosen there stay. Raises ArgumentError, and
-    ArchiveError where there is no file yet.
+    asset, venue, symbol: choose rows. Rows have `start` <= time <= `end`: `time` is the end of a row's
+    period. Nothing is brought up to date, so the period and range chosen for `scrapy perps` stay. Raises
+    ArgumentError, and ArchiveError where there is no file yet.
     """
     require()
     import pyarrow as pa

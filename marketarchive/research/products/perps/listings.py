@@ -1,4 +1,4 @@
-"""Compares what `symbols.csv` says of a venue's contracts with what the venue listed."""
+"""Comparison of a venue's contracts in `symbols.csv` with those that the venue lists."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ FROM stated WHERE run = (SELECT arg_max(run, received_at) FROM stated) GROUP BY 
 
 
 class Difference(NamedTuple):
-    """One field that a venue lists otherwise than its `symbols.csv` says."""
+    """A field of a contract in which a venue's list differs from its `symbols.csv`."""
 
     venue: str
     asset: str
     symbol: str
     field: str  # a column of `symbols.csv`, or `status`
-    shipped: str  # in `symbols.csv`, empty where it says nothing
-    listed: str  # by the venue
+    shipped: str  # value in `symbols.csv`, empty if it states none
+    listed: str  # value in the venue's list
 
 
 def listed(root: Path, chosen: Collection[str]) -> dict[str, dict[str, dict[str, Any]]]:
-    """Return venue -> contract -> its row in the newest archived list of the venue.
+    """Return venue -> contract -> its row in the venue's newest archived list.
 
-    chosen: venues. The tables are brought up to date first. Raises ArgumentError, ArchiveError, DiskError,
+    chosen: venues. Tables are brought up to date first. Raises ArgumentError, ArchiveError, DiskError,
     ConfigurationError.
     """
     require()
@@ -59,10 +59,10 @@ def listed(root: Path, chosen: Collection[str]) -> dict[str, dict[str, dict[str,
 
 
 def differences(venue: str, contracts: Mapping[str, Mapping[str, Any]]) -> Iterator[Difference]:
-    """Yield the differences of a venue's contracts from its `symbols.csv`, whose empty cells match all.
+    """Yield the differences of a venue's list from its `symbols.csv`, whose empty cells match anything.
 
-    contracts: by market, as `listed` returns them. No venue has a field for the number of base units in
-    a unit of a symbol.
+    contracts: contract -> row, as `listed` returns them for a venue. The multiplier, base units per unit of a
+    symbol, is not compared: no venue has a field for it.
     """
     perps = venues()[venue].perps
     statuses = {} if perps is None else perps.statuses

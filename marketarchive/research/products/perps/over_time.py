@@ -1,6 +1,6 @@
-"""The unified data over time: rows a day, age of the newest row, distance between venues.
+"""Statistics of the unified data over time: rows per day, age of the newest row, distance between venues.
 
-All of it is read from `unified`, a relation with the columns of the unified data.
+All functions read `unified`, a relation with the columns of the unified data.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 DAY_S = 86_400
 NEWEST = ("funding_rate", "mark_c", "index_c", "open_interest", "volume")
-"""Columns of which it is told how old their newest value is."""
+"""Columns for which the age of the newest value is reported."""
 
 _SPREADS = """
 CREATE OR REPLACE TEMP TABLE spreads AS
@@ -45,16 +45,16 @@ def due(first_s: int, last_s: int, period_s: int) -> int:
 
 
 def make_spreads(connection: duckdb.DuckDBPyConnection) -> None:
-    """Make the table `spreads`: how far the venues of an asset lie apart at each time, basis points.
+    """Create the table `spreads`: distance between the venues of an asset at each time, basis points.
 
-    Columns: `funding` (8-hour rates), `mark` (of prices): the highest above the lowest. Null where
-    only one venue has a value.
+    `funding` is the highest less the lowest 8-hour rate, `mark` that of prices relative to the lowest. Null
+    where only one venue has a value.
     """
     run(connection, _SPREADS)
 
 
 def spread_by_day(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
-    """Return the mean spreads of each asset and day. Needs `spreads`."""
+    """Return a row per asset and day with its mean spreads in basis points. Needs the table `spreads`."""
     rows = run(
         connection,
         """SELECT asset, (epoch_us(timestamp) - 1) // 86400000000 AS day, avg(funding), avg(mark) FROM spreads
@@ -72,10 +72,10 @@ def records_by_day(
     period_s: int,
     contracts: Mapping[tuple[str, str], tuple[int, int]],
 ) -> list[dict[str, Any]]:
-    """Return the numbers of rows present and expected, by venue, of the periods that end in each day.
+    """Return a row per venue and day with the numbers of rows present and expected.
 
-    contracts: venue and symbol -> when its first and its last row are due, Unix seconds. A row stands at the
-    end of its period: that of midnight belongs to the day that ends there.
+    contracts: (venue, symbol) -> Unix seconds at which its first and last row are due. A row stands at the
+    end of its period: a row of midnight belongs to the day that ends there.
     """
     found = run(
         connection,
@@ -103,10 +103,11 @@ def records_by_day(
 def staleness(
     connection: duckdb.DuckDBPyConnection, last_due: Mapping[tuple[str, str], int]
 ) -> dict[tuple[str, str], dict[str, Any]]:
-    """Return the age of the newest values, and the longest time without a price change, by venue and symbol.
+    """Return (venue, symbol) -> ages of its newest values, and its longest time without a price change.
 
-    last_due: when a contract's last row is due, Unix seconds; hours are counted back from it, None where
-    there is no value at all. `unmoved`: the longest run of rows with the same mark price at their end.
+    last_due: (venue, symbol) -> Unix seconds at which its last row is due. `stale_h`: column -> hours from
+    its newest value to then, None if it has no value. `unmoved`: most successive rows with the same closing
+    mark price.
     """
     newest = ", ".join(
         f"epoch_us(max(timestamp) FILTER (WHERE {name} IS NOT NULL)) // 1000000" for name in NEWEST

@@ -1,4 +1,4 @@
-"""Perpetuals in a report: what was collected, funding by venue, basis over time, how far venues lie apart."""
+"""Sections of a report about perpetuals: rows collected, funding, basis, distance between venues."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ Dollars and stablecoins count alike."""
 
 
 def prepare(root: Path, since: int, until: int, master_url: str | None, progress: Progress) -> None:
-    """Bring the unified data up to date, with the period and range that were chosen for them."""
+    """Bring the unified data up to date, with the period and range last chosen for `scrapy perps`."""
     del since, until, master_url
     kept = read_quality(root / FOLDER)
     requested = {} if kept is None else kept.get("asked", {})

@@ -1,4 +1,4 @@
-"""Quality of the unified data: what the file holds, what it lacks and what is wrong with it."""
+"""Quality of the unified data: rows, missing rows and values, and faults."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     import duckdb
 
 EXAMPLES = 5
-"""Rows of a finding that are named at most."""
+"""Most rows that a finding names as examples."""
 OUTLIER = 10
-"""Median absolute deviations from a contract's median, beyond which a funding rate is worth a look."""
+"""Distance from a contract's median, in median absolute deviations, beyond which a rate is an outlier."""
 PRICES = [f"{kind}_{each}" for kind in ("mark", "index") for each in "ohlc"]
 
 _CONTRACT = "venue, asset, symbol, sector"
@@ -69,7 +69,7 @@ _WRONG = {
             OR least(open_interest, volume, open_interest_usd, volume_quote) < 0""",
     ),
 }
-"""What no row may be: name -> in words, and SQL of the rows."""
+"""Faults that no row may have: name -> (description, SQL of the faulty rows)."""
 _ODD = {
     "outliers": (
         f"funding further from the contract's median than {OUTLIER} times the median deviation",
@@ -78,13 +78,14 @@ _ODD = {
                 AND median(far) OVER (PARTITION BY venue, symbol) > 0""",
     ),
 }
-"""What is worth a look, and may well be so."""
+"""Oddities that may be correct: name -> (description, SQL of the rows)."""
 
 
 def quality(path: Path, window: Window, failed: Mapping[str, str], now_ns: int) -> dict[str, Any]:
-    """Return the report of `unified_data.parquet`, read as it stands.
+    """Return the quality report of the file `path` of unified data as a JSON object.
 
-    failed: venue -> why its rows are not up to date. Funding is in basis points of 8 hours.
+    window: requested period and range; failed: venue -> why its rows are not up to date; now_ns: wall ns.
+    Funding is in basis points of 8 hours.
     """
     with closing(connect()) as connection:
         source = f"read_parquet({pattern(path)}, hive_partitioning = false, file_row_number = true)"
@@ -127,7 +128,10 @@ def quality(path: Path, window: Window, failed: Mapping[str, str], now_ns: int) 
 def _span(
     window: Window, first: datetime | None, last: datetime | None, now_s: int
 ) -> tuple[int, int] | None:
-    """Return the expected times of the first and last row, Unix s: as requested, else as in the data."""
+    """Return the (first, last) time of rows that are due, Unix s: as requested, else as in the data.
+
+    first, last: times of the rows in the data; None, as the result is then: there are no rows.
+    """
     if first is None or last is None:
         return None
     begin = window.first or int(first.timestamp())
@@ -138,9 +142,10 @@ def _span(
 def _contracts(
     connection: duckdb.DuckDBPyConnection, period_s: int, span: tuple[int, int] | None
 ) -> tuple[list[dict[str, Any]], dict[tuple[str, str], tuple[int, int]]]:
-    """Return the contracts with rows and those of the assets with a sector that have none.
+    """Return (contracts, due times).
 
-    And, of those with rows, when their first and their last row are due, Unix seconds.
+    Contracts are those with rows, and those of assets with a sector that have none. Due times are (venue,
+    symbol) -> Unix seconds of the first and last row expected, for contracts with rows.
     """
     found = _dicts(
         connection,
@@ -185,9 +190,10 @@ def _missing(connection: duckdb.DuckDBPyConnection) -> dict[str, dict[str, float
 
 
 def _funding(connection: duckdb.DuckDBPyConnection, by: str) -> list[dict[str, Any]]:
-    """Return the statistics of all venues; `spread`: between venues at one time, on average, of one asset.
+    """Return funding statistics over all venues in basis points, a row per asset or sector.
 
-    Needs `spreads`.
+    by: "asset" or "sector". `spread` is the mean distance between venues for one asset at one time. Needs the
+    table `spreads`.
     """
     query = f"""SELECT * FROM (SELECT {by}, {_RATES} FROM unified WHERE {by} IS NOT NULL GROUP BY {by})
         LEFT JOIN (SELECT {by}, avg(funding) AS spread FROM spreads GROUP BY {by}) USING ({by})
@@ -209,7 +215,7 @@ def _dicts(connection: duckdb.DuckDBPyConnection, query: str) -> list[dict[str, 
 
 
 def _plain(value: Any) -> Any:
-    """Return a value as JSON has it: a time as text, what is no number as null."""
+    """Return a value that JSON can hold: a time as ISO 8601 text, NaN and infinity as None."""
     if isinstance(value, datetime):
         return iso(round(value.timestamp() * 10**6) * 1000)
     return None if isinstance(value, float) and not math.isfinite(value) else value

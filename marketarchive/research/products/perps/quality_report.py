@@ -1,4 +1,4 @@
-"""`perps/data_collection_report.json`, `.md` and `.txt`: the quality of the unified data, to read."""
+"""Quality report of the unified data as files: `perps/data_collection_report.json`, `.md` and `.txt`."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from marketarchive.venues.perps import sectors
 from marketarchive.venues.symbols import symbols
 
 VERSION = 1
-"""Raised when what the report says changes: it is then made again."""
+"""Version of the report's content: when it is raised, the report is made again."""
 STEM = "data_collection_report"
 STATISTICS = ("rates", "median", "mean", "std", "lowest", "highest")
 SHORTEST_DAYS = 10
-"""Days with the most missing rows that are listed."""
+"""Number of days listed that lack the most rows."""
 SPANS = 31
-"""Days, or spans of several days, of which spreads are listed at most."""
+"""Most days, or spans of several days, for which spreads are listed."""
 
 Table = tuple[Sequence[str], list[list[str]]]
 
@@ -35,9 +35,10 @@ Table = tuple[Sequence[str], list[list[str]]]
 def report_quality(
     path: Path, window: Window, failed: Mapping[str, str], now_ns: int
 ) -> tuple[dict[str, Any], Path]:
-    """Return the report of `unified_data.parquet` and where it stands; it is made where something changed.
+    """Return (quality report, path of its Markdown file); make both if an input has changed.
 
-    What the file holds counts, not when it was written. Raises OSError.
+    path: file of the unified data, compared by content; window: requested period and range; failed: venue ->
+    why its rows are not up to date. Raises OSError.
     """
     key = _key(path, window, failed, now_ns)
     kept = read_quality(path.parent)
@@ -49,7 +50,7 @@ def report_quality(
 
 
 def read_quality(folder: Path) -> dict[str, Any] | None:
-    """Return the stored report as a document; None where one of its three files is missing or unreadable."""
+    """Return the stored report as a JSON object; None if one of its three files is missing or unreadable."""
     try:
         document: dict[str, Any] = msgspec.json.decode((folder / f"{STEM}.json").read_bytes(), type=dict)
     except (FileNotFoundError, msgspec.DecodeError, UnicodeDecodeError):
@@ -59,7 +60,7 @@ def read_quality(folder: Path) -> dict[str, Any] | None:
 
 
 def _key(path: Path, window: Window, failed: Mapping[str, str], now_ns: int) -> str:
-    """Return the fingerprint of a report's inputs: equal inputs give the same text."""
+    """Return the fingerprint of a report's inputs: equal inputs give an equal report."""
     with path.open("rb") as file:
         rows = hashlib.file_digest(file, "sha256").hexdigest()
     ends_s = min(window.last, now_ns // SECOND) // window.period_s * window.period_s  # rows due until then
@@ -80,7 +81,7 @@ def _key(path: Path, window: Window, failed: Mapping[str, str], now_ns: int) -> 
 
 
 def write_quality(folder: Path, document: Mapping[str, Any]) -> Path:
-    """Write the three files; return the Markdown's path. Raises OSError."""
+    """Write a report as JSON, Markdown and text; return the Markdown's path. Raises OSError."""
     texts = {
         ".json": json.dumps(document, indent=1, allow_nan=False) + "\n",
         ".md": _text(document, "## ", _markdown),
@@ -163,7 +164,7 @@ _DAYS = ("venue", "days", "fewest", "median", "most", "complete days", "days wit
 
 
 def _days(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
-    """Return a line a venue: how many rows its days have."""
+    """Return a line of cells per venue with statistics of its rows per day, in the columns of _DAYS."""
     found = []
     for venue in dict.fromkeys(row["venue"] for row in rows):
         of = [row for row in rows if row["venue"] == venue]
@@ -198,7 +199,10 @@ def _ages(contracts: Sequence[Mapping[str, Any]]) -> list[list[str]]:
 
 
 def _spreads(rows: Sequence[Mapping[str, Any]], name: str) -> tuple[list[str], list[list[str]]]:
-    """Return the assets, and a row per span of days with the mean of each asset's days."""
+    """Return (assets, lines): a line per span of days with the mean spread of each asset, as text.
+
+    name: the key of the spread, "funding_bps" or "mark_bps".
+    """
     values: dict[str, dict[str, list[float]]] = {}
     there = [row for row in rows if row[name] is not None]
     begins = dict(_spans_of_days([row["day"] for row in there]))
@@ -212,7 +216,7 @@ def _spreads(rows: Sequence[Mapping[str, Any]], name: str) -> tuple[list[str], l
 
 
 def _spans_of_days(days: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yield each day with the first day of its span; spans are so long that there are SPANS at most."""
+    """Yield (day, first day of its span); spans are equally long, and at most SPANS."""
     if not days:
         return
     first, last = (date.fromisoformat(each) for each in (min(days), max(days)))
@@ -223,7 +227,7 @@ def _spans_of_days(days: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 
 def _never(venue: str, column: str) -> str:
-    """Return the mark of what a venue is declared not to say."""
+    """Return "*" if a venue is declared never to state a column, else ""."""
     perps = venues()[venue].perps if venue in venues() else None
     declared = None if perps is None else perps.columns.get(column) or perps.columns.get(column.split("_")[0])
     return "*" if declared is not None and declared.origin == "null" else ""

@@ -1,4 +1,4 @@
-"""Makes `perps/<venue>/<symbol>.parquet` and `perps/unified_data.parquet` of an archive."""
+"""Files of the unified data: `perps/<venue>/<symbol>.parquet` and `perps/unified_data.parquet`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 VERSION = 1
-"""Raised when a column or its meaning changes: all files are then made again."""
+"""Version of the columns and their meaning: when it is raised, all files are made again."""
 FOLDER = "perps"
 UNIFIED = "unified_data.parquet"
 SYMBOLS = "symbols_map.csv"
@@ -38,16 +38,16 @@ SYMBOLS = "symbols_map.csv"
 
 @dataclass
 class Unified:
-    """The result of a call."""
+    """Result of `unify`: the file of the unified data, and the venues it was made of."""
 
     path: Path
     rows: int = 0
     made: list[str] = field(default_factory=list)  # venues whose files were made
-    kept: list[str] = field(default_factory=list)  # those whose inputs are as they were
+    kept: list[str] = field(default_factory=list)  # venues whose inputs have not changed
     failed: dict[str, str] = field(default_factory=dict)  # venue -> why its files were left as they are
-    manifest: str | None = None  # None: nothing was made
-    status: str = ""  # of the quality report: complete, partial or wrong
-    report: Path | None = None
+    manifest: str | None = None  # its path; None: nothing was made
+    status: str = ""  # status of the quality report: complete, partial or wrong
+    report: Path | None = None  # Markdown file of the quality report
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -64,10 +64,11 @@ def unify(
     end: Moment = None,
     progress: Progress | None = None,
 ) -> Unified:
-    """Bring the tables and then the files up to date, of venues where something changed.
+    """Bring the tables of perpetuals, then the files of unified data, up to date.
 
-    period: 30m, 1h, 8h or 1d; start, end: of the first and the last row (default: all archived data).
-    Raises ArgumentError, ArchiveError, DiskError, ConfigurationError.
+    period: time that a row covers: 30m, 1h, 8h or 1d; start, end: of the first and last row, None: all
+    archived data. Only venues whose inputs changed are made again. Raises ArgumentError, ArchiveError,
+    DiskError, ConfigurationError.
     """
     require()
     if period not in PERIODS_S:
@@ -146,7 +147,7 @@ def _unify(
 
 
 def write_symbols(path: Path) -> None:
-    """Write the venues' names of the assets as CSV, a line a contract. Raises OSError."""
+    """Write the contracts of all venues as CSV, a line per venue and asset. Raises OSError."""
     columns = ("multiplier", "contract_size", "quote", "listed_from", "listed_to")
     names = sorted(name for name, venue in venues().items() if venue.perps is not None)
     part = path.with_suffix(".part")
@@ -161,7 +162,7 @@ def write_symbols(path: Path) -> None:
 
 
 def _files(root: Path, venue: str) -> dict[str, list[Path]]:
-    """Return the files of each table of a venue."""
+    """Return table -> its Parquet files of a venue."""
     return {
         table: [path for path in files(root, table) if f"venue={venue}" in path.parts]
         for table in PERP_TABLES
@@ -169,7 +170,7 @@ def _files(root: Path, venue: str) -> dict[str, list[Path]]:
 
 
 def _inputs(root: Path, venue: str) -> dict[str, str]:
-    """Return the segments that a venue's tables were made of, and their SHA-256."""
+    """Return path -> SHA-256 of the segments that a venue's tables were made of."""
     stamps = [stamp_of(path) for paths in _files(root, venue).values() for path in paths]
     return {path: sha256 for stamp in stamps if stamp is not None for path, sha256 in stamp.inputs.items()}
 
@@ -189,7 +190,7 @@ def _key(root: Path, venue: str, perps: Perps, window: Window) -> str:
 
 
 def _kept_key(folder: Path) -> str | None:
-    """Return the key of a venue's files, None where they are not all of one."""
+    """Return the key in all files of a venue's folder; None if the keys differ or files are missing."""
     marker = folder / "key"
     try:
         key, *names = marker.read_text(encoding="utf-8").split("\n")
@@ -199,7 +200,7 @@ def _kept_key(folder: Path) -> str | None:
 
 
 def _stamped(path: Path) -> str | None:
-    """Return the key in a file, None where there is none that can be read."""
+    """Return the key in a Parquet file's metadata; None if the file or its key is missing or unreadable."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -211,7 +212,7 @@ def _stamped(path: Path) -> str | None:
 
 
 def _write_venue(folder: Path, rows: pa.Table, key: str) -> None:
-    """Write a file a contract; those of contracts that have no rows any more go."""
+    """Write a file per contract with `key` in its metadata; delete files of contracts without rows."""
     import pyarrow.compute as pc
 
     folder.mkdir(exist_ok=True)
@@ -227,7 +228,7 @@ def _write_venue(folder: Path, rows: pa.Table, key: str) -> None:
 
 
 def _write_whole(folder: Path, chosen: Collection[str], key: str) -> int:
-    """Write all rows by time, venue and symbol, each once; return how many."""
+    """Write the rows of the `chosen` venues to one file, by time, venue and symbol; return their number."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -245,7 +246,7 @@ def _write_whole(folder: Path, chosen: Collection[str], key: str) -> int:
 
 
 def _write(path: Path, rows: pa.Table, key: str) -> None:
-    """Write a file beside and put it into its place."""
+    """Write rows to a Parquet file with `key` in its metadata, whole or not at all."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

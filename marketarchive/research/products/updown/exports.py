@@ -1,4 +1,4 @@
-"""The canonical dataset for `scrapy export`, as `scrapy canonical` made it last."""
+"""The canonical dataset for `scrapy export`, as last made by `scrapy canonical`."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 def _canonical(request: ExportRequest) -> Iterator[pa.Table]:
-    """Yield the rows of rounds that touch the time, a row group at a time; without a dataset none.
+    """Yield the rows of rounds that touch the requested time, a row group at a time, after an empty table.
 
-    Where it is stored as one file and as a folder of days, it is the file.
+    A dataset that is stored as one file and as a folder of days is read from the file.
     """
     require()
     import pyarrow as pa

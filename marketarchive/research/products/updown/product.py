@@ -1,4 +1,4 @@
-"""Up/down rounds in a report: what is made for it, its sections, figures and facts."""
+"""Part of a report about up/down rounds: what is made for it, its sections, figures and facts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from marketarchive.venues import venues
 
 
 def prepare(root: Path, since: int, until: int, master_url: str | None, progress: Progress) -> None:
-    """Bring labels and dataset up to date."""
+    """Bring labels and dataset up to date for rounds that touch `since` <= time < `until` (ns)."""
     ground_truth(root, since, until, progress=progress)
     canonical(root, since, until, master_url=master_url, progress=progress)
 
@@ -79,7 +79,7 @@ def _labels(about: ReportScope) -> list[Label]:
 
 
 def _validation(about: ReportScope) -> dict[str, Any] | None:
-    """Return the validation report, when it is about rounds of this time."""
+    """Return the validation report as a JSON object; None unless it covers rounds of the report's time."""
     try:
         document: dict[str, Any] = msgspec.json.decode((about.root / VALIDATION).read_bytes())
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""The up/down rounds as `scrapy ground-truth` labels them.
+"""Declaration of Polymarket's up/down rounds for `scrapy ground-truth`.
 
 Windows, rules and outcomes come from the catalogue's answers in raw, prices from the table
 `reference_prices`.
@@ -21,7 +21,7 @@ from marketarchive.research.tables.partitions import feeds_with, stamp_of
 from marketarchive.times import DAY
 
 VENUES = frozenset({"polymarket", "chainlink"})
-"""Whose feeds are joined to rounds."""
+"""Venues whose feeds are joined to rounds."""
 
 
 def labels_of(root: Path) -> list[Label]:
@@ -30,10 +30,10 @@ def labels_of(root: Path) -> list[Label]:
 
 
 def recorded(root: Path, labels: Sequence[Label]) -> list[Label]:
-    """Return the labels of rounds of the recording: those that ended after its first book or price.
+    """Return the labels of rounds that ended after the archive's first book or price.
 
-    The catalogue names many that ended long before the recording and have no data. Without a recording all
-    labels are returned. Raises ArchiveError.
+    The catalogue names many rounds that ended long before and have no data. If no book or price was recorded,
+    all labels are returned. Raises ArchiveError.
     """
     feeds_of = feeds_with("books") | feeds_with("reference_prices")
     begins = [

@@ -1,1 +1,1 @@
-"""Whale alerts of the program wwatcher, joined with the catalogue: docs/CATALOG.md says how."""
+"""Whale alerts of the program wwatcher, joined with the catalogue; docs/CATALOG.md describes the method."""

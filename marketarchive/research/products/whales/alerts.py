@@ -1,4 +1,4 @@
-"""Rows of wwatcher's table of alerts, typed; what is no alert is kept apart with its reason."""
+"""Parsing of wwatcher's table of alerts; rows that are no alert are kept apart with their reason."""
 
 from __future__ import annotations
 
@@ -13,48 +13,48 @@ from marketarchive.times import SECOND, from_iso
 
 Side = Literal["YES", "NO"]
 RubbishReason = Literal["platform", "market", "value", "time"]
-"""Column that makes a row no alert: it is missing, or holds what cannot be meant."""
+"""Column because of which a row is no alert: it is missing or has an implausible value."""
 FIRST, LAST = from_iso("2015-01-01T00:00:00Z"), from_iso("2100-01-01T00:00:00Z")
-"""A time outside of them, ns, is no time of a trade."""
+"""Range of plausible trade times, ns."""
 
 _NUMBER = re.compile(r"\d+(\.\d+)?")
 _JSON = ("whale_profile", "wallet_activity", "market_context")
-"""Columns with a JSON object that may hold a wallet's rate of wins."""
+"""Columns with a JSON object that may state a wallet's win rate."""
 
 
 @dataclass(frozen=True, slots=True)
 class WhaleAlert:
-    """A large trade that was reported. Times are ns UTC, `value` is dollars, `price` dollars a share."""
+    """A large trade reported by wwatcher. Times are ns UTC, `value` is dollars, `price` dollars a share."""
 
     row: int  # its number in the file
     platform: str  # lower case
     market_id: str | None
-    title: str | None  # at least one of both is there
-    at: int  # of the trade
-    known_at: int  # when it was written, never before the trade
+    title: str | None  # at least one of `market_id` and `title` is not None
+    at: int  # time of the trade
+    known_at: int  # when the alert was written, never before the trade
     value: float
     action: str = ""  # upper case: BUY, SELL, or the side that was bought
-    outcome: str | None = None  # a label of the market, or a text about it
+    outcome: str | None = None  # the traded outcome: a label of the market, or a text about it
     alert_type: str | None = None
     price: float | None = None
     size: float | None = None  # shares or contracts
     wallet: str | None = None
-    win_rate: float | None = None  # 0 to 1, as the file states it
+    win_rate: float | None = None  # share of the wallet's trades that won, 0 to 1, as the file states it
 
 
 @dataclass(frozen=True, slots=True)
 class RubbishRow:
-    """A row of the table that is no alert, as it stands."""
+    """A row of wwatcher's table that is no alert, unchanged."""
 
     reason: RubbishReason
     values: Mapping[str, Any]
 
 
 def parse(row: int, values: Mapping[str, Any], extra: Mapping[str, Any]) -> WhaleAlert | RubbishRow:
-    """Return the alert of a row.
+    """Return the alert of a row of wwatcher's table, or the row as rubbish with a reason.
 
-    row: its number; values: by the names of `database.COLUMNS`, those that the table has; extra: all columns
-    by their own names. `timestamp` is the trade's time where it can be read, else `created_at` is.
+    row: its number; values: by the names of `database.COLUMNS`, as far as the table has them; extra: all
+    columns by their own names. The trade's time is `timestamp`, or `created_at` where that cannot be read.
     """
     platform, title, market_id = (text(values.get(name)) for name in ("platform", "title", "market_id"))
     value = number(values.get("value"))
@@ -88,12 +88,12 @@ def parse(row: int, values: Mapping[str, Any], extra: Mapping[str, Any]) -> Whal
 
 
 def text(value: Any) -> str | None:
-    """Return a text without the space around it, None where there is none."""
+    """Return a text without surrounding space; None for an empty one or another type."""
     return value.strip() or None if isinstance(value, str) else None
 
 
 def number(value: Any) -> float | None:
-    """Return a finite number, also of a text; None where there is none. SQLite's columns have no type."""
+    """Return a finite number from a number or text; None for anything else. SQLite's columns have no type."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
@@ -104,9 +104,9 @@ def number(value: Any) -> float | None:
 
 
 def time(value: Any) -> int | None:
-    """Return ns of an ISO 8601 text, or of a number of seconds, ms, µs or ns; None where it is neither.
+    """Return a time in ns from an ISO 8601 text or a number of s, ms, us or ns; None for anything else.
 
-    The unit of a number is the one by which it is a time between FIRST and LAST.
+    The unit of a number is the one that puts it between FIRST and LAST.
     """
     if isinstance(value, str) and not _NUMBER.fullmatch(value.strip()):
         try:
@@ -125,9 +125,9 @@ def time(value: Any) -> int | None:
 
 
 def _win_rate(values: Mapping[str, Any], extra: Mapping[str, Any]) -> float | None:
-    """Return the wallet's rate of wins that the row states, 0 to 1: its own column's, else the JSON's.
+    """Return the wallet's win rate that a row states, 0 to 1, in its column or else its JSON; else None.
 
-    A value above 1 is percent.
+    A value above 1 is taken as percent.
     """
     stated = number(values.get("win_rate"))
     for name in _JSON:

@@ -33,16 +33,16 @@ COLUMNS = {
     "wallet_hash": ("wallet_hash",),
     "win_rate": ("win_rate", "wallet_win_rate", "whale_win_rate"),
 }
-"""Names that each column is found by, the first that is there."""
+"""Column -> its names in forks of wwatcher; the first name that a table has counts."""
 NEEDED = (("platform",), ("value",), ("market_id", "title"), ("timestamp", "created_at"))
-"""Columns of which a table of alerts has one each."""
+"""Groups of columns; a table of alerts has at least one column of each group."""
 BUSY_S = 10.0
 """Seconds to wait for a writer that locks the file."""
 
 
 @dataclass(frozen=True)
 class WhaleFile:
-    """Rows of a file at one moment, in their order."""
+    """All rows of wwatcher's file at one moment, in their order: alerts, and rows that are none."""
 
     path: Path
     table: str
@@ -51,7 +51,7 @@ class WhaleFile:
 
     @property
     def rubbish_counts(self) -> dict[str, int]:
-        """Return the counts of rows that are no alert, by reason."""
+        """Return reason -> number of rows that are no alert."""
         return dict(Counter(each.reason for each in self.rubbish))
 
 
@@ -74,20 +74,18 @@ def read_alerts(path: Path) -> WhaleFile:
 
 
 class _FileState(NamedTuple):
-    """A file at a moment: what a writer changes of it."""
+    """Properties of an SQLite file that change when it is written."""
 
-    is_quiet_log: (
-        bool  # it is written by way of a log, and there is none: nobody has it open, or only to read
-    )
+    is_quiet_log: bool  # it is in WAL mode and its log is empty: nobody is writing it
     changed_ns: int
     size: int
 
 
 def _state(path: Path) -> _FileState:
-    """Return the state of a file.
+    """Return the state of an SQLite file, without opening it by SQLite.
 
-    Opened as usual, SQLite makes an index and a log beside a file of WAL mode (its byte 18 is 2:
-    sqlite.org/fileformat.html, 2026), which it cannot in a folder that is not ours, and leaves them there.
+    SQLite would create an index and a log beside a file in WAL mode (its byte 18 is 2:
+    sqlite.org/fileformat.html, 2026) and leave them there, which fails in a folder that is not ours.
     """
     log = path.with_name(f"{path.name}-wal")
     with path.open("rb") as file:
@@ -98,7 +96,10 @@ def _state(path: Path) -> _FileState:
 
 
 def _read(path: Path, options: str) -> WhaleFile:
-    """Return the alerts as of one moment. Raises ConfigurationError, sqlite3.Error."""
+    """Return all rows as of one moment. Raises ConfigurationError, sqlite3.Error.
+
+    options: parameters of SQLite's file URI.
+    """
     with closing(_connect(path, options)) as connection:
         tables = _tables(connection)
         table, names = _alerts_in(path, tables)
@@ -106,7 +107,7 @@ def _read(path: Path, options: str) -> WhaleFile:
 
 
 def _connect(path: Path, options: str) -> sqlite3.Connection:
-    """Return a connection in a transaction: all that it reads is of one moment. Raises sqlite3.Error."""
+    """Return a connection in a transaction, so that all reads see one moment. Raises sqlite3.Error."""
     connection = sqlite3.connect(
         f"{path.resolve().as_uri()}?{options}", uri=True, timeout=BUSY_S, isolation_level=None
     )
@@ -121,7 +122,7 @@ def _connect(path: Path, options: str) -> sqlite3.Connection:
 
 
 def _tables(connection: sqlite3.Connection) -> dict[str, list[str]]:
-    """Return the columns of each table."""
+    """Return table or view -> names of its columns."""
     query = "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') ORDER BY name"
     names = [name for (name,) in connection.execute(query).fetchall()]
     return {
@@ -131,7 +132,7 @@ def _tables(connection: sqlite3.Connection) -> dict[str, list[str]]:
 
 
 def _alerts_in(path: Path, tables: Mapping[str, Sequence[str]]) -> tuple[str, dict[str, str]]:
-    """Return the table of alerts and name -> its column: the one named so, else the first that could be.
+    """Return (table of alerts, name in COLUMNS -> its column): `alerts`, else the first table that fits.
 
     Raises ConfigurationError.
     """
@@ -154,7 +155,7 @@ def _alerts_in(path: Path, tables: Mapping[str, Sequence[str]]) -> tuple[str, di
 
 
 def _named(columns: Sequence[str]) -> dict[str, str]:
-    """Return name -> column of a table, whatever its case."""
+    """Return name in COLUMNS -> matching column of a table, whatever its case."""
     there = {column.lower(): column for column in columns}
     return {
         name: there[alias]
@@ -170,7 +171,7 @@ def _rows(
     columns: Sequence[str],
     names: Mapping[str, str],
 ) -> WhaleFile:
-    """Return the rows of a table, numbered by `id` where it has one, else in their order from 1 on."""
+    """Return the rows of a table, numbered by its column `id`, or from 1 in their order if it has none."""
     alerts: list[WhaleAlert] = []
     rubbish: list[RubbishRow] = []
     listed = ", ".join(map(_quoted, columns))
@@ -190,5 +191,5 @@ def _rows(
 
 
 def _quoted(name: str) -> str:
-    """Return a name as SQL."""
+    """Return a name as a quoted SQL identifier."""
     return '"' + name.replace('"', '""') + '"'

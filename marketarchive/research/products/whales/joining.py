@@ -1,7 +1,7 @@
-"""The join of whale alerts with markets: by id, then by title, each alert to one market at most.
+"""Join of whale alerts with markets, by id, then by title; each alert has one market at most.
 
-Titles are compared within a platform and with markets that were traded at the time of the alert. Alerts are
-taken in batches by time, so that a batch is compared, all at once, with the titles of its time only.
+Titles are compared within a platform and only with markets that were traded at the time of the alert. Alerts
+are compared in batches by time, each batch with the titles of its time.
 """
 
 from __future__ import annotations
@@ -21,22 +21,23 @@ if TYPE_CHECKING:
     import numpy as np
 
 MatchKind = Literal["id", "title", "fuzzy"]
-"""The market has the alert's id; the words of its title; or words that are nearly those."""
+"""What an alert and its market share: the id, the words of the title, or nearly the words of the title."""
 UnmatchedReason = Literal["unknown", "ambiguous", "not_open"]
-"""No market has such a title; several do; one does that was not traded then."""
+"""Why an alert has no market: no market has such a title, several have, or one has that was not traded
+then."""
 THRESHOLD = 80.0
-"""Least score of a fuzzy match: rapidfuzz's `token_sort_ratio`, 0 to 100."""
+"""Least score of a fuzzy match: `token_sort_ratio` of rapidfuzz, 0 to 100."""
 MARGIN = 1.0
-"""A market whose score is within so much of the best one's makes it ambiguous."""
+"""Difference of scores within which a second market makes the best one ambiguous."""
 BATCH = 256
-"""Titles compared at once."""
+"""Number of titles compared at once."""
 EVER = 2**62
-"""Time, ns, before and after which nothing is traded."""
+"""Time in ns that stands for an unknown end of trading; its negative for an unknown start."""
 
 
 @dataclass(frozen=True, slots=True)
 class WhaleMatch:
-    """An alert and its market. `score` is 0 to 100; 100 of equal ids or titles."""
+    """An alert and its market; `score` is 0 to 100, 100 for equal ids or titles."""
 
     alert: WhaleAlert
     market: TradedMarket
@@ -46,7 +47,7 @@ class WhaleMatch:
 
 @dataclass(frozen=True, slots=True)
 class UnmatchedAlert:
-    """An alert without a market. `score` is that of the best title of its time, 0 below the threshold."""
+    """An alert without a market; `score` is that of the best title, 0 if none reaches the threshold."""
 
     alert: WhaleAlert
     reason: UnmatchedReason
@@ -55,7 +56,7 @@ class UnmatchedAlert:
 
 @dataclass(frozen=True)
 class WhaleJoin:
-    """All alerts, each once, in their order: those with a market, and those without."""
+    """Result of the join: each alert once, in order, either with a market or without."""
 
     matches: Sequence[WhaleMatch]
     unmatched: Sequence[UnmatchedAlert]
@@ -68,7 +69,7 @@ class WhaleJoin:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Return the counts of matched alerts by kind, and of unmatched ones by reason."""
+        """Return kind of match, or reason of none -> number of alerts."""
         kinds: list[str] = [each.kind for each in self.matches]
         return dict(Counter(kinds + [each.reason for each in self.unmatched]))
 
@@ -78,8 +79,8 @@ def join_alerts(
 ) -> WhaleJoin:
     """Return the alerts with their markets, and apart from them the alerts without one.
 
-    threshold: least similarity of titles that are not equal, 0 to 100. The match of an alert depends on no
-    other alert. Raises ConfigurationError where rapidfuzz is not installed.
+    threshold: least similarity, 0 to 100, of titles that are not equal. The match of an alert does not depend
+    on other alerts. Raises ConfigurationError where rapidfuzz is not installed.
     """
     if importlib.util.find_spec("rapidfuzz") is None:
         raise ConfigurationError('rapidfuzz is not installed: pip install "marketarchive[training]"')
@@ -119,7 +120,7 @@ class _Titles:
         self._starts, self._ends = np.array(starts, dtype=np.int64), np.array(ends, dtype=np.int64)
 
     def matched(self, alerts: Iterable[WhaleAlert]) -> Iterator[WhaleMatch | UnmatchedAlert]:
-        """Yield each alert with what was found, in no order."""
+        """Yield each alert as a match or as unmatched, in no order."""
         left: list[tuple[WhaleAlert, str]] = []
         for alert in alerts:
             if (market := self._by_id.get(alert.market_id or "")) is not None:
@@ -135,7 +136,10 @@ class _Titles:
             yield from self._compared(batch)
 
     def _compared(self, batch: Sequence[tuple[WhaleAlert, str]]) -> Iterator[WhaleMatch | UnmatchedAlert]:
-        """Yield the best market of each alert of a batch, which is in the order of time."""
+        """Yield per (alert, key of its title) of a batch its match by a similar title, or why there is none.
+
+        batch: sorted by time.
+        """
         first, last = batch[0][0].at, batch[-1][0].at
         places = ((self._starts <= last) & (self._ends > first)).nonzero()[0].tolist()
         near = self._near(list(dict.fromkeys(wanted for _, wanted in batch)), [self._keys[n] for n in places])
@@ -155,7 +159,7 @@ class _Titles:
                 yield UnmatchedAlert(alert, "not_open" if wanted in self._by_key else "unknown", 0.0)
 
     def _near(self, wanted: Sequence[str], keys: Sequence[str]) -> dict[str, list[_Near]]:
-        """Return for each key of `wanted` those of `keys` that may be the same question."""
+        """Return key of `wanted` -> those of `keys` that may be the same question."""
         from rapidfuzz.fuzz import ratio
         from rapidfuzz.process import cdist
 
@@ -173,7 +177,10 @@ class _Titles:
 def _share_numbers(
     wanted: Sequence[str], keys: Sequence[str], rows: np.ndarray, columns: np.ndarray
 ) -> np.ndarray:
-    """Return for pairs of places whether all numbers of one of both are in the other."""
+    """Return for each pair whether all numbers of one of its two keys are in the other.
+
+    A pair is `wanted[rows[i]]` and `keys[columns[i]]`.
+    """
     import numpy as np
 
     kinds: dict[frozenset[str], int] = {}
@@ -193,7 +200,7 @@ def _share_numbers(
 
 
 class _Near(NamedTuple):
-    """A key (words of a title) that may be the same question as another."""
+    """A key (words of a title) that may be the same question as an alert's, and how similar it is."""
 
     misspellings: int
     score: float
@@ -208,7 +215,11 @@ def _batches(left: Sequence[tuple[WhaleAlert, str]]) -> Iterator[Sequence[tuple[
 def _chosen(
     alert: WhaleAlert, kind: MatchKind, found: Sequence[tuple[float, TradedMarket]]
 ) -> WhaleMatch | UnmatchedAlert:
-    """Return the market of the best score, where there is one: of several, the one that `outcome` names."""
+    """Return the match of an alert with its best market; unmatched if several are as good.
+
+    found: (score, market) of each candidate. Of several good ones, that counts which the alert's `outcome`
+    names.
+    """
     best = max(score for score, _ in found)
     near = {market.market_id: market for score, market in found if score > best - MARGIN}
     markets = list(near.values())
@@ -221,7 +232,10 @@ def _chosen(
 
 
 def _is_named(subtitle: str | None, said: tuple[str, ...]) -> bool:
-    """Return whether words name what a market's first outcome stands for, or all its numbers."""
+    """Return whether the words `said` contain all numbers of a market's subtitle, or all its words.
+
+    The words count only for a subtitle without numbers; an empty subtitle is never contained.
+    """
     wanted = words(subtitle or "")
     return bool(wanted) and ((numbers(wanted) or set(wanted)) <= set(said))
 

@@ -1,4 +1,4 @@
-"""Markets of the catalogue as the join and the wallets' records need them."""
+"""Markets of the catalogue, reduced to what the join and the wallets' win rates need."""
 
 from __future__ import annotations
 
@@ -26,26 +26,27 @@ TIMES = (
 
 @dataclass(frozen=True, slots=True)
 class TradedMarket:
-    """A market with the span in which it was traded, `start` <= time < `end` (ns); None: not known."""
+    """A market and the span in which it was traded, `start` <= time < `end` (ns); None: not known."""
 
     platform: str
     market_id: str
-    titles: tuple[str, ...]  # whole, and as the venue states it where that is less
+    titles: tuple[str, ...]  # the full title, and the venue's own where that is shorter
     subtitle: str | None
     outcomes: tuple[str, ...]
     start: int | None
     end: int | None
-    winner: Side | None  # that of its first or second outcome; None while there is none
-    decided_at: int | None  # when that was public
+    winner: Side | None  # YES: its first outcome won, NO: its second; None: undecided
+    decided_at: int | None  # when the winner was public, ns
 
     def is_open(self, at: int) -> bool:
-        """Return whether it was traded at a moment."""
+        """Return whether the market was traded at `at` (ns)."""
         return (self.start is None or self.start <= at) and (self.end is None or at < self.end)
 
     def side(self, alert: WhaleAlert) -> Side | None:
         """Return the side that an alert's trader took; None where it cannot be derived.
 
-        The action names it, or it bought or sold an outcome: the first is YES, the second of two is NO.
+        The action names the side, or buys or sells an outcome: buying the first of two outcomes is YES, the
+        second NO.
         """
         if alert.action == "YES" or alert.action == "NO":
             return cast("Side", alert.action)
@@ -60,10 +61,10 @@ class TradedMarket:
 
 
 def markets_of(catalogue: pd.DataFrame) -> list[TradedMarket]:
-    """Return the markets of `Archive.catalog()`, in its order.
+    """Return the markets of a frame of `Archive.catalog()`, in its order.
 
-    Trading ended when the venue says so, at the first of `closed_at`, `determined_at` and `resolved_at`, and
-    where it says nothing, as it is scheduled. A result that was ever withdrawn decides nothing.
+    Trading ended at the first of `closed_at`, `determined_at` and `resolved_at`, or without them at the
+    scheduled end. A result that was ever withdrawn decides nothing.
     """
     catalogue = catalogue.rename(columns={"venue": "platform"})
     columns: dict[str, Sequence[Any]] = {name: _texts(catalogue[name]) for name in TEXTS}
@@ -94,7 +95,7 @@ def _texts(column: pd.Series[Any]) -> list[str | None]:
 
 
 def _times(column: pd.Series[Any]) -> list[int | None]:
-    """Return times in ns, None where there is none."""
+    """Return a column of times in ns, None for null."""
     import pandas as pd
 
     stamps = pd.to_datetime(column, utc=True).dt.as_unit("ns")

@@ -1,4 +1,4 @@
-"""Records of wallets: how often they were right so far, as could be known when they traded."""
+"""Win rates of wallets: the share of their earlier alerts that won, as known when they traded."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from heapq import heappop, heappush
 from marketarchive.research.products.whales.joining import WhaleMatch
 
 LEAST = 5
-"""Decided alerts of a wallet that make a rate."""
+"""Least number of decided alerts for which a wallet has a rate."""
 
 
 def known_rates(matches: Iterable[WhaleMatch], least: int = LEAST) -> dict[int, float]:
-    """Return (number of an alert's row) -> share of its wallet's earlier alerts that won, 0 to 1.
+    """Return number of an alert's row -> share of its wallet's earlier alerts that won, 0 to 1.
 
-    An earlier alert counts where its side is known and, by the time of this alert's trade, it was written and
-    its market decided. Alerts of wallets with fewer than `least` such alerts have no rate.
+    An earlier alert counts if its side is known and, by the time of this alert's trade, it was written and
+    its market decided. least: an alert with fewer such alerts before it has no rate.
     """
     wallets: dict[str, list[WhaleMatch]] = defaultdict(list)
     for match in matches:
@@ -29,9 +29,9 @@ def known_rates(matches: Iterable[WhaleMatch], least: int = LEAST) -> dict[int, 
 
 
 def _rates(matches: Iterable[WhaleMatch], least: int) -> dict[int, float]:
-    """Return the rates of one wallet's alerts."""
+    """Return the rates of one wallet's alerts, as `known_rates` does for all wallets."""
     rates = {}
-    undecided: list[tuple[int, bool]] = []  # when it counts, whether it was right
+    undecided: list[tuple[int, bool]] = []  # (ns from which the alert counts, whether it won)
     right = decided = 0
     for match in sorted(matches, key=lambda each: each.alert.at):
         alert, market = match.alert, match.market

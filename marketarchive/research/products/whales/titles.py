@@ -1,4 +1,4 @@
-"""Titles of markets as questions: their words normalised, and whether two titles are the same question."""
+"""Comparison of market titles: their words normalised, and whether two titles are the same question."""
 
 from __future__ import annotations
 
@@ -8,36 +8,36 @@ from collections import Counter
 
 _WORD = re.compile(r"(?:(?<!\w)-)?\d[\d,]*(?:\.\d+)?|[^\W\d_]+")
 _FILLING = frozenset(("a", "an", "be", "is", "the", "will"))
-"""Words that two titles of one market may differ in."""
+"""Words in which two titles of the same question may differ."""
 _TURNING = frozenset(("never", "no", "not", "without"))
-"""Words that turn a question round."""
+"""Words that negate a question."""
 _MISSPELT_FROM = 5
-"""Letters of a word that may be misspelt by one: shorter ones, as Iran and Iraq, are other words."""
+"""Least number of letters of a word that may be misspelt: shorter ones, as Iran and Iraq, are other words."""
 
 
 def words(title: str) -> tuple[str, ...]:
-    """Return the words and numbers of a title, sorted; no case, accents, punctuation, thousands' commas."""
+    """Return the words and numbers of a title, sorted, without case, accents, punctuation and commas."""
     plain = unicodedata.normalize("NFKD", title.replace("\N{MINUS SIGN}", "-"))
     letters = "".join(sign for sign in plain if not unicodedata.combining(sign)).casefold()
     return tuple(sorted(found.replace(",", "") for found in _WORD.findall(letters)))
 
 
 def key(title: str | None) -> str:
-    """Return the words of a title as one text; titles of the same key are the same question."""
+    """Return the words of a title as one text; titles with equal keys are the same question."""
     return " ".join(words(title)) if title else ""
 
 
 def numbers(found: tuple[str, ...]) -> frozenset[str]:
-    """Return those of the words `found` that are numbers."""
+    """Return the numbers among the words `found`."""
     return frozenset(word for word in found if word[-1].isdigit())
 
 
 def misspellings(one: str, other: str) -> int | None:
-    """Return the number of misspelt words if two keys are of one market; None where they are not.
+    """Return the number of misspelt words if two keys are the same question; None if they are not.
 
-    One may say more than the other. No word or number is replaced by another, which is how siblings differ
-    ("65 or above" and "70 or above", "Adams" and "Baker"), but by one that is misspelt by a letter; none that
-    turns the question round is added.
+    One key may have more words than the other, but no negation. A word may be replaced only by the same word
+    with one letter misspelt, and no number by another, since sibling markets differ in a word or number ("65
+    or above" and "70 or above", "Adams" and "Baker").
     """
     left, right = Counter(one.split()), Counter(other.split())
     more, less = left - right, right - left
@@ -54,7 +54,7 @@ def misspellings(one: str, other: str) -> int | None:
 
 
 def _is_misspelt(word: str, other: str) -> bool:
-    """Return whether words are one letter apart: another, one more or less, or two swapped."""
+    """Return whether two long words are one letter apart: replaced, added, removed, or two swapped."""
     from rapidfuzz.distance import OSA
 
     if min(len(word), len(other)) < _MISSPELT_FROM or word[-1].isdigit() or other[-1].isdigit():

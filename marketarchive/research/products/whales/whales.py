@@ -1,4 +1,4 @@
-"""Whale alerts of each market as of a cut: the columns that training exports have."""
+"""Whale columns of the training exports: the whale alerts of each market before a cut."""
 
 from __future__ import annotations
 
@@ -44,21 +44,21 @@ FIELDS: Mapping[str, FieldDoc] = {
     ),
     "whale_max_value": FieldDoc("the largest alert", "dollars", "there is no alert", type="float"),
 }
-"""Column of a `WhaleSummary` -> what docs/CATALOG.md says of it."""
+"""Column of a `WhaleSummary` -> its description in docs/CATALOG.md."""
 
 COLUMNS = tuple(FIELDS)
 Direction = Literal["YES", "NO", "NEUTRAL"]
 RateSource = Literal["stated", "computed"]
-"""A rate of wins stands in the file, or was computed of the wallet's own earlier alerts."""
+"""Source of a win rate: stated in wwatcher's file, or computed from the wallet's own earlier alerts."""
 
 
 @dataclass(frozen=True, slots=True)
 class WhaleSummary:
-    """Alerts of one market before a cut, in the order of their trades."""
+    """Whale columns of one market: its alerts before a cut, in the order of their trades."""
 
     whale_alerts: Sequence[Mapping[str, Any]]
     whale_count: int
-    whale_net_direction: Direction  # where most dollars went, those of an unknown side left out
+    whale_net_direction: Direction  # side with more dollars; alerts of an unknown side are left out
     whale_avg_win_rate: float | None  # mean over alerts with a rate, 0 to 1
     whale_win_rate_source: RateSource | None
     whale_max_value: float | None  # dollars
@@ -66,13 +66,13 @@ class WhaleSummary:
 
 @dataclass(frozen=True)
 class WhaleColumns:
-    """Columns of a row per market, and the rows of the file that are in none."""
+    """Whale columns with a row per market, and the rows of wwatcher's file that belong to no market."""
 
     frame: pd.DataFrame  # COLUMNS, on the catalogue's index
     unmatched: pd.DataFrame  # a row per alert without a market: its fields, `reason`, `score`
     rubbish: Sequence[RubbishRow]
-    counts: Mapping[str, int]  # of all alerts, by kind of match or reason of none
-    unmatched_share: float | None  # 0 to 1
+    counts: Mapping[str, int]  # kind of match, or reason of none -> number of alerts
+    unmatched_share: float | None  # share of alerts without a market, 0 to 1; None: no alerts
 
 
 def whale_columns(
@@ -82,14 +82,15 @@ def whale_columns(
     *,
     threshold: float = THRESHOLD,
 ) -> WhaleColumns:
-    """Join wwatcher's alerts with a catalogue: what `scrapy export` calls for its whale columns.
+    """Return the whale columns of a catalogue, joined with wwatcher's alerts.
 
-    path: WWATCHER_DB_PATH, None: there is none, all columns are null. catalogue: of `Archive.catalog()`,
-    whose index `frame` has. cut: only alerts that were written before it count, and before the market's end;
-    one for all, or a Series of times on that index; None or NaT: up to the end. threshold: of titles.
+    path: WWATCHER_DB_PATH, None: there is no file, all columns are null; catalogue: a frame of
+    `Archive.catalog()`, whose index the result has; cut: only alerts written before it and before the
+    market's end count, one time for all markets or a Series on that index, None or NaT: the end; threshold:
+    least similarity of titles, 0 to 100.
 
-    A market that was over, or cut, before the file's first alert of its platform has nulls: nobody watched.
-    Raises ArgumentError, ConfigurationError.
+    A market that ended, or was cut, before the file's first alert of its platform has nulls: nobody watched
+    it. Raises ArgumentError, ConfigurationError.
     """
     require()
     import pandas as pd
@@ -124,9 +125,9 @@ def whale_columns(
 def summary(
     matches: Sequence[WhaleMatch], cut: int | None, rates: Mapping[int, float] | None = None
 ) -> WhaleSummary:
-    """Return the summary columns of one market's alerts as of a cut (ns; None: its end).
+    """Return the whale columns of one market from its alerts before a cut (ns; None: its end).
 
-    rates: of `known_rates`, by the row of an alert; where the file states rates itself, only those count. An
+    rates: as `known_rates` returns them. If any alert states a win rate itself, only stated ones count. An
     alert without a side is counted, but has no direction.
     """
     before = [each for each in matches if _counts(each, cut)]
@@ -153,13 +154,16 @@ def _counts(match: WhaleMatch, cut: int | None) -> bool:
 
 
 def _is_watched(market: TradedMarket, first: int | None, cut: int | None) -> bool:
-    """Return whether alerts of its platform were written at all before a market's end and the cut."""
+    """Return whether the platform's first alert was written before the market's end and the cut.
+
+    first, cut: ns; first: None: the platform has no alert.
+    """
     limits = [limit for limit in (cut, market.end) if limit is not None]
     return first is not None and all(first < limit for limit in limits)
 
 
 def _listed(match: WhaleMatch, rates: Mapping[int, float]) -> dict[str, Any]:
-    """Return an alert as it stands in `whale_alerts`; its values are those of JSON."""
+    """Return an alert as an object of the column `whale_alerts`, with JSON values."""
     alert = match.alert
     return {
         "at": iso(alert.at),

@@ -1,1 +1,1 @@
-"""Tables of Polymarket's feeds: its messages taken apart by DuckDB, its hashes recomputed."""
+"""Parts of making tables that are Polymarket's own: SQL on its rows, and the coverage of its stream."""

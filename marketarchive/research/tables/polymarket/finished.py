@@ -1,4 +1,4 @@
-"""Finishing of rows of Polymarket's feeds by SQL: each trade once, quotes in order."""
+"""SQL that completes the rows of Polymarket's feeds: each trade once, quotes sorted."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ _ALIKE = "transaction_hash, token, wallet, side, price, size, event_time"
 
 
 def trades(made: str) -> str:
-    """Return a query of trades as they were first reported.
+    """Return the SQL of trades, each once, as it was first reported.
 
-    Each poll and each of two overlapping connections reports the same trade again. Two fills that look alike
-    differ in `number`: the place among their equals in one answer or frame. made: name of the table of rows.
+    made: relation of the rows. Each poll, and each of two overlapping connections, reports a trade again.
+    Fills that look alike differ in `number`, their place among equal ones in one answer or frame.
     """
     return f"""
     SELECT * FROM (
@@ -21,8 +21,8 @@ def trades(made: str) -> str:
 
 
 def quotes(made: str) -> str:
-    """Return a query of quotes sorted by source and token, so that reading one of them skips the others.
+    """Return the SQL of quotes sorted by source and token, so that reading one token skips the others.
 
-    made: name of the table of rows.
+    made: relation of the rows.
     """
     return f"SELECT * FROM {made} ORDER BY source, token, received_at, run, seq, index, position"

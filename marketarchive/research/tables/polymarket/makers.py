@@ -1,4 +1,4 @@
-"""Makers of Polymarket's feeds: their finished rows and the source of their coverage."""
+"""Declaration of the SQL steps and the coverage of Polymarket's feeds; see `making.py`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FINISHED: Mapping[tuple[str, str], Finish] = {
     ("stream", "quotes"): Finish(finished.quotes, only_sorts=True),
     ("trades", "trades"): Finish(finished.trades),
 }
-"""(feed, table) -> what SQL makes of its rows."""
+"""(feed, table) -> SQL step that completes its rows."""
 
 WATCHED: Mapping[str, Callable[[Reading], Iterator[Watched]]] = {"stream": stream_coverage.watched}
-"""Feed -> what tells its coverage."""
+"""Feed -> function that yields the inputs of its coverage."""

@@ -1,4 +1,4 @@
-"""Each market's tracked, observed and quiet times on a day of the market channel."""
+"""Tracked, observed and quiet times of each market on a day of Polymarket's market channel."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class _TrackedMarket:
 
 
 def watched(read: Reading) -> Iterator[Watched]:
-    """Yield every market of every run of the day, with the spans of its subscriptions and its evidence."""
+    """Yield every market of every run of the day, with its subscriptions and observed and quiet seconds."""
     connection, day = read.connection, read.day
     reported, ends = connection_lines(read)
     _read_others(connection, read.paths)
@@ -122,9 +122,10 @@ def watched(read: Reading) -> Iterator[Watched]:
 def _unsound(
     connection: duckdb.DuckDBPyConnection, books: str, changes: str
 ) -> dict[tuple[str, str, str], list[tuple[int, int]]]:
-    """Return by run, connection and market: from each unsound state to the next sound one of its token.
+    """Return (run, connection, market) -> (start, end) in us, from each unsound state to the next sound one.
 
-    The messages are read twice, since nearly all of them are of tokens without an unsound state.
+    books, changes: relations of snapshots and deltas. They are read twice, since nearly all messages are of
+    tokens without an unsound state.
     """
     columns = "run, connection, market, token, received_at, seq, index, position"
     found: dict[tuple[str, str, str], list[tuple[int, int]]] = defaultdict(list)
@@ -147,7 +148,7 @@ def _unsound(
 
 
 def _read_others(connection: duckdb.DuckDBPyConnection, paths: list[str]) -> None:
-    """Create the temporary table `others`: events that are no price changes."""
+    """Create the temporary table `others`: events of the market channel that are no price changes."""
     run(
         connection,
         f"""CREATE OR REPLACE TEMP TABLE others AS
@@ -167,7 +168,10 @@ def _read_others(connection: duckdb.DuckDBPyConnection, paths: list[str]) -> Non
 def _by_market(
     found: Iterable[SubscriptionSpan], markets: Mapping[str, str], names: Names
 ) -> dict[tuple[str, str], _TrackedMarket]:
-    """Group spans by run and market; an unknown token is a market of its own."""
+    """Group spans by (run, market); a token of unknown market is a market of its own.
+
+    markets: token -> market; names: token -> (slug, outcome).
+    """
     ids = {names[token][0]: market for token, market in markets.items() if token in names}  # by slug
     grouped: dict[tuple[str, str], _TrackedMarket] = defaultdict(_TrackedMarket)
     for span in found:
@@ -184,7 +188,10 @@ def _by_market(
 def _covered(
     found: Iterable[SubscriptionSpan], bases: Mapping[tuple[str, str | None, str], list[int]], day: Day
 ) -> dict[str, Mask]:
-    """Return by connection the seconds in which it had a snapshot of every token subscribed."""
+    """Return connection -> mask of the seconds in which it had a snapshot of every token subscribed.
+
+    found: spans of one market; bases: (run, connection, token) -> times of sound snapshots, us.
+    """
     by_connection: dict[str, dict[str, Mask]] = defaultdict(dict)
     for span in found:
         masks = by_connection[span.connection]

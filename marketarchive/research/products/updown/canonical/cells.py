@@ -1,6 +1,6 @@
-"""As-of join: the cells of a grid that inputs fall into, and the newest input of each. Pure.
+"""As-of join: the newest input of each cell of a grid, and a forward fill; pure functions.
 
-Places are numbers of rows of the inputs, cells are numbered from 0; -1 is none.
+Inputs are known by their row index, cells are numbered from 0; -1 is none.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 def newest(
     count: int, cell: Array, places: Array, columns: Mapping[str, Array], order: Sequence[str]
 ) -> Array:
-    """Return the index of the newest input per cell, -1 where a cell is empty.
+    """Return (count + 1,) the index of the newest input per cell, -1 where a cell is empty and at the end.
 
-    count: number of cells; cell: (n,) cell of each input; places: indices of the inputs to consider; order:
-    sort keys, most significant first, the greatest value is the newest, '-x' the least.
+    count: number of cells; cell: (n,) cell of each input; places: indices of the inputs to consider; columns:
+    the inputs' columns; order: columns to sort by, most significant first; the greatest value is the newest,
+    for '-x' the least.
     """
     import numpy as np
 
@@ -57,7 +58,10 @@ def _greatest(
 
 
 def filled(newest: Array) -> Array:
-    """Return per cell the last cell up to it that is not empty, -1 for none: a forward fill."""
+    """Return per cell the last non-empty cell up to it, -1 for none: a forward fill.
+
+    newest: as the function `newest` returns it; the last element stays -1.
+    """
     import numpy as np
 
     found: Array = np.maximum.accumulate(np.where(newest >= 0, np.arange(len(newest)), -1))

@@ -1,4 +1,4 @@
-"""The columns of the canonical dataset, in the order of the file, and the clocks by which it can be made."""
+"""Columns of the canonical dataset, in the order of the file, and the clocks it can be made on."""
 
 from __future__ import annotations
 
@@ -86,29 +86,29 @@ FIELDS: Mapping[str, FieldDoc] = {
         "5",
     ),
 }
-"""Column -> what docs/CANONICAL.md says of it; `since` is a `VERSION` of the dataset."""
+"""Column -> its description in docs/CANONICAL.md; `since` is a `VERSION` of the dataset."""
 
 COLUMNS = tuple(FIELDS)
 
 HINDSIGHT = ("settlement", "Y", "gap")
-"""Columns that nobody knew at the second: labels, and gaps, which are noticed after they began."""
+"""Columns unknown at the second itself: labels, and gaps, which are noticed after they began."""
 
 VARIED = ("cl_mid", "cl_bid", "cl_ask", "cl_twap", "delta", "delta_bps", "delta_twap", "cl_lag", "pm_lag")
-"""Hardly a value stands in them twice."""
+"""Columns in which hardly a value repeats: they are encoded without a dictionary."""
 
 QUOTED = (
     *(f"pm_{side}_{name}" for side in ("up", "down") for name in ("mid", "bid", "ask", "spread")),
     *("sum_bids", "sum_asks"),
 )
-"""Few values stand in them again and again."""
+"""Numeric columns with few distinct values: they are encoded with a dictionary."""
 
 TEXTS = ("market_id", "asset", "cl_source", "ref_source", "pm_source", "pm_verified")
 
 
 def schema() -> pa.Schema:
-    """Return the dataset's schema.
+    """Return the dataset's Arrow schema.
 
-    Prices are in dollars, those of pm (Polymarket) per share; lags in seconds.
+    Prices are in dollars, those of Polymarket (`pm_*`) per share; lags in seconds.
     """
     import pyarrow as pa
 
@@ -123,9 +123,9 @@ def schema() -> pa.Schema:
 
 
 def written() -> pa.Schema:
-    """Return the schema in which rows are made and written.
+    """Return the schema of the tables to be written: texts, which hardly vary, are dictionary-encoded.
 
-    Texts, which hardly vary, are dictionary-encoded. The file's columns are the same.
+    The columns in the file are those of `schema`.
     """
     import pyarrow as pa
 

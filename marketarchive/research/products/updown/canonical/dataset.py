@@ -1,7 +1,8 @@
 """`scrapy canonical`: one row per second of each labelled round, made from tables and labels.
 
-In parts, one per UTC day of the rounds' starts and asset: a part whose inputs have not changed is taken over.
-Each duration of a part is a row group, by start: by its statistics a reader finds the rounds of one market.
+The dataset consists of parts, one per asset and UTC day of the rounds' starts; a part whose inputs have not
+changed is copied. Each duration of a part is a row group, sorted by start, so that a reader finds the rounds
+of one market by the statistics of row groups.
 """
 
 from __future__ import annotations
@@ -52,16 +53,16 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 VERSION = 6
-"""Raised when a column, its meaning or the order of rows changes: all parts are then made again."""
+"""Version of columns, their meaning and row order: when it is raised, all parts are made again."""
 
 CARRY_S = 60
-"""Seconds for which a value is carried, by default."""
+"""Default of the seconds for which a value is carried forward."""
 
 TABLES = ("gaps", "books", "book_changes", "quotes", "reference_prices", "coverage")
 ROWS_AT_ONCE = 1_000_000
-"""Rows that are made at a time: bounds memory."""
+"""Most rows made at a time, to bound memory."""
 PARTS_WAITING = 2
-"""Row groups that wait to be written at most: bounds memory where the disk is slower than the work."""
+"""Most row groups that wait to be written, to bound memory where the disk is slow."""
 
 
 class PartMetadata(msgspec.Struct):
@@ -69,7 +70,7 @@ class PartMetadata(msgspec.Struct):
 
     key: str
     rows: int
-    groups: tuple[int, int]  # its row groups in the file, the second not included
+    groups: tuple[int, int]  # first row group in the file, and the one after the last
     carry_s: int = CARRY_S
 
 
@@ -78,20 +79,20 @@ class Contents(msgspec.Struct):
 
     parts: dict[str, PartMetadata]
     clock: str
-    all_labelled: bool = False  # whether it has rounds that ended before the recording
+    all_labelled: bool = False  # whether rounds that ended before the recording are included
 
 
 @dataclass
 class Canonical:
-    """Result of a call: files written and the parts made, kept or dropped."""
+    """Result of `canonical`: the path written, and the parts made, kept or dropped."""
 
     path: PurePosixPath
     rows: int = 0
     markets: int = 0
     made: list[str] = field(default_factory=list)  # parts: "2026-11-21/BTC"
     kept: list[str] = field(default_factory=list)
-    dropped: list[str] = field(default_factory=list)  # their rounds have no labels any more
-    manifest: str | None = None  # relative to OUTPUT_DIR; None: nothing was done
+    dropped: list[str] = field(default_factory=list)  # parts whose rounds have no labels any more
+    manifest: str | None = None  # path relative to OUTPUT_DIR; None: nothing was written
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -106,22 +107,22 @@ class Canonical:
 
 
 def path_of(clock: str, *, partitioned: bool = False) -> PurePosixPath:
-    """Return the file of a clock, or the folder of its days.
+    """Return the path of the dataset on a clock: one file, or with `partitioned` a folder of daily files.
 
-    The observation clock has the plain name.
+    The name states the clock, unless it is the observation clock.
     """
     stem = "canonical_dataset" if clock == "observation" else f"canonical_dataset_{clock}"
     return PurePosixPath("research", stem if partitioned else f"{stem}.parquet")
 
 
 def is_partitioned(root: Path, clock: str) -> bool:
-    """Return whether the dataset of a clock is stored as a folder alone."""
+    """Return whether the dataset on a clock is stored only as a folder of daily files."""
     folder = root / path_of(clock, partitioned=True)
     return folder.is_dir() and not (root / path_of(clock)).exists()
 
 
 def stored_files(root: Path, path: PurePosixPath) -> list[Path]:
-    """Return the files of a dataset, one or one a day; none where there is none."""
+    """Return the existing files of a dataset: one, or one per day."""
     there = root / path
     return sorted(there.glob("date=*/canonical.parquet")) if there.is_dir() else [there] * there.exists()
 
@@ -139,13 +140,14 @@ def canonical(
     master_url: str | None = None,
     progress: Progress | None = None,
 ) -> Canonical:
-    """Update the dataset of labelled rounds of days touching `since` <= time < `until` (ns).
+    """Bring the dataset up to date for rounds of days that touch `since` <= time < `until` (ns).
 
-    Other days, and assets that are not among `assets`, stay as they are. `partitioned` writes a folder with
-    a file per day in place of one file. carry_s: for so long a value is carried; None: as in the stored
-    dataset, of what is new in it as in its newest part, by default CARRY_S. `all_labelled` includes rounds
-    that ended before the recording; None: if the stored dataset does.
-    One call at a time; another waits. Raises ArchiveError, ArgumentError, ConfigurationError, DiskError.
+    clock: which time of an input counts; assets: None is all, other assets and days stay as they are;
+    carry_s: seconds for which a value is carried forward, None: as each stored part has it, for new parts as
+    the newest stored one, else CARRY_S; partitioned: write a folder with a file per day; all_labelled:
+    include rounds that ended before the recording, None: if the stored dataset does.
+
+    A second process waits for the first. Raises ArchiveError, ArgumentError, ConfigurationError, DiskError.
     """
     require()
     if clock not in CLOCKS:
@@ -223,13 +225,13 @@ class _Build:
         return done
 
     def _stored_contents(self, *, partitioned: bool) -> list[Contents | None]:
-        """Return the metadata of the stored files; None for one of which nothing can be kept."""
+        """Return the metadata of each stored file; None for a file of which nothing can be kept."""
         path = self._root / path_of(self._clock, partitioned=partitioned)
         stored = path.glob("date=*/canonical.parquet") if partitioned else [path]
         return [contents_of(each) for each in stored if each.exists()]
 
     def _carries_of(self, parts: Collection[str], *, partitioned: bool) -> dict[str, int]:
-        """Return for how many seconds a value is carried in each of `parts`."""
+        """Return part -> seconds for which a value is carried forward in it."""
         if self._carry_s is not None:
             return dict.fromkeys(parts, self._carry_s)
         path = self._root / path_of(self._clock, partitioned=partitioned)
@@ -244,7 +246,7 @@ class _Build:
         return {part: stored.get(part, newest) for part in parts}
 
     def _key(self, labels: Sequence[Label], carry_s: int) -> str:
-        """Return a hash of all that the rows of these rounds depend on."""
+        """Return a fingerprint of all inputs that the rows of the labelled rounds depend on."""
         tokens = {each.market_id: sorted(self._tokens.get(each.market_id, {}).items()) for each in labels}
         first, last = canonical_inputs.span(labels, carry_s)
         stamps = {path: key for day, path, key in self._stored if touches(day, first, last)}
@@ -252,7 +254,7 @@ class _Build:
         return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
 
     def _stamps(self, labels: Sequence[Label]) -> Iterator[tuple[int, str, str]]:
-        """Yield for every input file: begin of its day (ns), its path, the key of what it was made from."""
+        """Yield (beginning of its day in ns, path, key of its inputs) of each table file that is read."""
         span = canonical_inputs.span(labels, max(self._carries.values()))
         for table in TABLES:
             for path in files(self._root, table, *span):
@@ -267,7 +269,11 @@ class _Build:
         keys: dict[str, str],
         done: Canonical,
     ) -> None:
-        """Write one file of the `known` parts: those `chosen` as they are now, the others as stored."""
+        """Write one file of the dataset; delete it if it would have no part.
+
+        known: parts that belong into the file; chosen: labels of the parts to bring up to date, other parts
+        are copied; keys: part -> fingerprint of its inputs; done: the result, which is added to.
+        """
         import pyarrow.parquet as pq
 
         before = contents_of(path)
@@ -322,7 +328,7 @@ class _Build:
         _settle(temporary, path)
 
     def _tables(self, parts: dict[str, list[Label]]) -> Generator[tuple[str, list[pa.Table]]]:
-        """Yield (part, its rows by duration) in order; the inputs of the next are read meanwhile."""
+        """Yield (part, tables of its rows by duration) in order; read the next batch's inputs meanwhile."""
         batches = list(_batches(parts, self._carries))
         with closing(connect(self._root / "tables" / ".spill")) as engine, ThreadPoolExecutor(1) as reader:
 
@@ -367,7 +373,7 @@ class _Build:
 
 
 class _Writer:
-    """A Parquet file, a row group at a time; the next rows are made while the last ones are encoded."""
+    """Parquet file of the dataset, written row group by row group in a thread of its own."""
 
     def __init__(self, path: Path) -> None:
         import pyarrow.parquet as pq
@@ -408,7 +414,7 @@ class _Writer:
 
 
 def contents_of(path: Path) -> Contents | None:
-    """Return a file's metadata; None when it does not exist, cannot be read, or has other columns."""
+    """Return the metadata of a dataset file; None if it is missing, unreadable, or has other columns."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -427,7 +433,7 @@ def _rows_of(label: Label) -> int:
 
 
 def _batches(parts: dict[str, list[Label]], carries: Mapping[str, int]) -> Iterator[list[str]]:
-    """Yield parts of one day and carry that are made together: their tables are read once for all of them."""
+    """Yield lists of parts to make together, of one day and carry, so that tables are read once for them."""
     for _, of_day in groupby(sorted(parts), key=lambda part: part[:10]):
         some: list[str] = []
         count = 0

@@ -1,10 +1,10 @@
-"""The rows of the canonical dataset, on a grid with a cell for each second. Pure: columns in, a table out.
+"""Rows of the canonical dataset, on a grid with a cell for each second; pure: columns in, a table out.
 
-An input falls into the cell of the first second at whose end it was known. Of a cell's inputs the newest
-counts; it holds in the cells after it until another comes, or until it is too old.
+An input falls into the cell of the first second at whose end it was known. The newest input of a cell
+counts, and holds in the following cells until another comes or until it is too old.
 
-Places are numbers of rows of the inputs, or of cells; -1 is none, and every array has one more element at its
-end to say so: NaN, 0 or -1.
+Places are row indices of inputs or numbers of cells; -1 is none. Every array has one more element at its
+end, which -1 selects: NaN, 0 or -1.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 _AT: dict[Clock, str] = {"observation": "event_us", "received": "received_us"}
-"""When an input counts."""
+"""Clock -> column with the time from which an input counts, us."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +63,17 @@ class Inputs:
 
 @dataclass(frozen=True, slots=True)
 class _Seconds:
-    """Columns of each row: its round, second of the round, second since the epoch, index of the second."""
+    """Columns of the rows to be made; each array has an element per row."""
 
-    round: Array
-    t: Array
-    sec: Array
-    start: Array  # the second since the epoch at which its round starts
-    place: Array
+    round: Array  # index of its round
+    t: Array  # second of the round, from 0
+    sec: Array  # Unix second
+    start: Array  # Unix second at which its round starts
+    place: Array  # index of the second among those of all rounds
 
 
 class Grid:
-    """The seconds t = 0..duration of some rounds, one round after another."""
+    """Grid of the seconds t = 0..duration of some rounds, one round after another."""
 
     def __init__(self, inputs: Inputs, clock: Clock, carry_s: int) -> None:
         import numpy as np
@@ -95,7 +95,7 @@ class Grid:
         self._references = _References(inputs.references, inputs.rounds)
 
     def rows(self, first: int = 0, last: int | None = None) -> pa.Table:
-        """Return the rows of rounds `first` <= index < `last`, by round and second; default all."""
+        """Return the rows of the rounds `first` <= index < `last`, by round and second; by default of all."""
         import numpy as np
         import pyarrow as pa
 
@@ -132,7 +132,10 @@ class Grid:
         return pa.table([_typed(out[field.name], field.type) for field in written()], schema=written())
 
     def _in_gaps(self, market_gaps: pa.Table, begun: int = 0) -> Array:
-        """Return per row whether a gap touches the second; `begun` leaves out so many at its beginning."""
+        """Return per row whether a gap touches its second.
+
+        begun: number of seconds to leave out at the beginning of each gap.
+        """
         number = _ints(market_gaps, "market_no")[:-1]
         first = _ints(market_gaps, "from_us")[:-1] // US + begun
         return self._marked(number, first, -(-_ints(market_gaps, "to_us")[:-1] // US))
@@ -142,7 +145,10 @@ class Grid:
         return self._marked(number, _ints(covered, "from_s")[:-1], _ints(covered, "to_s")[:-1])
 
     def _marked(self, number: Array, from_s: Array, to_s: Array) -> Array:
-        """Return per row whether any span of its round, both ends included, has its second."""
+        """Return per row whether its second is within a span of its round, both ends included.
+
+        number: round of each span; from_s, to_s: ends of each span, Unix seconds.
+        """
         import numpy as np
 
         begin, start = self._begins[number], self._start[number]
@@ -156,7 +162,7 @@ class Grid:
 
 
 class _Prices:
-    """Prices of the rounds' instruments. All cells of one come before those of the next."""
+    """Newest prices per instrument and second; the cells of an instrument are consecutive."""
 
     def __init__(
         self,
@@ -207,7 +213,10 @@ class _Prices:
         }
 
     def _held(self, name: str, seconds: _Seconds) -> Array:
-        """Return the cells that hold the rows' prices of an instrument, -1 where none is recent enough."""
+        """Return per row the cell with the price of its round's instrument, -1 if none is recent enough.
+
+        name: "spot" or "twap".
+        """
         import numpy as np
 
         begin = self._numbers[name][seconds.round] * self._span
@@ -217,7 +226,7 @@ class _Prices:
 
 
 class _References:
-    """Prices of spot exchanges, by asset and second."""
+    """Reference prices from spot exchanges, by asset and second."""
 
     def __init__(self, references: pa.Table, rounds: pa.Table) -> None:
         import numpy as np
@@ -247,7 +256,7 @@ class _References:
 
 
 class _Books:
-    """Best prices of the rounds' tokens. All cells of Up come before those of Down."""
+    """Newest best prices per token and second; all cells of Up come before those of Down."""
 
     def __init__(
         self,
@@ -329,7 +338,7 @@ class _Books:
         }
 
     def _side(self, number: int, seconds: _Seconds) -> _HeldSide:
-        """Return the side of Up (0) or Down (1)."""
+        """Return the best prices of Up (`number` 0) or Down (1) that hold at each row's second."""
         import numpy as np
 
         cell = number * self._count + seconds.place
@@ -344,15 +353,11 @@ class _Books:
 
 @dataclass(frozen=True, slots=True)
 class _HeldSide:
-    """Best prices of a token at each second.
+    """Best prices of Up or Down that hold at each row's second; each array has an element per row."""
 
-    For each second: the index of the best prices that hold, whether they are from an earlier second, and
-    whether they were proven unchanged since.
-    """
-
-    top: Array
-    is_old: Array
-    is_quiet: Array
+    top: Array  # index into the best prices, -1 for none
+    is_old: Array  # whether they are from an earlier second
+    is_quiet: Array  # whether they were proven unchanged up to this second
 
 
 def _is_of(stream: str) -> Any:
@@ -362,7 +367,7 @@ def _is_of(stream: str) -> Any:
 
 
 def _lags(columns: Mapping[str, Array], places: Array) -> Array:
-    """Return receipt minus observation in seconds, NaN for index -1."""
+    """Return receipt minus observation of the inputs at `places` in seconds, NaN for place -1."""
     import numpy as np
 
     lags = (columns["received_us"][places] - columns["event_us"][places]) / 1e6
@@ -384,7 +389,7 @@ def _floats(table: pa.Table, name: str) -> Array:
 
 
 def _known(values: Array, is_known: Array) -> pa.Array:
-    """Return int8 values, null where not known."""
+    """Return booleans as an Arrow array of int8, null where not `is_known`."""
     import pyarrow as pa
 
     return pa.array(values.view("i1"), mask=~is_known)

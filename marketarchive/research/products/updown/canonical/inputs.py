@@ -1,4 +1,4 @@
-"""Inputs of the canonical dataset out of tables and labels, for some rounds at a time.
+"""Reading of the canonical dataset's inputs from tables and labels, for some rounds at a time.
 
 Relations of a DuckDB connection, times in us since the epoch:
 `rounds`  market_no, market_id, condition_id, asset, start_s, duration, strike, settlement, outcome (1 Up, 0
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 LATE_S = 600
-"""A price is told at most so long after its second, as far as gaps are concerned."""
+"""Greatest delay of a price's receipt, s: a gap so long after a round may still hide prices of the round."""
 
 Tokens = Mapping[str, Mapping[str, str]]
 """Slug -> outcome -> token."""
@@ -45,7 +45,10 @@ _RANK = {"Up": 1, "Down": 0}
 
 
 def span(labels: Sequence[Label], carry_s: int) -> tuple[int, int]:
-    """Return the range of receipt times (ns) that the rounds need."""
+    """Return the (first, last) time of receipt in ns of the data that the rows of `labels` need.
+
+    carry_s: seconds for which a value may be carried forward.
+    """
     return _span(labels, carry_s).received
 
 
@@ -62,11 +65,10 @@ def read(
     carry_s: int,
     clock: Clock,
 ) -> Inputs:
-    """Read all inputs for the rows of `labels`.
+    """Return all inputs of the rows of `labels`.
 
-    carry_s: seconds that a value may be carried forward; clock: observation or received.
-
-    Raises ArchiveError, duckdb.Error.
+    tokens: slug -> outcome -> token; carry_s: seconds for which a value may be carried forward; clock:
+    observation or received. Raises ArchiveError, duckdb.Error.
     """
     made = register_rounds(connection, labels, tokens)
     prices = register_prices(connection, root, labels, carry_s)
@@ -86,7 +88,7 @@ def read(
 def register_rounds(
     connection: duckdb.DuckDBPyConnection, labels: Sequence[Label], tokens: Tokens
 ) -> pa.Table:
-    """Register `rounds`, which is returned, and `tokens` in the connection."""
+    """Register the relations `rounds` and `tokens` in the connection; return `rounds`."""
     import pyarrow as pa
 
     made = rounds(labels, tokens)
@@ -102,7 +104,7 @@ def register_rounds(
 
 
 def _mine(labels: Sequence[Label], tokens: Tokens) -> list[tuple[str, str]]:
-    """Return the rounds' tokens, each with its slug; the index in the list is its number."""
+    """Return (token, slug) of the rounds' tokens; the index in the list is the number of a token."""
     slugs = sorted({each.market_id for each in labels})
     return [(token, slug) for slug in slugs for _, token in sorted(tokens.get(slug, {}).items())]
 
@@ -121,7 +123,7 @@ def _twap(label: Label) -> str | None:
 
 
 def rounds(labels: Sequence[Label], tokens: Tokens) -> pa.Table:
-    """Return the table of rounds, in the order of `labels`."""
+    """Return the relation `rounds` as a table, a row per label in the order of `labels`."""
     import pyarrow as pa
 
     numbers, instruments = _numbers(labels, tokens), _instruments(labels)
@@ -156,7 +158,7 @@ def rounds(labels: Sequence[Label], tokens: Tokens) -> pa.Table:
 def register_prices(
     connection: duckdb.DuckDBPyConnection, root: Path, labels: Sequence[Label], carry_s: int
 ) -> ReceivedColumns:
-    """Register `prices` of the instruments of `rounds` in the connection and return it.
+    """Register the relation `prices` of the rounds' instruments in the connection, and return it.
 
     Raises ArchiveError.
     """
@@ -177,11 +179,14 @@ _NAMED = """
                      WHEN twap IS NOT NULL THEN 'crypto_prices_twap_sixty' END] AS topics
           FROM rounds LEFT JOIN (SELECT slug, list(token) AS tokens FROM tokens GROUP BY slug) AS mine
               ON mine.slug = rounds.market_id)"""
-"""`rounds` with what their books and their prices go by in the scopes of gaps."""
+"""SQL of `rounds` with the names by which the scope of a gap can refer to their books and their prices."""
 
 
 def _about(feeds: Iterable[tuple[str, str]], names: str) -> str:
-    """Return the SQL condition that one of `gaps` concerns a round's data of any of `feeds`."""
+    """Return the SQL condition that a row of `gaps` concerns a round's data of any of `feeds`.
+
+    names: SQL of the list of the round's names.
+    """
     concerned = " OR ".join(concerns(text(venue), text(feed), names, "NULL") for venue, feed in feeds)
     return f"(({concerned}) AND {stands(names)})"
 
@@ -192,10 +197,10 @@ _ABOUT_PRICE = _about(_PRICE_FEEDS, "named.price_names")
 
 
 def create_gaps(connection: duckdb.DuckDBPyConnection, root: Path, first: int, last: int) -> None:
-    """Create `market_gaps` of `rounds` and `tokens`: gaps of a market's books (`pm`) or its prices (`cl`).
+    """Create `market_gaps`: gaps of the books (`pm`) or the prices (`cl`) of each of `rounds`.
 
-    A gap is given in times of receipt. What is missing of `prices`, which arrive late, begins with the last
-    observation before it.
+    first, last: receipt in ns. A gap is recorded in times of receipt; as prices arrive late, the gap of
+    prices begins with the last observation received before it.
     """
     paths = files(root, "gaps", first, last)
     if not paths:
@@ -241,7 +246,7 @@ def create_gaps(connection: duckdb.DuckDBPyConnection, root: Path, first: int, l
 
 
 def _open(root: Path, paths: Sequence[Path], first: int, last: int) -> str:
-    """Return SQL of the gaps that hold, of files of the table, as far as no other recorder closed them."""
+    """Return SQL of the gaps in the table's files that still hold, except those other runs prove closed."""
     stated = current(stored(*paths, hive=True))
     proven = files(root, "coverage", first, last)
     shared = simultaneous(root, first, last)
@@ -251,17 +256,17 @@ def _open(root: Path, paths: Sequence[Path], first: int, last: int) -> str:
 
 
 def nothing_covered() -> pa.Table:
-    """Return the columns of `covered`, and no row."""
+    """Return an empty table with the columns of `covered`."""
     import pyarrow as pa
 
     return pa.schema([(name, pa.int64()) for name in ("market_no", "from_s", "to_s")]).empty_table()
 
 
 def covered(connection: duckdb.DuckDBPyConnection, root: Path, first: int, last: int) -> pa.Table:
-    """Return the spans in which the books of `rounds` were observed or quiet, by the table `coverage`.
+    """Return the spans in which both books of a round were observed or quiet, by the table `coverage`.
 
-    Columns: `market_no`, `from_s`, `to_s` (Unix seconds, both included, at whose instant any recording knew
-    both books). Raises duckdb.Error.
+    first, last: receipt in ns. Columns: `market_no`, `from_s`, `to_s` (Unix seconds, both included, at whose
+    instant any run knew both books). Raises duckdb.Error.
     """
     found = files(root, "coverage", first, last)
     paths = [path for path in found if path.parents[2].name == f"venue={VENUE.name}"]
@@ -278,14 +283,17 @@ def covered(connection: duckdb.DuckDBPyConnection, root: Path, first: int, last:
 
 
 def _newest(seen: str) -> str:
-    """Return the SQL of the newest observation, null where none is recent."""
+    """Return the SQL of the newest observation in the relation `seen` before a gap, null if it is old."""
     return f"CASE WHEN {seen}.event_us > found.from_us - {LATE_S} * 1000000 THEN {seen}.event_us END"
 
 
 def seen(
     connection: duckdb.DuckDBPyConnection, prices: ReceivedColumns, tops: ReceivedColumns, clock: Clock
 ) -> tuple[ReceivedColumns, ReceivedColumns]:
-    """Return the prices and best prices of tokens that count by a clock. Raises duckdb.Error."""
+    """Return the (prices, best prices) that count on a clock.
+
+    On the received clock a value older than one received before it is left out. Raises duckdb.Error.
+    """
     if clock == "observation":
         return prices, tops
     return _received(connection, prices, _PRICES), _received(connection, tops, _TOPS)
@@ -312,8 +320,8 @@ def _table(reported: ReceivedColumns) -> pa.Table:
     return pa.table({name: values[:-1] for name, values in reported.columns.items()})
 
 
-# an observation counts from its first receipt, and only if it is newer than all that was known; parts of it
-# (bid, ask) can be distinguished later
+# an observation counts from its first receipt on, and only if it is newer than all received before it; its
+# bid and ask may be received later
 _PRICES = """
     SELECT *, row_number() OVER (
         PARTITION BY instrument, event_us ORDER BY received_us, value, source, bid, ask) = 1 AS is_first
@@ -321,7 +329,7 @@ _PRICES = """
     QUALIFY event_us >= coalesce(max(event_us) OVER (
         PARTITION BY instrument ORDER BY received_us, event_us DESC, value, source
         ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), -1)"""
-# what was proven later was not known
+# a proof that came later was not known then
 _TOPS = """
     SELECT * REPLACE (false AS is_proof) FROM reported_tops
     QUALIFY event_us >= coalesce(max(event_us) OVER (

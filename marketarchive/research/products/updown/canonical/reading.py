@@ -1,6 +1,6 @@
-"""Reading of tables for some instruments, tokens and time, as columns of numbers.
+"""Reading of tables as columns of numbers, for some instruments or tokens and a time range.
 
-Arrow reads a batch at a time, of which only the rows that are wanted are kept; texts become numbers at once.
+Arrow reads a batch at a time, of which only the wanted rows are kept; texts become numbers at once.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
     _Rows = tuple[str, pa.RecordBatch, Array]
 
 _LATE_NS = 3_600 * SECOND
-"""Margin: rows received earlier before the rounds, or stamped later after them, have no effect."""
+"""Margin in ns: rows received so long before the rounds, or dated so long after them, have no effect."""
 VERDICTS = ("ok", "not_available", "unchecked")
-"""Verdicts on states that are used, the best first; their places are the numbers of the column `verified`."""
+"""Verdicts on states that are used, the best first; the column `verified` has indices into this tuple."""
 _REQUESTED = (" book", " books")
-"""Routes of whole books that the venue was asked for."""
+"""Ends of the names of sources that are REST snapshots."""
 
 SPARSE = 4
-"""Cells (one second of one token) per row above which rows are not thinned: hardly a cell has two."""
+"""Cells (one second of one token) per row above which rows are not thinned: hardly a cell has two rows."""
 _AMOUNT, _MOMENT, _NUMBER = ("f8", float("nan")), ("i8", 0), ("i4", 0)
 PRICES = {
     **dict.fromkeys(("instrument", "source"), _NUMBER),
@@ -49,26 +49,26 @@ TOPS = {
     **dict.fromkeys(("bid", "ask"), _AMOUNT),
     "is_proof": ("?", False),
 }
-"""Columns: their kinds, and what stands in them for nothing."""
+"""Column -> (numpy type, value that stands for none)."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReadingSpan:
-    """The time `first_ns` <= time <= `last_ns` whose values are wanted; one can be received a day late."""
+    """Time range `first_ns` <= time <= `last_ns` of wanted values; a value may be received a day late."""
 
     first_ns: int
     last_ns: int
 
     @property
     def received(self) -> tuple[int, int]:
-        """Return the first and last possible receipt (ns): a book long before, a price a day late."""
+        """Return the (first, last) possible receipt in ns: a book may be a day older, a price a day late."""
         return self.first_ns - DAY, self.last_ns + DAY + 1
 
     def files(self, root: Path, table: str) -> list[Path]:
         return files(root, table, *self.received)
 
     def rows(self) -> pc.Expression:
-        """Return a filter for the rows of the span, in a form by which Arrow skips row groups."""
+        """Return an Arrow filter for the rows of the range, by which Arrow skips row groups."""
         import pyarrow.compute as pc
 
         received, event = pc.field("received_at"), pc.field("event_time")
@@ -80,7 +80,10 @@ class ReadingSpan:
 
 
 def prices(root: Path, span: ReadingSpan, instruments: Mapping[str, int]) -> ReceivedColumns:
-    """Read the columns PRICES of `reference_prices`. Raises ArchiveError."""
+    """Read the columns PRICES of the table `reference_prices`.
+
+    instruments: instrument -> its number; others are left out. Raises ArchiveError.
+    """
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -105,8 +108,9 @@ def prices(root: Path, span: ReadingSpan, instruments: Mapping[str, int]) -> Rec
 
 
 def tops(root: Path, span: ReadingSpan, tokens: Mapping[str, int], clock: Clock) -> ReceivedColumns:
-    """Read the columns TOPS: best prices of `books`, `book_changes` and `quotes`, of sound states only.
+    """Read the columns TOPS: best prices from `books`, `book_changes` and `quotes`, of sound states only.
 
+    tokens: token -> its number, others are left out; clock: that on which the newest row of a second is kept.
     A later run has a greater number. Raises ArchiveError.
     """
     import numpy as np
@@ -150,7 +154,7 @@ def tops(root: Path, span: ReadingSpan, tokens: Mapping[str, int], clock: Clock)
 
 
 def _sound(given: Iterable[_Rows]) -> Iterator[_Rows]:
-    """Drop states that are not sound, as `marketarchive.research.tables.soundness` says."""
+    """Yield the given rows without unsound states, which `research.tables.soundness` defines."""
     import pyarrow.compute as pc
 
     for feed, rows, number in given:
@@ -163,7 +167,7 @@ def _sound(given: Iterable[_Rows]) -> Iterator[_Rows]:
 
 
 def _verdicts(column: pa.DictionaryArray) -> Array:
-    """Return the numbers of VERDICTS, -1 for failed; what says nothing is unchecked."""
+    """Return the index into VERDICTS of each verdict, -1 for failed; a null counts as unchecked."""
     import numpy as np
 
     unchecked = VERDICTS.index("unchecked")
@@ -173,9 +177,9 @@ def _verdicts(column: pa.DictionaryArray) -> Array:
 
 
 def _thinned(given: Iterable[_Rows], clock: Clock) -> Iterator[_Rows]:
-    """Drop rows older than the last one in the same second of the same token.
+    """Yield the given rows without those older than the last row of the same token and second.
 
-    They can be the newest of no second. Where few seconds have two rows, they are left as they are.
+    Such rows are the newest of no second. If few seconds have two rows, all are kept.
     """
     import numpy as np
     import pyarrow as pa
@@ -200,7 +204,10 @@ def _thinned(given: Iterable[_Rows], clock: Clock) -> Iterator[_Rows]:
 
 
 def _joined(parts: Sequence[Mapping[str, Array]], kinds: Mapping[str, tuple[str, Any]]) -> dict[str, Array]:
-    """Join the parts of each column, with one more element at its end, which stands for none."""
+    """Return the concatenated parts of each column, with one more element at the end that stands for none.
+
+    kinds: column -> (numpy type, that element).
+    """
     import numpy as np
 
     return {
@@ -210,7 +217,7 @@ def _joined(parts: Sequence[Mapping[str, Array]], kinds: Mapping[str, tuple[str,
 
 
 class _Numbers(dict[str, int]):
-    """Texts and their numbers, in the order in which they came."""
+    """Text -> number, numbered in the order of first use."""
 
     def __missing__(self, text: str) -> int:
         self[text] = len(self)
@@ -224,7 +231,7 @@ class _Numbers(dict[str, int]):
         return found
 
     def ranked(self, numbers: Array) -> Array:
-        """Replace the texts' numbers by their ranks in alphabetical order."""
+        """Return for each number the rank of its text in alphabetical order."""
         import numpy as np
 
         names = sorted(self)
@@ -237,7 +244,10 @@ class _Numbers(dict[str, int]):
 def _wanted(
     paths: Sequence[Path], fields: Mapping[str, pa.DataType], wanted: Mapping[str, int], where: pc.Expression
 ) -> Iterator[_Rows]:
-    """Yield feed ("venue/name"), rows whose first column is `wanted`, and the number of each."""
+    """Yield (feed as "venue/name", rows whose first column is in `wanted`, number of each row's text).
+
+    paths: files of one table; fields: columns to read and their types; where: a filter of rows.
+    """
     import numpy as np
     import pyarrow as pa
 
@@ -254,7 +264,7 @@ def _wanted(
 
 
 def _batches(paths: Sequence[Path], schema: pa.Schema, where: pc.Expression) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of files of one table."""
+    """Yield the rows of files of one table, a batch at a time. Raises ArchiveError."""
     import pyarrow as pa
     import pyarrow.dataset as ds
 

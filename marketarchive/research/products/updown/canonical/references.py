@@ -1,4 +1,4 @@
-"""A reference price of each second from spot exchanges: the median of their mids, of those that are fresh."""
+"""Reference price at each second: the median of the mids of spot exchanges whose best prices are fresh."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 FRESH_S = 10
-"""Best prices that are older say nothing any more; as of the indices on which Kalshi settles."""
+"""Greatest age of best prices that count, s; the indices on which Kalshi settles have the same limit."""
 _AT: Mapping[Clock, str] = {"observation": "event_time", "received": "received_at"}
 
 
@@ -33,10 +33,11 @@ def nothing() -> pa.Table:
 def references(
     connection: duckdb.DuckDBPyConnection, root: Path, spans: Mapping[str, Sequence[int]], clock: Clock
 ) -> pa.Table:
-    """Return asset, sec, mid and source (`kraken, coinbase`) of each second in which any exchange is fresh.
+    """Return a row (asset, sec, mid, source) per second in which any exchange has a fresh mid.
 
-    spans: asset -> first and last second, Unix seconds. Best prices count that come from a book which did not
-    fail its check, and which do not cross. Raises duckdb.Error.
+    spans: asset -> first and last Unix second; clock: observation or received. `source` names the exchanges
+    (`coinbase, kraken`). Best prices count if their book did not fail its verification and is not crossed.
+    Raises duckdb.Error.
     """
     first = min(start for start, _ in spans.values()) - FRESH_S if spans else 0
     last = max(end for _, end in spans.values()) if spans else 0

@@ -1,1 +1,1 @@
-"""Labels: what decided each round, and whether that is proven."""
+"""Labels of up/down rounds: what decided each round, and how far it is proven."""

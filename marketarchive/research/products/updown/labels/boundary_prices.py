@@ -1,4 +1,4 @@
-"""Prices stamped with the very second at which a window begins or ends, from the table `reference_prices`."""
+"""Prices dated with the very second at which a round starts or ends, from the table `reference_prices`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ INSTRUMENT = """CASE
 
 
 def paths(root: Path, wanted: Collection[tuple[str, int]]) -> list[Path]:
-    """Return the files that can hold a tick of `wanted`: received within a day of its second."""
+    """Return the table files that may hold a tick of `wanted` (instrument, ns), even received a day late."""
     if not wanted:
         return []
     seconds = [at for _, at in wanted]
@@ -34,10 +34,10 @@ def paths(root: Path, wanted: Collection[tuple[str, int]]) -> list[Path]:
 
 
 def ticks(root: Path, wanted: Collection[tuple[str, int]]) -> Ticks:
-    """Return every distinct value received for each of `wanted` (instrument, ns), per source.
+    """Return (instrument, ns) -> every distinct value received for that second, per source.
 
-    Each is given at its first receipt. A value repeated on subscription carries the second in which it was
-    valid, so it counts; its receipt time is later. Raises duckdb.Error.
+    Each value is given at its first receipt. A value repeated on subscription is dated with the second in
+    which it was valid, so it counts; its receipt is later. Raises duckdb.Error.
     """
     found: Ticks = {}
     for (instrument, at), reported in near(root, wanted, 0, 0).items():
@@ -48,9 +48,9 @@ def ticks(root: Path, wanted: Collection[tuple[str, int]]) -> Ticks:
 def near(
     root: Path, wanted: Collection[tuple[str, int]], before_s: int, after_s: int
 ) -> dict[tuple[str, int], list[tuple[int, Tick]]]:
-    """Return the ticks from `before_s` before to `after_s` after each second of `wanted`, by second.
+    """Return (instrument, ns) -> ticks around that second, each (its second in ns, tick), by second.
 
-    Each is (second in ns, tick). Raises duckdb.Error.
+    wanted: the (instrument, ns); before_s, after_s: seconds before and after to include. Raises duckdb.Error.
     """
     found: dict[tuple[str, int], list[tuple[int, Tick]]] = {}
     if not (stored := paths(root, wanted)):

@@ -1,4 +1,4 @@
-"""Boundary prices that nobody stated, out of prices around them. Never proof of an outcome."""
+"""Estimates of boundary prices that nobody stated, from prices around them; never proof of an outcome."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from marketarchive.research.products.updown.labels.boundary_prices import near
 from marketarchive.research.products.updown.labels.labels import ESTIMATED, Estimate, Tick
 
 NEAR_S = 5
-"""Greatest distance from the boundary, s, of a price of the same instrument used instead."""
+"""Greatest distance from the boundary, s, of a price of the same instrument that stands in for it."""
 ENOUGH = 0.9
-"""Share of a mean's seconds whose spot price must be there."""
+"""Least share of a mean's seconds that need a spot price."""
 SHIFT_S = 3
-"""One study found a mean to end so many seconds before its stamp, others not: part of the error."""
+"""Seconds by which a mean may end before its stamp: one study found so, others not; part of the error."""
 
 _TWAP = re.compile(r"(chainlink:[a-z0-9]+-usd)-twap-(\d+)s")
 
 
 def estimates(root: Path, missing: Collection[tuple[str, int]]) -> dict[tuple[str, int], Estimate]:
-    """Estimate as many of `missing` (instrument, ns) as there are prices for.
+    """Return estimates of those of `missing` (instrument, ns) for which there are prices.
 
     Raises duckdb.Error.
     """
@@ -42,7 +42,11 @@ def estimates(root: Path, missing: Collection[tuple[str, int]]) -> dict[tuple[st
 
 
 def mean_of(reported: Sequence[tuple[int, Tick]], window_s: int, of: str) -> Estimate | None:
-    """Return the mean of a window's spot prices; its error grows with the seconds that lack one."""
+    """Return the estimate of a mean from its spot prices; None if too few seconds have one.
+
+    reported: (second in ns, tick) by second; window_s: seconds of the mean; of: the spot instrument. The
+    error grows with the number of seconds without a price.
+    """
     by_second: dict[int, Tick] = {}
     for at, tick in reported:
         by_second.setdefault(at, tick)
@@ -59,9 +63,9 @@ def mean_of(reported: Sequence[tuple[int, Tick]], window_s: int, of: str) -> Est
 
 
 def nearest_of(reported: Sequence[tuple[int, Tick]], at: int) -> Estimate | None:
-    """Return the last price before the boundary, else the first after it.
+    """Return the last price before the boundary, else the first after it; None for fewer than two prices.
 
-    Its error is the range of the prices around the boundary.
+    reported: (second in ns, tick) by second; at: the boundary, ns. The error is the range of the prices.
     """
     if len(reported) < 2:
         return None

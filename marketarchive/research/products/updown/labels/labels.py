@@ -1,4 +1,4 @@
-"""The label of one market: both boundary prices, the outcome they give, and how far it is proven. Pure."""
+"""The label of one up/down round: its boundary prices, its outcome, how far both are proven; pure."""
 
 from __future__ import annotations
 
@@ -14,15 +14,12 @@ from marketarchive.venues.polymarket.rules import Rule, rule_of, winner
 PLATFORM = "polymarket"
 STATED = "polymarket eventMetadata."
 ESTIMATED = "estimate: "
-"""Prefix of a price's source that is no tick."""
+"""Prefix of the source of an estimated price."""
 
 
 @dataclass(frozen=True, slots=True)
 class MarketWindow:
-    """A market as its venue described it before the close.
-
-    Statements after the close are fields of their own.
-    """
+    """A round as its venue described it: window and rule before the close, outcome and prices after it."""
 
     market_id: str  # slug
     condition_id: str
@@ -30,18 +27,18 @@ class MarketWindow:
     duration: str
     start_ns: int
     end_ns: int
-    rule: str | None = None  # what the market says of it; None: nothing, the dates decide
+    rule: str | None = None  # the rule that the market states; None: none, its date decides
     resolved_outcome: str | None = None  # Up, Down, Split
     resolution_source: str | None = None
-    stated_strike: Decimal | None = None  # by the venue, after the close
-    stated_settlement: Decimal | None = None
+    stated_strike: Decimal | None = None  # dollars, stated by the venue after the close
+    stated_settlement: Decimal | None = None  # dollars, stated by the venue after the close
     strike_stated_at_ns: int | None = None
     settlement_stated_at_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """A price of one instrument, stamped by its source with one second."""
+    """A price of one instrument that its source dates with one second."""
 
     value_e18: int
     received_at_ns: int
@@ -50,25 +47,26 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A boundary price that is estimated from other prices than the one stamped with that second."""
+    """A boundary price estimated from other prices than the one dated with its second."""
 
     value_e18: int
-    error_e18: int  # how far off it may be, by what the prices around it did
+    error_e18: int  # possible error in 10**-18 dollars, from the prices around it
     received_at_ns: int
     source: str
 
 
 Prices = Callable[[str, int], Sequence[Tick]]
-"""(instrument, boundary in ns) -> the ticks stamped with that very second, in any order."""
+"""Function: (instrument, boundary in ns) -> the ticks dated with that very second, in any order."""
 Estimates = Callable[[str, int], Estimate | None]
 
 
 def label(
     window: MarketWindow, prices: Prices, estimates: Estimates | None = None, newest_ns: int | None = None
 ) -> Label:
-    """Return the label of a market.
+    """Return the label of a round.
 
-    newest_ns: time of the archive's newest line, for a window that may not have ended.
+    prices, estimates: look up the ticks and the estimate of an instrument at a boundary in ns; newest_ns:
+    time of the archive's newest line, None: the round has ended.
     """
     rule = rule_of(window.asset, window.duration, window.start_ns, window.rule)
     strike, no_strike = _boundary(window, rule, "start", prices, estimates)
@@ -108,7 +106,10 @@ def _boundary(
     prices: Prices,
     estimates: Estimates | None,
 ) -> tuple[BoundaryPrice | None, str | None]:
-    """Return the best price of one boundary, and what is missing where it is no tick."""
+    """Return (best known price at one end of a round, what is missing for a proof); either may be None.
+
+    side: which end; estimates: None: nothing is estimated.
+    """
     at = window.start_ns if side == "start" else window.end_ns
     if rule.instrument is None:
         missing = f"nothing archived here has {rule.missing}"
@@ -134,9 +135,9 @@ def _boundary(
 
 
 def _near_e18(stated: Decimal) -> int:
-    """Parse a stated price times 1e18.
+    """Return a stated price in 10**-18 dollars.
 
-    A statement is a float's text: digits beyond 18 decimals are noise.
+    A venue states prices as texts of floats: digits beyond 18 decimals are noise.
     """
     try:
         return e18(stated)
@@ -145,7 +146,7 @@ def _near_e18(stated: Decimal) -> int:
 
 
 def wanted(windows: Iterable[MarketWindow]) -> set[tuple[str, int]]:
-    """Return (instrument, ns) of every boundary price that decides one of `windows`."""
+    """Return the (instrument, ns) of all boundary prices that decide `windows`."""
     found = set()
     for window in windows:
         rule = rule_of(window.asset, window.duration, window.start_ns, window.rule)

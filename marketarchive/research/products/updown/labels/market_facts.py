@@ -1,6 +1,6 @@
-"""Catalogue's statements about each round, from raw: the window, the rule, the outcome.
+"""Facts that the catalogue states about each round (window, rule, outcome), from raw.
 
-A sealed segment never changes: it is read once and kept under its digest in research/.market_facts.
+A sealed segment never changes: it is read once, and its facts are kept in research/.market_facts.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from marketarchive.venues.polymarket.endpoints import GAMMA, RESOLUTIONS
 from marketarchive.venues.polymarket.parse import parse
 
 FEEDS = ("markets", "resolutions")
-"""Polymarket's feeds of the catalogue: every spider archives its responses under one of them."""
+"""Polymarket's feeds with answers of the catalogue: all spiders archive these under one of the two."""
 VERSION = 1
-"""Raised when what is taken from a segment changes."""
+"""Version of the facts extracted from a segment: when it is raised, segments are read again."""
 
 
 class Fact(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Content of answers received between `first` and `last` (ns) about a market.
+    """Facts about a market that answers received from `first` to `last` (wall ns) stated.
 
-    A field is null where they did not state it.
+    A field that they did not state is None.
     """
 
     condition_id: str
@@ -55,19 +55,19 @@ class Fact(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def segments(root: Path) -> list[Entry]:
-    """Return the segments of feeds about markets, without files labelled deprecated or invalid."""
+    """Return the segments with the catalogue's answers, without those labelled deprecated or invalid."""
     reader = ArchiveReader(root)
     return [entry for feed in FEEDS for entry in reader.segments("polymarket", feed)]
 
 
 def facts(root: Path, entries: Iterable[Entry], progress: Progress) -> Iterator[Fact]:
-    """Yield the facts of all `entries`. Raises ArchiveError, CorruptError, OSError."""
+    """Yield the facts in the segments `entries`. Raises ArchiveError, CorruptError, OSError."""
     folder = root / "research" / ".market_facts" / f"v{VERSION}"
     return kept_facts(root, folder, entries, Fact, _read, progress)
 
 
 def windows(found: Iterable[Fact]) -> tuple[list[MarketWindow], int]:
-    """Return every round found, by start, and the number of rounds without a stated window."""
+    """Return (rounds sorted by start, number of rounds without a stated start or end)."""
     by_market: dict[str, list[Fact]] = {}
     for fact in found:
         by_market.setdefault(fact.condition_id, []).append(fact)
@@ -77,7 +77,7 @@ def windows(found: Iterable[Fact]) -> tuple[list[MarketWindow], int]:
 
 
 def of_items(items: Iterable[Any]) -> list[Fact]:
-    """Return the facts of parsed messages, one per distinct content."""
+    """Return the facts in parsed markets and resolutions, one per distinct content."""
     seen: dict[Fact, tuple[int, int]] = {}
     for item in items:
         if isinstance(item, Market) and item.asset is not None and item.duration is not None:
@@ -129,18 +129,18 @@ def _items(message: Message) -> list[Any]:
     if (
         message.kind != "response"
         or envelope["status"] != 200
-        or envelope.get("flags")  # not whole: the spider asked again
+        or envelope.get("flags")  # cut short: the spider has requested it again
         or not message.canonical_url.startswith((f"{GAMMA}/", RESOLUTIONS))
     ):
         return []
     try:
         return list(parse(message.received()).items)
     except ParseError:
-        return []  # the run that received it has counted it
+        return []  # the run that received the answer has counted the error
 
 
 def _window(reported: list[Fact]) -> MarketWindow | None:
-    """Return a window of the newest statement of each field; None without both of its ends."""
+    """Return a round with the newest statement of each field; None without both start and end."""
     reported.sort(key=lambda each: (each.last, each.first, msgspec.json.encode(each)), reverse=True)
     slug, start, end = (_newest(reported, name) for name in ("slug", "start", "end"))
     if start is None or end is None or end <= start:
@@ -169,14 +169,14 @@ def _newest(reported: list[Fact], name: str) -> Any:
 
 
 def _first(reported: list[Fact], name: str, value: Any) -> int | None:
-    """Return the time (ns) at which a value was first stated."""
+    """Return the time (ns) at which `value` of a field was first stated; None for None."""
     return None if value is None else min(each.first for each in reported if getattr(each, name) == value)
 
 
 def _official(reported: list[Fact]) -> tuple[str | None, str | None]:
-    """Return (outcome, its source).
+    """Return (official outcome, its source), each None if not stated.
 
-    Payouts of the Data API have no labels: they are in the catalogue's order.
+    Payouts of the Data API have no labels: they are in the order of the catalogue's outcomes.
     """
     outcomes = _newest(reported, "outcomes") or ()
     for each in reported:

@@ -1,4 +1,4 @@
-"""A folder with somebody's recording: rounds, a price feed, and a manifest with their checksums.
+"""Labels from another recorder's folder: its rounds, a price feed, and a manifest with checksums.
 
 `*-markets-*.jsonl.gz`: one market a line (slug, asset, interval_sec, condition_id, start_sec, end_sec,
 resolved, outcome_prices in the order Up, Down, strike_value, and `raw`, the catalogue's own row).
@@ -55,7 +55,7 @@ class _RecordingManifest(msgspec.Struct):
 
 
 class _RecordedMarket(msgspec.Struct):
-    """A line of a markets file."""
+    """A line of a `*-markets-*.jsonl.gz` file of a recording."""
 
     slug: str
     asset: str
@@ -74,23 +74,24 @@ _ROW = msgspec.json.Decoder(_RecordedMarket)
 
 @dataclass
 class Recording:
-    """Labels made from the markets and prices of a recording's folder, with counts of what was left out."""
+    """Labels made from the markets and prices of a recording's folder, and counts of what was used."""
 
     labels: list[Label] = field(default_factory=list)
-    checked: list[str] = field(default_factory=list)  # files whose bytes are the manifest's
-    absent: list[str] = field(default_factory=list)  # files of other kinds that the folder does not have
+    checked: list[str] = field(default_factory=list)  # files that match the manifest
+    absent: list[str] = field(default_factory=list)  # ignored files that the folder does not have
     ticks: int = 0
-    strikes: int = 0  # markets whose strike the recorder stated and a tick here gives too
-    equal_strikes: int = 0
+    strikes: int = 0  # markets with a strike stated by the recorder and one given by a tick
+    equal_strikes: int = 0  # of them, those where both strikes are equal
 
     def count(self, *verdicts: str) -> int:
         return sum(each.verdict in verdicts for each in self.labels)
 
 
 def read(folder: Path) -> Recording:
-    """Return the labels of all markets of a recording, by start.
+    """Return the labels of all markets of a recording, sorted by start.
 
-    Raises ArgumentError for a folder of another form, CorruptError where a file is not the manifest's.
+    Raises ArgumentError for a folder without this layout, CorruptError where a file does not match the
+    manifest.
     """
     made = Recording()
     names = _checked(folder, made)
@@ -99,7 +100,7 @@ def read(folder: Path) -> Recording:
     for name in names:
         if MARKETS_FILE.fullmatch(name):
             for row, window in _windows(folder / name):
-                chosen[window.market_id] = window  # what crosses midnight stands in both days' files
+                chosen[window.market_id] = window  # a round across midnight is in the files of both days
                 if row.strike_value:
                     stated[window.market_id] = row.strike_value
     needed = wanted(chosen.values())
@@ -121,9 +122,10 @@ def read(folder: Path) -> Recording:
 
 
 def _checked(folder: Path, made: Recording) -> list[str]:
-    """Return the manifest's files of markets or prices.
+    """Return the names of the manifest's market and price files.
 
-    The digest of each file that is here is checked.
+    The checksum of every file that is present is compared with the manifest, and noted in `made`. Raises
+    ArgumentError, CorruptError.
     """
     path = folder / "manifest.json"
     try:
@@ -187,7 +189,10 @@ def _windows(path: Path) -> Iterator[tuple[_RecordedMarket, MarketWindow]]:
 
 
 def _window(row: _RecordedMarket, name: str, number: int) -> MarketWindow:
-    """Return the window by the catalogue's own row, without one by the recorder's."""
+    """Return the round of a line: from the catalogue's row in its field `raw`, else from the other fields.
+
+    name, number: of the file and line, for errors. Raises CorruptError.
+    """
     if bytes(row.raw) != b"null":
         received = Received(
             "polymarket", "recording", f"{MARKETS}/slug/{row.slug}", {}, None, 200, bytes(row.raw), 0, number
@@ -216,7 +221,7 @@ def _window(row: _RecordedMarket, name: str, number: int) -> MarketWindow:
 
 
 def _ticks(path: Path) -> Iterator[tuple[int, Tick]]:
-    """Yield (observation in ns, tick)."""
+    """Yield (time of observation in ns, tick) of each line of a price file. Raises CorruptError."""
     rows = csv.DictReader(line.decode() for line in _lines(path))
     missing = {"feed_ts_ms", "value", "recv_ms"} - set(rows.fieldnames or ())
     if missing:

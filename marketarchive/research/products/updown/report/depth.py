@@ -1,4 +1,4 @@
-"""Median spread and depth of the books of Up while their rounds are open; no value where no book arrived."""
+"""Median spread and depth of the books of Up during their rounds; no value where no book arrived."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ _LOW, _HIGH = 0.1, 0.9
 def spread_and_depth(
     connection: duckdb.DuckDBPyConnection, scope: ReportScope, labels: Sequence[Label]
 ) -> list[dict[str, Any]]:
-    """Return the median spread and depth, a row for each asset and time bin, also where there is no data.
+    """Return a row per asset and time bin with the median spread and depth; None where no book arrived.
 
-    Needs `names`. Raises duckdb.Error.
+    labels: the rounds. Spreads are in dollars per share, depths in shares, with 10 % and 90 % quantiles.
+    Needs the relation `names`. Raises duckdb.Error.
     """
     connection.execute("CREATE OR REPLACE TEMP TABLE open_rounds (slug VARCHAR, start BIGINT, until BIGINT)")
     if not labels:

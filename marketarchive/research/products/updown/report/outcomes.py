@@ -1,4 +1,4 @@
-"""Outcomes of the rounds: counts of the verdicts, and the rounds that differ or are not provable. Pure."""
+"""Outcomes of rounds: counts of verdicts, and the rounds that differ or are not proven; pure functions."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from marketarchive.times import iso
 from marketarchive.venues.polymarket.updown import DURATIONS
 
 LISTED = 300
-"""Rounds that are named, at most; all stand in the labels' files."""
+"""Most rounds that the report lists; the labels' files have all."""
 PENDING = "pending"
 SHOWN = (*VERDICTS, PENDING)
-"""Verdicts as a report shows them, the best first but for PENDING."""
+"""Verdicts in the order in which a report shows them: the best first, PENDING last."""
 
 
 def shown_verdict(label: Label, until_ns: int) -> str:
-    """Return the verdict of a round in a report up to `until_ns`.
+    """Return the verdict of a round as a report shows it; until_ns: end of the report's time.
 
-    One that lacks only what is still to come, its end or the official outcome, is pending.
+    A round that lacks only its end or the official outcome, which are still to come, is pending.
     """
     is_to_come = label.computed_outcome is not None or label.end_ns >= until_ns
     is_open = label.verdict == "not_provable" and label.resolved_outcome is None
@@ -28,7 +28,7 @@ def shown_verdict(label: Label, until_ns: int) -> str:
 
 
 def counted(labels: Sequence[Label], until_ns: int) -> list[dict[str, Any]]:
-    """Return the counts of verdicts, a row for each asset and duration.
+    """Return a row per asset and duration with the number of rounds of each verdict.
 
     until_ns: end of the report's time.
     """
@@ -44,9 +44,9 @@ def counted(labels: Sequence[Label], until_ns: int) -> list[dict[str, Any]]:
 
 
 def without_proof(labels: Sequence[Label], until_ns: int) -> list[dict[str, str]]:
-    """Return the rounds without proof and their reasons.
+    """Return the rounds that are not reproduced as rows of text, with the reasons.
 
-    Those that differ come first, then those not provable, restated, estimated, pending.
+    until_ns: end of the report's time. The order is: differing, not provable, restated, estimated, pending.
     """
     order = ("differs", "not_provable", "restated", "estimated", PENDING)
     verdicts = [(shown_verdict(each, until_ns), each) for each in labels]

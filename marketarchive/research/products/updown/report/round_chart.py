@@ -1,4 +1,4 @@
-"""The chart of one round as a Vega-Lite document; the page's script gives it the chosen round. Pure."""
+"""Chart of one round as a Vega-Lite document; the page's script fills in the chosen round. Pure."""
 
 from __future__ import annotations
 
@@ -19,17 +19,18 @@ from marketarchive.research.report.drawing import (
 )
 
 BOUNDS = ("from", "until", "low", "high")
-"""Parameters: of the time in ms, and of the price."""
+"""Names of the chart's parameters for the bounds of time (ms) and price."""
 NARROW = "narrow"
-"""Parameter: whether there is no room for the names of levels beside the chart."""
+"""Name of the chart's parameter that is true if there is no room beside it for the names of levels."""
 
 _WIDTH = 800  # leaves room for the names of levels
 
 
 def one_round() -> Chart:
-    """Return the chart of a round.
+    """Return the chart of a round, without data.
 
-    Needs the data sets `points`, `strips`, `gaps`, `levels`, `ends`, and the parameters BOUNDS and NARROW.
+    Whoever shows it provides the data sets `points`, `strips`, `gaps`, `levels`, `ends`, and the parameters
+    BOUNDS and NARROW.
     """
     x = {
         "field": "x",

@@ -1,4 +1,4 @@
-"""Rounds for the page's chart of one of them: prices thinned to every n-th second, states at their worst."""
+"""Rounds for the report's chart of one round: prices thinned to every n-th second, states at their worst."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ if TYPE_CHECKING:
     import duckdb
 
 POINTS = 200_000
-"""Points of all rounds together, about: a few MB."""
-_MOST, _LEAST = 300, 60  # of one round
+"""Approximate number of points of all rounds together: a few MB."""
+_MOST, _LEAST = 300, 60  # points of one round
 _STEPS = (1, 2, 3, 5, 6, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1800)
-_SHARE = 10_000  # a price of a share is written in parts of a dollar
-_DIGITS = 7  # of a reference price
+_SHARE = 10_000  # parts of a dollar in which a price per share is written
+_DIGITS = 7  # digits of a reference price
 
 STATES = "oqcn"
-"""States of a stream's second, the best first: observed, quiet (proven unchanged), carried, none."""
+"""Letters for the state of a stream in a second, best first: observed, quiet (proven unchanged), carried,
+none."""
 
 _PRICE_STATE = "CASE WHEN cl_mid IS NULL THEN 3 WHEN cl_ffill = 1 THEN 2 ELSE 0 END"
 _BOOK_STATE = "CASE WHEN pm_ffill IS NULL THEN 3 WHEN pm_ffill = 1 THEN 2 WHEN pm_quiet = 1 THEN 1 ELSE 0 END"
@@ -37,7 +38,10 @@ def rounds(
     labels: Sequence[Label],
     names: Mapping[str, tuple[str, str]],
 ) -> list[dict[str, Any]]:
-    """Return those rounds of `labels` that have a price or a book in the dataset. Raises duckdb.Error."""
+    """Return the labelled rounds with a price or a book in the dataset, as the report's script reads them.
+
+    names: token -> (slug, outcome). Raises duckdb.Error.
+    """
     path = scope.root / path_of("observation")
     if not labels or not path.exists():
         return []
@@ -77,9 +81,9 @@ def observed(
     labels: Sequence[Label],
     names: Mapping[str, tuple[str, str]],
 ) -> dict[str, int]:
-    """Count the seconds of `labels`, and those with both books (pm) and a price (cl) observed.
+    """Return the number of seconds of the labelled rounds, and of those with both books (pm) or a price (cl).
 
-    Raises duckdb.Error.
+    names: token -> (slug, outcome). Only observed books and prices count. Raises duckdb.Error.
     """
     inputs.register_rows(connection, labels, names, scope.root / path_of("observation"))
     [[seconds, pm, cl]] = run(
@@ -133,7 +137,7 @@ def _round(
 
 
 def _whole(values: Iterable[float | None], base: float, scale: int) -> list[int | None]:
-    """Return each value as an integer in parts of `scale` above `base`: short in the page."""
+    """Return each value as the integer (value - base) * scale, to keep the page small; None stays None."""
     return [None if each is None else round((each - base) * scale) for each in values]
 
 
@@ -142,6 +146,6 @@ def _duration(label: Label) -> int:
 
 
 def thinning_step(duration: int, rounds: int) -> int:
-    """Return the seconds between two points of a round of `duration` seconds on a page of `rounds` rounds."""
+    """Return the seconds between points of a round of `duration` seconds, on a page of `rounds` rounds."""
     most = min(_MOST, max(_LEAST, POINTS // rounds))
     return next((step for step in _STEPS if duration <= step * most), _STEPS[-1])

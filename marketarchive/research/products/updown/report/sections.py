@@ -1,4 +1,4 @@
-"""The report's sections on rounds, in words and charts, each out of what was found. Pure."""
+"""Sections of a report about rounds, as text and charts; pure functions."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def reproduced(labels: Sequence[Label], scope: ReportScope) -> Section:
 
 
 def validation(document: Mapping[str, Any] | None) -> str:
-    """Return the last validation report in short, as HTML."""
+    """Return a summary of a validation report as HTML; document: its JSON, None: there is none."""
     if document is None:
         return paragraph("There is no validation report: <code>scrapy validate</code> makes one.", soft=True)
     requested = f"{document['since'] or 'the beginning'} to {document['until'] or 'the end'}"

@@ -1,1 +1,1 @@
-"""`scrapy validate`: whether labels, dataset, tables and the ledger say what they should, a check a file."""
+"""`scrapy validate`: checks of labels, dataset, tables and ledger, one check per file."""

@@ -1,4 +1,4 @@
-"""Check that each round has its rows, and shares of observed seconds with one denominator."""
+"""Check that each round has a row per second in the dataset, and that shares of observed seconds add up."""
 
 from __future__ import annotations
 
@@ -44,9 +44,10 @@ _IS_BOUND = "both_n BETWEEN greatest(0, cl + pm - duration) AND least(cl, pm)"
 
 
 def check(connection: duckdb.DuckDBPyConnection) -> CheckResult:
-    """Check the rows of `dataset` of `rounds`.
+    """Check that `dataset` has a row per second of each of `rounds`, and that observed shares add up.
 
-    Goes by UTC day of starts: rows are told apart in memory. Raises duckdb.Error.
+    Both are relations of the connection. Rounds are checked day by day, by UTC day of their start, to bound
+    memory. Raises duckdb.Error.
     """
     run(connection, _EMPTY)
     for (day,) in run(connection, "SELECT DISTINCT start_s // 86400 AS day FROM rounds ORDER BY day"):

@@ -24,9 +24,10 @@ def register_rows(
     names: Mapping[str, tuple[str, str]],
     dataset: Path,
 ) -> None:
-    """Register `rounds`, `tokens`, and `dataset`: the rows of these rounds with their `market_no`.
+    """Register `rounds`, `tokens`, and `dataset`: the dataset's rows of these rounds with their `market_no`.
 
-    Rows are read when a check needs them, and only the row groups of the rounds' time.
+    names: token -> (slug, outcome); dataset: its file. Rows are read when a check needs them, and only the
+    row groups of the rounds' time.
     """
     canonical_inputs.register_rounds(connection, labels, tokens_by_market(names))
     connection.register("no_rows", schema().empty_table())
@@ -50,12 +51,10 @@ def register(
     names: Mapping[str, tuple[str, str]],
     dataset: Path,
 ) -> None:
-    """Register the tables that the checks read. They hold all prices of the rounds in memory: pass a day's.
+    """Register the relations that the checks read, for the rounds of a day: their prices are held in memory.
 
-    Tables: those of `register_rows`; `market_gaps`, as the dataset uses it; `seconds` (market_no, t, sec of
-    each second before a round's end).
-
-    Raises ArchiveError, duckdb.Error.
+    Relations: those of `register_rows`; `market_gaps`, as the dataset uses it; `seconds` (market_no, t, sec
+    of each second before a round's end). Raises ArchiveError, duckdb.Error.
     """
     register_rows(connection, labels, names, dataset)
     if labels:

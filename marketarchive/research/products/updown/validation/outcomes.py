@@ -1,4 +1,4 @@
-"""Check that the outcomes which the archive proves are the official ones. Pure."""
+"""Check that the outcomes which the archive proves are the official ones; pure."""
 
 from __future__ import annotations
 
@@ -53,9 +53,10 @@ def check(labels: Sequence[Label]) -> CheckResult:
 
 
 def _reasons(labels: Sequence[Label]) -> Counter[tuple[str, str]]:
-    """Count (verdict, reason) of rounds that are neither reproduced nor differ.
+    """Return (verdict, reason) -> number of rounds, for rounds that are neither reproduced nor differ.
 
-    Reasons are stripped of the round's own times and asset.
+    Times and assets are removed from the reasons, so that equal reasons of several rounds are counted
+    together.
     """
     return Counter(
         (each.verdict, _INSTRUMENT.sub("chainlink:*-usd", _TIME.sub("...", each.reason)))

@@ -1,4 +1,4 @@
-"""The validation report as Markdown, for a researcher to read."""
+"""The validation report as Markdown."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from marketarchive.research.checks.check import CheckResult
 
 SHOWN = 50
-"""Rows of a table at most; all stand in the JSON."""
+"""Most rows of a table in the Markdown; the JSON has all."""
 
 _RESULT = {"pass": "pass", "warn": "**warn**", "fail": "**FAIL**", "nothing to check": "nothing to check"}
 _MEANING = """\

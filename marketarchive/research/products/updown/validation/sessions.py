@@ -1,4 +1,4 @@
-"""Recording sessions by the ledger: spans of successive segments of a run's feed that readers use."""
+"""Recording sessions: spans of consecutive usable segments of a run's feed, by the ledger."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ Feed = tuple[str, str, str]
 
 @dataclass
 class RecordingSession:
-    """Time from the first to the last line of consecutive segments, none of them labelled or missing."""
+    """Time from the first to the last line of consecutive segments, none of them missing or labelled."""
 
     feed: Feed
     first_us: int
     last_us: int
-    n: int  # of the newest segment
+    n: int  # number of its newest segment
 
 
 def sessions(entries: Iterable[Entry]) -> list[RecordingSession]:
-    """Return the recording sessions of all sealed segments that are not labelled unusable."""
+    """Return the recording sessions in the ledger lines `entries`, without segments labelled unusable."""
     known = list(entries)
     left_out = labels(known)
     used = [each for each in known if each.kind in SEGMENT_KINDS and each["path"] not in left_out]
@@ -46,7 +46,7 @@ def sessions(entries: Iterable[Entry]) -> list[RecordingSession]:
 
 
 def as_table(found: Iterable[RecordingSession]) -> pa.Table:
-    """Return a table (session, run, venue, feed, first_us, last_us)."""
+    """Return an Arrow table of sessions (session, run, venue, feed, first_us, last_us), numbered from 0."""
     rows = [(number, *each.feed, each.first_us, each.last_us) for number, each in enumerate(found)]
     names = ("session", "run", "venue", "feed", "first_us", "last_us")
     columns = {name: [row[n] for row in rows] for n, name in enumerate(names)}

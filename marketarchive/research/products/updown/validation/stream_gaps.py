@@ -1,4 +1,4 @@
-"""Check that each interval of more than two seconds without data in a stream is a recorded gap."""
+"""Check that each interval of more than two seconds without data of a stream is a recorded gap."""
 
 from __future__ import annotations
 
@@ -66,8 +66,8 @@ def check(
 ) -> CheckResult:
     """Check that each second without data lies in a recorded gap or is proven quiet.
 
-    names: token -> (market, outcome); dataset: the canonical dataset; strict: recorded gaps fail too. Goes
-    UTC day by UTC day, which bounds memory. Raises duckdb.Error.
+    names: token -> (slug, outcome); dataset: file of the canonical dataset; strict: recorded gaps fail too.
+    Rounds are checked UTC day by UTC day, to bound memory. Raises duckdb.Error.
     """
     days: dict[str, list[Label]] = {}
     for each in labels:
@@ -139,7 +139,7 @@ def _check(
 
 
 def _counts(connection: duckdb.DuckDBPyConnection, stream: str) -> Counter[str]:
-    """Count seconds by what is known of them."""
+    """Return state -> number of seconds of a stream ("cl" or "pm") in it, over all registered rounds."""
     [[seconds]] = run(connection, "SELECT count(*) FROM seconds")
     bare = run(connection, f"SELECT state, count(*) FROM bare WHERE stream = '{stream}' GROUP BY state")
     counted: Counter[str] = Counter(dict(bare))

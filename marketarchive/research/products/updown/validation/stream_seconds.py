@@ -1,10 +1,10 @@
-"""States of the seconds of a round in which a stream brought nothing of its own.
+"""States of the seconds of a round in which a stream has no data of its own.
 
 quiet     (in the dataset) an answer of the venue proved that the books had not changed
-silent    nothing came on an open connection, and what came before and after it on that connection fits
+silent    nothing came on an open connection, and the messages before and after on it are consecutive
 recorded  a gap that concerns the stream touches it
-untracked no run was to see it
-unknown   none of these
+untracked no run was to observe it
+unknown   none of these: data may be missing
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ if TYPE_CHECKING:
 
 STREAMS = ("cl", "pm")
 SILENT_S = 30
-"""After so many seconds of silence a stream asks for the book: a longer one is proven, or a gap."""
+"""Seconds of silence after which a stream requests the book: longer silence is proven or a gap."""
 
-_AROUND = 3_600 * SECOND  # before and after the rounds: messages that tell what lies between
+_AROUND = 3_600 * SECOND  # ns before and after the rounds: messages there show what lies between
 
 
 def register_sessions(connection: duckdb.DuckDBPyConnection, root: Path) -> None:
-    """Register `sessions`, the recording sessions of the whole archive. Raises duckdb.Error."""
+    """Register the relation `sessions`: the recording sessions of the whole archive. Raises duckdb.Error."""
     connection.register("sessions", as_table(sessions(Ledger(root).of_kind(*SEGMENT_KINDS, "label"))))
 
 
 def register(connection: duckdb.DuckDBPyConnection, root: Path, labels: Sequence[Label]) -> None:
-    """Create the tables `observed` and `bare`.
+    """Create the tables `observed` and `bare` for the rounds of `labels`.
 
-    `observed` has the dataset's seconds before the end; `bare` (market_no, stream, t, state) those of
-    `seconds` without an observation.
+    `observed` has the dataset's seconds before the end of each round; `bare` (market_no, stream, t, state)
+    the seconds without an observation of a stream, and their state.
 
-    Needs `rounds`, `tokens`, `market_gaps`, `dataset`, `seconds` of `labels`, and `sessions`. Raises
-    duckdb.Error.
+    Needs the relations `rounds`, `tokens`, `market_gaps`, `dataset`, `seconds` of `labels`, and `sessions`.
+    Raises duckdb.Error.
     """
     first = min(each.start_ns for each in labels) - _AROUND
     last = max(each.end_ns for each in labels) + _AROUND
@@ -100,11 +100,11 @@ _SESSION = """(sessions.run, sessions.venue, sessions.feed) = (received.run, rec
 
 
 def _messages(connection: duckdb.DuckDBPyConnection, root: Path, first: int, last: int) -> None:
-    """Create `messages` and `connections`.
+    """Create the relations `messages` and `connections` from what was received in a time range.
 
-    `messages` is a view of every snapshot and delta of the rounds' tokens that counts: they are read as often
-    as they are needed, since a day's are too many to be kept. `connections` has when the messages of each
-    token came over each connection (from_us, newest_us).
+    first, last: receipt in ns, the second not included. `messages` is a view of the snapshots and deltas of
+    the rounds' tokens, without stale ones: a view, as a day has too many to keep. `connections` has the times
+    of the first and newest message of each token on each connection (from_us, newest_us).
     """
     parts = []
     times = f"received_at >= {literal(first)} AND received_at < {literal(last)}"
@@ -142,9 +142,9 @@ def _messages(connection: duckdb.DuckDBPyConnection, root: Path, first: int, las
 
 
 def _tracked(connection: duckdb.DuckDBPyConnection, root: Path, first: int, last: int) -> None:
-    """Create `tracked`: from a recording's first data of a round's stream until its end.
+    """Create the table `tracked`: spans from a session's first data of a round's stream to the session's end.
 
-    Prices come with a delay: what was observed within the last one's before the end had not arrived.
+    Prices arrive late: the span of prices ends earlier by the delay of the last one.
     """
     paths = files(root, "reference_prices", first, last)
     columns = set(connection.sql(f"SELECT * FROM {stored(*paths)} LIMIT 0").columns) if paths else set()
@@ -172,12 +172,11 @@ def _tracked(connection: duckdb.DuckDBPyConnection, root: Path, first: int, last
 
 
 def _islands(connection: duckdb.DuckDBPyConnection) -> None:
-    """Create `islands`: times in which all that a connection sent of a token is here.
+    """Create the table `islands`: spans in which everything that a connection sent of a token was received.
 
-    Only of the tokens of rounds with a second of books in `unproven` of which nothing is known else.
-
-    A delta whose hash matches proves that none before it is missing. A snapshot does not, nor does the end:
-    there a silence counts as long as the stream itself records no gap.
+    Only tokens are included whose round has a second of books in `unproven` with state unknown. A delta whose
+    hash matches proves that no delta before it is missing. A snapshot proves nothing, nor does the
+    connection's end: there silence counts up to SILENT_S, after which the stream itself records a gap.
     """
     run(
         connection,

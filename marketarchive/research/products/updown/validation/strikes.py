@@ -1,4 +1,4 @@
-"""Check that the computed strikes are those that the venue published. Pure."""
+"""Check that computed strikes are those that the venue published; pure."""
 
 from __future__ import annotations
 

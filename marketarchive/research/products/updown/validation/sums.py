@@ -1,4 +1,4 @@
-"""Check that the books of Up and Down could not be traded against each other for a sure profit."""
+"""Check that the books of Up and Down leave no sure profit when traded against each other."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import duckdb
 
 LOW, HIGH = "0.95", "1.05"
-"""Within these, in dollars; as SQL decimals, since prices have at most 9 decimals."""
+"""Bounds of the sums of best prices, dollars; as SQL decimals, since prices have at most 9 decimals."""
 
 RULE = (
     f"In every row before the end with both sides, carried or not, sum_bids <= {HIGH}, sum_asks >= {LOW}: "

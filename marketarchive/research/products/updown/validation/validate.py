@@ -1,4 +1,4 @@
-"""`scrapy validate`: brings labels and dataset up to date, checks them, and writes what was found."""
+"""`scrapy validate`: bring labels and dataset up to date, check them, and write the report."""
 
 from __future__ import annotations
 
@@ -43,21 +43,21 @@ from marketarchive.times import iso
 from marketarchive.version import COLLECTOR
 
 VERSION = 2
-"""Raised when a check's rule changes."""
+"""Version of the checks: raised when a rule changes."""
 
 MARKDOWN = PurePosixPath("research", "VALIDATION_REPORT.md")
 JSON = PurePosixPath("research", "VALIDATION_REPORT.json")
 TABLES = ("gaps", "books", "book_changes", "reference_prices")
-"""Tables that checks read beside labels and dataset."""
+"""Tables that the checks read, beside labels and dataset."""
 
 
 @dataclass
 class Validation:
-    """Result of a validation."""
+    """Result of `validate`: the checks and the report that was written."""
 
     checks: list[CheckResult]
-    document: dict[str, Any]  # as it stands in the JSON
-    manifest: str  # relative to OUTPUT_DIR
+    document: dict[str, Any]  # the report, as in the JSON file
+    manifest: str  # path relative to OUTPUT_DIR
 
     @property
     def state(self) -> State:
@@ -72,7 +72,7 @@ class Validation:
 
 
 def state_of(checks: Sequence[CheckResult]) -> State:
-    """Return the worst state; `nothing to check` where that is all there is."""
+    """Return the worst state of the checks; `nothing to check` if no check has another."""
     states = {each.state for each in checks}
     worst: tuple[State, ...] = ("fail", "warn", "pass")
     return next((state for state in worst if state in states), "nothing to check")
@@ -87,11 +87,10 @@ def validate(
     master_url: str | None = None,
     progress: Progress | None = None,
 ) -> Validation:
-    """Validate the rounds that start in `since` <= time < `until` (ns).
+    """Check the rounds that start in `since` <= time < `until` (ns), and write the report.
 
-    strict: recorded gaps fail too, and sums outside of their bounds on either side.
-
-    One call at a time; another waits. Raises ArchiveError, ConfigurationError, DiskError.
+    strict: recorded gaps fail too, as do sums of best prices outside of their bounds on either side. A second
+    process waits for the first. Raises ArchiveError, ConfigurationError, DiskError.
     """
     require()
     import duckdb
@@ -152,7 +151,7 @@ def _validate(
     others = [f"{venue}/{feed}" for venue, feed in feeds(root) if venue not in looked]
     state = state_of(checks)
     if state == "pass" and others and not every:
-        state = "nothing to check"  # that no number is missing says nothing of what was received
+        state = "nothing to check"  # complete numbers say nothing about the content received
     document = {
         "kind": "validation",
         "schema": 1,
@@ -173,7 +172,7 @@ def _validate(
 
 
 def _times(labels: Sequence[Label]) -> tuple[int, int]:
-    """Return the first start and the last end (ns); (0, 0) without rounds."""
+    """Return the first start and the last end of the rounds (ns); (0, 0) without rounds."""
     if not labels:
         return 0, 0
     return min(each.start_ns for each in labels), max(each.end_ns for each in labels)
@@ -208,10 +207,7 @@ def _versions() -> dict[str, Any]:
 
 
 def _inputs(root: Path, labels: Sequence[Label]) -> list[dict[str, str]]:
-    """List the inputs with checksums.
-
-    Tables have their keys, which stand for the segments that they are made from.
-    """
+    """Return the input files with checksums; a table file has the key of the segments it was made from."""
     found = []
     for path in (label_files.PARQUET, path_of("observation")):
         if (root / path).exists():
@@ -227,9 +223,9 @@ def _inputs(root: Path, labels: Sequence[Label]) -> list[dict[str, str]]:
 
 
 def _write(root: Path, started: int, document: Mapping[str, Any], checks: Sequence[CheckResult]) -> str:
-    """Write both files, each whole or as it was before, and the manifest; return its path.
+    """Write the JSON and the Markdown report, each whole or not at all; return the path of the manifest.
 
-    Raises OSError.
+    started: wall ns. Raises OSError.
     """
     store_files = Files()
     written = {
