@@ -103,6 +103,10 @@ class Command(OfflineCommand):
             raise ArgumentError(f"--output is for one table, not for {opts.table}")
         if opts.output is not None and not opts.output.absolute().parent.is_dir():
             raise ArgumentError(f"there is no folder {opts.output.absolute().parent}")
+        if opts.output is not None and opts.output.exists() and not opts.output.is_file():
+            raise ArgumentError(
+                f"--output {opts.output} is there and no file; name a file to write or replace"
+            )
         is_damaged = False
         for table in tables:
             done = self._write(table, request, opts)

@@ -77,7 +77,13 @@ class Command(OfflineCommand):
     def _start(self, arguments: Arguments, words: Sequence[str]) -> int:
         assert self.settings is not None
         folder = self._folder(arguments)
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ArgumentError(
+                f"the folder {folder} cannot be made: {error.strerror}; "
+                "name another with -a output=DIR or -s OUTPUT_DIR=DIR"
+            ) from error
         kept = [f"{name}={self.settings[name]}" for name in KEPT if self.settings[name]]
         settings = [word for text in kept for word in ("-s", text)]
         pid = collector.start(folder, [*program(), "crawl", PLAN.name, *words, *settings])

@@ -109,6 +109,16 @@ def test_labelled_files_and_other_times_are_left_out(tmp_path: Path) -> None:
     assert [row["tick_at"][17:19] for row in _read(tmp_path / "x.csv")] == ["01", "02"]
 
 
+def test_what_is_no_file_is_not_replaced(tmp_path: Path) -> None:
+    _write(tmp_path, "polymarket_btc-2026-11-21.jsonl", _row(1))
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    done = command("export", tmp_path, "--table", "polymarket_btc", "--output", str(pipe))
+    assert done.returncode == 2
+    assert f"--output {pipe} is there and no file; name a file" in done.stderr
+    assert pipe.is_fifo()
+
+
 def test_columns_are_those_of_all_rows(tmp_path: Path) -> None:
     _write(tmp_path, "polymarket_btc-2026-11-21.jsonl", "rubbish", _row(1), _row(2, added=7))
     done = export(tmp_path, "polymarket_btc", tmp_path / "x.csv")

@@ -83,3 +83,13 @@ def test_other_commands_say_so(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "kxbtc15m has no argument 'colour'; it takes duration, output, series" in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.process
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    folder = tmp_path / "file" / "records"
+    done = run([*SCRAPY, "kxbtc15m", "start", "-a", f"output={folder}", "-s", f"OUTPUT_DIR={tmp_path}"])
+    assert done.returncode == 2
+    cause = f"kxbtc15m: the folder {folder} cannot be made: Not a directory; name another with -a output=DIR"
+    assert done.stderr.startswith(cause)
