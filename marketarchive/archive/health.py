@@ -15,6 +15,7 @@ from marketarchive.archive.locks import read_identity
 from marketarchive.archive.newest_data import newest_data
 from marketarchive.archive.paths import lock_path
 from marketarchive.archive.status import RunStatus, Status
+from marketarchive.archive.tree import is_archive
 from marketarchive.times import SECOND, from_seconds, iso, to_seconds
 
 FAILED_WITHIN_NS = 86_400 * SECOND
@@ -54,6 +55,7 @@ def problems(
     for each in expected:
         awaited[each.venue, each.feed] = (from_seconds(each.max_age_s), None)
     return [
+        *_missing(found),
         *({"kind": "ledger", "message": text} for text in found.problems),
         *_runs(found),
         *_stale(found, awaited),
@@ -63,6 +65,12 @@ def problems(
             else []
         ),
     ]
+
+
+def _missing(found: Status) -> Iterator[Finding]:
+    if not is_archive(found.root):
+        message = f"{found.root} has no manifests/: nothing was recorded there, or its disk is not mounted"
+        yield {"kind": "no_archive", "message": message}
 
 
 def _runs(found: Status) -> Iterator[Finding]:

@@ -7,7 +7,19 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
-from marketarchive.archive.paths import COMPACT_LOCK, OFFLOAD_LOCK, RECOVERY_LOCK, parse_run_name, relative
+from marketarchive.archive.paths import (
+    COMPACT_LOCK,
+    LEDGER,
+    OFFLOAD_LOCK,
+    RECOVERY_LOCK,
+    parse_run_name,
+    relative,
+)
+
+
+def is_archive(root: Path) -> bool:
+    """Return whether something was recorded in the folder `root`: a run first locks a file in manifests/."""
+    return (root / LEDGER.parent).is_dir()
 
 
 def walk(top: Path) -> Iterator[tuple[Path, list[str]]]:

@@ -15,6 +15,7 @@ from marketarchive.archive.offload.offload import Offloaded, OffloadOptions, exc
 from marketarchive.archive.offload.rclone import Rclone
 from marketarchive.archive.offload.restore import absent, remote_of, restore
 from marketarchive.archive.store import Store
+from marketarchive.archive.tree import is_archive
 from marketarchive.collecting.arguments import seconds
 from marketarchive.collecting.exit_codes import FAILED, FINISHED
 from marketarchive.exceptions import ArgumentError, DiskError
@@ -105,6 +106,11 @@ class Command(OfflineCommand):
 
     def _offload(self, store: Store, args: Sequence[str], opts: argparse.Namespace) -> int:
         options = _options(opts)
+        if not is_archive(store.root):
+            raise ArgumentError(
+                f"{store.root} is no archive: it has no manifests/. Name another folder with "
+                "-s OUTPUT_DIR=DIR, or mount its disk"
+            )
         rclone = _rclone(args[0], opts)
         if rclone.type == "local" and Path(rclone.remote).resolve().is_relative_to(store.root.resolve()):
             raise ArgumentError(f"{rclone.remote} lies within the archive")

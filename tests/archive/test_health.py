@@ -41,6 +41,12 @@ def kinds(found: Sequence[Finding]) -> list[str]:
     return [str(each["kind"]) for each in found]
 
 
+def test_a_folder_that_is_no_archive_is_a_problem(tmp_path: Path) -> None:
+    [missing] = looked_at(tmp_path, HandClock())
+    assert missing["kind"] == "no_archive"
+    assert "its disk is not mounted" in missing["message"]
+
+
 def test_a_living_run_whose_data_are_old_is_stale_though_it_writes_gaps(tmp_path: Path) -> None:
     clock = HandClock()
     with writer(tmp_path, clock) as made:
@@ -82,7 +88,7 @@ def test_a_slow_poll_and_a_run_that_has_just_begun_are_not_stale(tmp_path: Path)
 
 def test_a_feed_that_is_not_there_is_stale_where_it_is_expected(tmp_path: Path) -> None:
     clock = HandClock()
-    (tmp_path / "raw").mkdir()
+    (tmp_path / "manifests").mkdir()
     assert looked_at(tmp_path, clock) == []
     [stale] = looked_at(tmp_path, clock, Expected("kalshi", "stream", 60))
     assert (stale["venue"], stale["feed"], stale["age_s"]) == ("kalshi", "stream", None)

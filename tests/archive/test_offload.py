@@ -380,7 +380,7 @@ def test_readers_say_where_a_file_is(root: Path, tmp_path: Path) -> None:
     other = run(root, Rclone(str(tmp_path / "other")))
     assert {file.path for file in other.elsewhere} == {file.path for file in absent(store(root))}
     (tmp_path / "target" / path).unlink()
-    assert run(root, rclone).problems == {path: "its only copy is gone from the remote"}
+    assert run(root, rclone).problems == {path: "its only copy is gone from the remote: put one back there"}
 
 
 @pytest.mark.parametrize("remove", [True, False])

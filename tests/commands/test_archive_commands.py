@@ -330,3 +330,10 @@ def test_compact_that_waits_says_so(scrapy: Scrapy, tmp_path: Path) -> None:
             assert waiting.stdout.read().splitlines()[-1].startswith("3 segments joined into 1 files")
             assert waiting.wait(60) == 0
     assert said.rstrip().endswith(f"waiting for another process to end its work: it holds {lock}")
+
+
+def test_offload_refuses_a_folder_that_is_no_archive(tmp_path: Path, scrapy: Scrapy) -> None:
+    done = scrapy("offload", "remote:", "-s", f"OUTPUT_DIR={tmp_path}")
+    assert done.returncode == 2
+    assert f"{tmp_path} is no archive" in done.stderr
+    assert "mount its disk" in done.stderr

@@ -298,6 +298,9 @@ def test_the_command_writes_prompts_of_this_table_only(tmp_path: Path) -> None:
     assert "no prompt of 2 markets" in done.stdout
     refused = command("export", tmp_path, "--table", "current_gaps", "--format", "prompts")
     assert refused.returncode == 2
+    ignored = command("export", tmp_path, "--table", "catalog", "--cuts", "1h")
+    assert ignored.returncode == 2
+    assert "--cuts is for --format prompts" in ignored.stderr
     assert "--format prompts is not for current_gaps" in refused.stderr
 
 

@@ -187,7 +187,7 @@ class _Run:
         if copy is None and file.moved_to != self._rclone.address(file.path):
             return Judged(file, "elsewhere")
         if copy is None:
-            return Judged(file, "refuse", "its only copy is gone from the remote")
+            return Judged(file, "refuse", "its only copy is gone from the remote: put one back there")
         if copy.bytes < file.bytes and file.is_here:
             return Judged(file, "copy")  # what an interrupted copy left
         if copy.bytes != file.bytes:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from marketarchive.exceptions import ArgumentError
 from marketarchive.field_docs import FieldDoc
 from marketarchive.research.exports.table import ArrowRows, ExportRequest
 from marketarchive.research.products.catalog.observed import SeenHeadline
@@ -115,6 +116,8 @@ PRICES = ("price_at_open", "price_at_close", "price_history")
 
 def training_rows(request: ExportRequest) -> ArrowRows:
     """Return a row per requested resolved market. Raises ArgumentError, ConfigurationError, MasterError."""
+    if "cuts" in request.options:
+        raise ArgumentError("--cuts is for --format prompts: a row of this table is as of its market's end")
     remarks: list[str] = []
     return ArrowRows(WHAT, _tables(request, remarks), request, remarks)
 
