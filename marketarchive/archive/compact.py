@@ -166,10 +166,7 @@ class _Compacting:
             self._join(folder, sound)
 
     def _is_free(self, segment: SealedSegment) -> bool:
-        """Return whether a segment may be joined: its run has ended.
-
-        It is not joined, labelled or moved yet.
-        """
+        """Return whether a segment may be joined: its run has ended; it is not joined, labelled or moved."""
         return (
             segment.kind == "segment"
             and segment.path not in self._merged

@@ -240,7 +240,10 @@ class PageMaker:
 
 
 def key_of(name: str) -> int:
-    """Return the CRC-32 of a run id, or of a path that contains none, by which pages are searched."""
+    """Return the CRC-32 of a name by which pages of the ledger are searched.
+
+    name: a run id, or the path of a file that belongs to no run.
+    """
     return zlib.crc32(name.encode(errors="surrogatepass"))
 
 

@@ -421,7 +421,10 @@ class _Look:
 
 
 def _without_void(rows: Sequence[_Gap]) -> Iterator[_Gap]:
-    """Yield the first row of each gap that is not void for all its subjects; each row that has no gap id."""
+    """Yield the first row of each gap that still stands for something, and each row without a gap id.
+
+    Left out is a gap that later lines declared void for everything it named.
+    """
     held = held_subjects([row.line for row in rows])
     real = {
         (row.venue, row.feed, row.id)

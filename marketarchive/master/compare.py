@@ -87,7 +87,7 @@ def _of(connection: Connection, table: Table, identities: list[Identity]) -> Ite
 def _rows(
     connection: Connection, table: Table, identities: list[Identity]
 ) -> dict[tuple[Any, ...], dict[str, Any]]:
-    """Return the rows of a table about some markets: identity (market, moment, ...) -> other values."""
+    """Return the rows about the markets `identities`: key of a row (market, time, ...) -> other values."""
     naming = [
         name
         for name in ("platform", "market_id", "snapshot_at", "capture", "captured_at", "headline", "url")

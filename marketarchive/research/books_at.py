@@ -154,7 +154,10 @@ class _Replay:
         return bool(self.base)
 
     def is_unsound(self, at: int) -> bool:
-        """Return whether an unsound state was received after the newest data and by `at` (us)."""
+        """Return whether a state that is not sound came after the newest applied message, and by `at` (us).
+
+        Not sound is a state whose verification failed, or a crossed book.
+        """
         newest = from_datetime(self.received_at) // MICROSECOND, self._last["seq"]
         return bisect_right(self.unsound, (at, _NEVER)) > bisect_right(self.unsound, newest)
 

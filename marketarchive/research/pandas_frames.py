@@ -179,7 +179,10 @@ def markets_table(rows: Iterable[Mapping[str, Any]], *, exact: bool) -> pa.Table
 
 
 def _column(name: str, kind: str, values: list[Any], *, exact: bool) -> pa.Array:
-    """Return the column of a field of the master; kind: its type there, such as "time", "decimal", "json"."""
+    """Return the Arrow column of a field of the market master.
+
+    kind: its type there, such as "time", "decimal", "json"; exact: decimals stay decimals, else floats.
+    """
     import pyarrow as pa
 
     match kind:

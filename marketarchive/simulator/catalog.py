@@ -156,7 +156,7 @@ class Life:
     # --- prices ------------------------------------------------------------------------------------------
 
     def chance(self, second: int) -> float:
-        """Return the probability of the first outcome that the market's price shows, within [0.005, 0.995].
+        """Return the probability of the first outcome, as the market's price shows it, within [0.005, 0.995].
 
         It fluctuates, and approaches the next stated result as that comes near. second: Unix seconds.
         """

@@ -175,7 +175,10 @@ class ExchangeRows(RowMaker):
     def _quote(
         self, name: str, books: ExchangeBooks, message: BookMessage, verdict: Verdict, index: int
     ) -> Iterator[QuotesRow]:
-        """Yield a row of best prices, if they differ from those of the last such row."""
+        """Yield a row of best prices, if they differ from those of the last such row.
+
+        name: of the connection; index: place of the message in its frame, from 1.
+        """
         held = books.books.get(message.market)
         if held is None:
             return

@@ -268,7 +268,8 @@ class _Run:
     ) -> dict[str, Checked | str]:
         """Compare copies now; return how each was verified, or why it was not. Raises RemoteError.
 
-        local: sha256 and the hash of the remote's kind of what is here whole.
+        local: path -> (sha256, hash by the algorithm that the remote states, None without one), for each file
+        that is here and undamaged.
         """
         kind = None if self._options.read_back else self._rclone.hash_kind
         found: dict[str, Checked | str] = {}
@@ -304,7 +305,10 @@ class _Run:
     def _due_hash(
         self, file: FinalFile, local: Mapping[str, tuple[str, str | None]], kind: str | None
     ) -> str | None:
-        """Return the hash that a whole copy has, None where this side cannot state it."""
+        """Return the hash that an undamaged copy of a file has; None where it is not known here.
+
+        local: as in `compare`; kind: algorithm of the hash, None where the remote states none.
+        """
         if kind == "sha256":
             return file.sha256
         if file.path in local:

@@ -132,7 +132,10 @@ class Rclone:
         self.hash_kind = self._hash_kind()
 
     def hold(self, lock: int) -> None:
-        """Give every child this lock too: one that outlives its parent keeps others out until its end."""
+        """Let each rclone process inherit a lock: one that outlives this process keeps others out.
+
+        lock: file descriptor that holds it.
+        """
         self._lock = (lock,)
 
     def address(self, path: str) -> str:

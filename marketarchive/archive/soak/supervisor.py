@@ -212,7 +212,7 @@ class SoakSupervisor:
         )
 
     def _wait(self) -> None:
-        """Wait a moment; a signal ends it at once, and the collector's end does."""
+        """Wait a moment; a signal or the end of the collector ends the wait at once."""
         look = min(LOOK_S, max(0.02, self.clock.wait_s(from_seconds(SAMPLE_S))))
         if self._child is None:
             time.sleep(look)

@@ -13,7 +13,10 @@ from marketarchive.times import MICROSECOND
 
 @dataclass
 class CycleProgress:
-    """State of a running cycle; `place` is the position within its step, {} at the step's beginning."""
+    """State of a running cycle: a pass of one phase (discover, snapshot, resolve) over a venue's markets.
+
+    A step is one of the lists that the pass reads; `place` is the position within it, {} at its beginning.
+    """
 
     started: int  # wall ns, whole microseconds
     pages: int = 0  # answers read

@@ -102,9 +102,9 @@ class PageSpider(ArchiveSpider):
         return ""
 
     def apply_labels(self, keeper: PageKeeper, text: str, at: int, seq: int) -> None:
-        """Parse the text that `labels` returned, after it was archived as a frame.
+        """Parse the visible text of a page that `labels` returned, after it was archived as a frame.
 
-        at: receipt of the frame, wall ns; seq: of the frame.
+        keeper: of the page; at: receipt of the frame, wall ns; seq: of the frame.
         """
 
     def each_second(self) -> None:

@@ -69,7 +69,10 @@ def report(spider: ProbeSpider, exit_code: int) -> dict[str, Any]:
 
 
 def _answers(probe: Probe, results: Sequence[Result]) -> dict[str, Any]:
-    """Return for each topic of the probe what is documented, and the results of its checks."""
+    """Return topic -> its question, what the venue's documents say, and the results of its checks.
+
+    A topic is one thing that the probe finds out, such as the largest page of a route.
+    """
     topics = dict.fromkeys((*probe.how, *(check.topic for check in probe.checks)))
     return {
         topic: {

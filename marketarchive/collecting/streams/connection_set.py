@@ -68,7 +68,7 @@ class TrackedConnection:
 
     @property
     def has_live_key(self) -> bool:
-        """Return whether any key is live on this connection."""
+        """Return whether the connection proves any key at present: a track in the state LIVE."""
         return any(track.state is TrackState.LIVE for track in self.tracks.values())
 
 

@@ -170,7 +170,8 @@ class Coverage:
     def _start(self, now: int, *, is_final: bool) -> int | None:
         """Return the time (axis ns) from which the key is wanted.
 
-        None is returned while the first data may still arrive in time.
+        is_final: the run ends, so nothing can still arrive. None is returned while the first data may still
+        arrive in time.
         """
         if self._wanted_from is None:
             first = min((track.since for track in self.tracks if track.since), default=None)

@@ -75,7 +75,10 @@ class StreamSpider(ArchiveSpider):
         """
 
     def named_in_lines(self, keys: Sequence[str]) -> Sequence[str]:
-        """Return those of `keys` that `connection` lines name: the keys that a sent text subscribes."""
+        """Return which of `keys` stand in `connection` lines; by default all.
+
+        Override it where a key is received without being subscribed by its own name.
+        """
         return keys
 
     def scopes(self, keys: Iterable[str], connection: str | None) -> list[Scope]:

@@ -95,7 +95,10 @@ class TableOption:
 
 @dataclass(frozen=True)
 class TableFormat:
-    """Format that only one table has: other rows made of its markets, written to NAME.<name>.jsonl."""
+    """Format that only one table has, such as prompts made from the table's markets.
+
+    Its rows are written to `<name of the table>.<name of the format>.jsonl`.
+    """
 
     name: str
     what: str

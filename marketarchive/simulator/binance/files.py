@@ -134,7 +134,7 @@ def candle_row(contract: SimContract, kind: str, length: int, each: Any) -> list
 
 
 def shown(price: Any, contract: SimContract) -> str:
-    """Return a price of one unit of the symbol in the venue's format."""
+    """Convert the price of one base coin to that of the symbol's unit (1000 coins of 1000PEPE), as text."""
     return f"{price * contract.multiplier:.8f}"
 
 

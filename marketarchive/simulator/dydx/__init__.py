@@ -62,7 +62,7 @@ class Dydx(SimRestVenue):
     # ---- routes ----------------------------------------------------------------------------------------
 
     def _markets(self, request: SimRequest, now: int) -> Reply:
-        """Answer the request for contracts, by name, one ended contract included."""
+        """Answer the request for contracts, an object keyed by their names; one has ended."""
         found = {ticker: self._market(ticker, now // 1000) for ticker in self._assets} | {"MATIC-USD": _ENDED}
         chosen = request.first("market") or request.first("ticker")
         if chosen and chosen not in found:

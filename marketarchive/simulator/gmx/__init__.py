@@ -105,7 +105,7 @@ class Gmx(SimRestVenue):
         return SimInterest(long, short, long * price * Decimal("1.03"), short * price * Decimal("1.01"))
 
     def rates(self, asset: str, second: int) -> Rates:
-        """Return the rates of both sides at a Unix second.
+        """Return the rates of both sides per second, in units of 1e-30, at a Unix second.
 
         What one side pays in funding the other receives.
         """

@@ -78,7 +78,10 @@ class Levels:
         return second > market.listed_at and self.changed(market, second) == second
 
     def stamp(self, market: SimMarket, changed: int) -> int:
-        """Return the Unix ms of the last of the changes that lead to the book of the second `changed`."""
+        """Return the Unix ms at which the book last changed.
+
+        changed: the Unix second that follows the change, as the method `changed` returns it.
+        """
         return changed * 1000 - bits(self._world.seed, "stamp", market.number, changed) % _STAMP_MS
 
     def top(self, market: SimMarket, changed: int) -> SimTop:

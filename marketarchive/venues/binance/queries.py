@@ -96,9 +96,9 @@ def candles_file(series: Series, requested: Range) -> Query:
 
 
 def next_page(query: Query, parsed: Parsed) -> Query | None:
-    """Return the request for the archive file that a checksum is of; None after any other answer.
+    """Return the request for the archive file that an answer states the checksum of; None after others.
 
-    The digest is passed on as `sha256` of the query's path, which the URL does not contain.
+    The checksum is passed on as the path parameter `sha256`, which is no part of the URL.
     """
     file = endpoints.FILE_OF.get(query.endpoint.name)
     if file is None or parsed.next_cursor is None:

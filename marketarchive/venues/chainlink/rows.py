@@ -19,10 +19,10 @@ class SpotPrice(ReferencePrice):
 
 
 class TwapPrice(ReferencePrice):
-    """A time-weighted average price of one second.
+    """The time-weighted average of the `window_s` seconds that end at one second.
 
-    source: `page_twap60` or `page_twap30`, `page_text_twap60` or `page_text_twap30` when read from rounded
-    labels.
+    source: `page_twap60` or `page_twap30`, `page_text_twap60` or `page_text_twap30` when it was
+    read from the page's rounded labels.
     """
 
     window_s: int  # seconds over which the price is averaged

@@ -298,7 +298,7 @@ def _rates(received: Received) -> Parsed:
 
 
 def _rates_now(received: Received) -> Parsed:
-    """Parse present rates: fractions per year. The sign has the same meaning in all rows."""
+    """Parse present rates, fractions per year; they are positive where longs pay and shorts receive."""
     markets = decode(received, SentMarkets).markets
     frame = frame_of(_readable(markets, SentRatesNow))
 

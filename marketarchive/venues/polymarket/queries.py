@@ -170,9 +170,9 @@ def trades_v1(condition: str) -> Query:
 def next_page(query: Query, parsed: Parsed) -> Query | None:
     """Return the request for the page after an answer to `query`; None after the last page.
 
-    Gamma's parameter is not called `cursor`. /trades does not mark its last page and may return fewer rows
-    than requested, so only an empty page is the last. None also when the offset for /trades would exceed its
-    maximum.
+    Gamma calls its parameter `after_cursor`, other routes `cursor`. /trades does not mark its last page and
+    may return fewer rows than requested, so only an empty page is the last. None also when the offset for
+    /trades would exceed its maximum.
     """
     if query.endpoint is TRADES_V1:
         offset = int(query.params["offset"]) + len(parsed.keys)

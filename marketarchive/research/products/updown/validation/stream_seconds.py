@@ -35,7 +35,10 @@ _AROUND = 3_600 * SECOND  # ns before and after the rounds: messages there show 
 
 
 def register_sessions(connection: duckdb.DuckDBPyConnection, root: Path) -> None:
-    """Register the relation `sessions`: the recording sessions of the whole archive. Raises duckdb.Error."""
+    """Register the relation `sessions`: for each run and feed the spans recorded without a lost segment.
+
+    Raises duckdb.Error.
+    """
     connection.register("sessions", as_table(sessions(Ledger(root).of_kind(*SEGMENT_KINDS, "label"))))
 
 

@@ -29,9 +29,9 @@ _WIDE = f"coalesce({_BIDS} < {LOW}, false) OR coalesce({_ASKS} > {HIGH}, false)"
 
 
 def check(connection: duckdb.DuckDBPyConnection, *, strict: bool = False) -> CheckResult:
-    """Check that Up's and Down's prices sum to about a dollar in each row of `dataset`.
+    """Check that Up's and Down's prices sum to a dollar in each row of `dataset`, within LOW to HIGH.
 
-    Raises duckdb.Error.
+    strict: a sum outside fails the check, even where it is otherwise only a warning. Raises duckdb.Error.
     """
     [[rows, profit, known, some, wide, carried, low_bids, high_bids, low_asks, high_asks]] = run(
         connection,
