@@ -46,7 +46,7 @@ def test_the_snippets_run_as_written(folder: Path, monkeypatch: pytest.MonkeyPat
         exec(block, space)
     for name in ("books", "got", "few", "day", "known", "open_then", "outcome"):
         assert len(space[name]) > 0, name
-    assert (len(space["holes"]), len(space["missed"])) == (0, 0), "one recorder that missed nothing"
+    assert (len(space["gaps"]), len(space["missed"])) == (0, 0), "one recorder that missed nothing"
     assert space["table"].num_rows == len(space["quotes"].to_arrow_table()) > 0
     assert space["quotes"].aggregate("market, avg(mid)").fetchall()
 
