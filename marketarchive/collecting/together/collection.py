@@ -198,7 +198,7 @@ class Collection:
         timer.cancel()
         watch.cancel()
         code_of = dict(zip((feed.spider for feed in self.feeds), codes, strict=True))
-        if self.stop_reason == "duration":
+        if self.stop_reason == "duration" and DISK not in codes:  # else what it receives could not be kept
             for feed in filter(None, (each.plan.last_pass(each.feeds) for each in self._chosen)):
                 code_of[feed.spider] = (await self._run(feed)).exit_code
         optional = {feed.spider: feed.option for feed in self.feeds if feed.option}
