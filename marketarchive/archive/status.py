@@ -35,7 +35,7 @@ from marketarchive.archive.paths import (
     manifest_path,
     parse_segment_path,
 )
-from marketarchive.archive.stored import merged_of
+from marketarchive.archive.stored import merged_segments
 from marketarchive.archive.tree import bytes_of, raw_files, run_locks, walk
 from marketarchive.clock import Clock
 from marketarchive.gap_lines import GapLineKey, held_subjects, is_void
@@ -321,8 +321,8 @@ class _Look:
         """
         sizes = {entry["path"]: entry.get("bytes", 0) for entry in lines if not entry["path"].endswith(TORN)}
         if joined := {path for path in sizes if is_joined(path)}:
-            for line in map(merged_of, self._ledger.of_kind("merged")):
-                if line is not None and line.to in joined:
+            for line in merged_segments(self._root).values():
+                if line.to in joined:
                     sizes[line.path] = line.length
             sizes = {path: size for path, size in sizes.items() if path not in joined}
         for path, size in sizes.items():

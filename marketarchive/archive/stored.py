@@ -76,7 +76,7 @@ class StoredSegment:
         """Return the file and range of the segment's bytes; None when no file on this disk has them."""
         if self._own.is_file():
             return ByteRange(self._own)
-        found = _merged_segments(self._root).get(self._path)
+        found = merged_segments(self._root).get(self._path)
         if found is None or not (self._root / found.to).is_file():
             return None
         return ByteRange(self._root / found.to, found.offset, found.length)
@@ -89,7 +89,7 @@ class StoredSegment:
         """
         if self._own.is_file():
             return self._path
-        found = _merged_segments(self._root).get(self._path)
+        found = merged_segments(self._root).get(self._path)
         return self._path if found is None else found.to
 
     def open(self) -> BufferedReader:
@@ -172,7 +172,7 @@ def merged_of(entry: Entry) -> Merged | None:
     return line if line.offset >= 0 and line.length >= 0 else None
 
 
-def _merged_segments(root: Path) -> Mapping[str, Merged]:
+def merged_segments(root: Path) -> Mapping[str, Merged]:
     """Return segment path -> `merged` line of the ledger below OUTPUT_DIR `root`.
 
     Only ledger lines that are new since the last call are read.

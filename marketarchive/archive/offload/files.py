@@ -11,7 +11,7 @@ from marketarchive.archive.labels import labels
 from marketarchive.archive.ledger import FILE_KINDS, SEGMENT_KINDS, Entry
 from marketarchive.archive.moved import moved
 from marketarchive.archive.paths import TORN
-from marketarchive.archive.stored import Merged, merged_of
+from marketarchive.archive.stored import merged_segments
 from marketarchive.times import from_iso
 
 PRUNED_KINDS = (*SEGMENT_KINDS, "torn", "joined")
@@ -42,7 +42,7 @@ def final_files(root: Path, entries: Sequence[Entry]) -> Iterator[FinalFile]:
     label of a segment is one of its joined file.
     """
     replaced = {entry.get("replaces") for entry in entries} - {None}
-    holders = joined_in(entries)
+    holders = {path: line.to for path, line in merged_segments(root).items()}
     to, labelled = moved(entries), set(labels(entries))
     labelled |= {holders[path] for path in labelled & holders.keys()}
     ends = {
@@ -70,17 +70,6 @@ def final_files(root: Path, entries: Sequence[Entry]) -> Iterator[FinalFile]:
             path in labelled,
             to.get(path),
         )
-
-
-def joined_in(entries: Iterable[Entry]) -> dict[str, str]:
-    """Return the path of a segment -> path of the joined file that holds its bytes too."""
-    return {path: line.to for path, line in merged_in(entries).items()}
-
-
-def merged_in(entries: Iterable[Entry]) -> dict[str, Merged]:
-    """Return the path of a segment -> where else its bytes lie; the newest line counts."""
-    lines = (merged_of(entry) for entry in entries if entry.kind == "merged")
-    return {line.path: line for line in lines if line is not None}
 
 
 def sum_text(files: Iterable[FinalFile]) -> str:

@@ -21,7 +21,6 @@ from marketarchive.archive.offload.files import (
     FinalFile,
     digests,
     final_files,
-    merged_in,
     sum_text,
 )
 from marketarchive.archive.offload.rclone import Rclone, RemoteListing
@@ -36,7 +35,7 @@ from marketarchive.archive.offload.record import (
 )
 from marketarchive.archive.paths import LEDGER, OFFLOAD_LOCK
 from marketarchive.archive.store import Store
-from marketarchive.archive.stored import ByteRange
+from marketarchive.archive.stored import ByteRange, merged_segments
 from marketarchive.exceptions import ArchiveError, RemoteError
 from marketarchive.invocation import command
 from marketarchive.times import iso
@@ -352,7 +351,6 @@ class _Run:
             self._done.problems[str(LEDGER)] = f"{problems[0]}; nothing is deleted here"
             return
         self._files = list(final_files(self._root, self._entries))  # with labels of this minute
-        self._merged = merged_in(self._entries)
         candidates = [file for file in self.prunable(self._done.verified) if not self._is_needed(file)]
         duplicates = self._rclone.listing().duplicates if candidates else set()
         for batch in _batches([Judged(file, "check") for file in candidates]):
@@ -363,7 +361,7 @@ class _Run:
 
         Then it is named as a problem. Raises OSError.
         """
-        line = self._merged.get(file.path)
+        line = merged_segments(self._root).get(file.path)
         if line is None or not (self._root / line.to).is_file():
             return False
         with ByteRange(self._root / line.to, line.offset, line.length).open() as part:

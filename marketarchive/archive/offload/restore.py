@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from marketarchive.archive.offload.files import FinalFile, final_files, joined_in
+from marketarchive.archive.offload.files import FinalFile, final_files
 from marketarchive.archive.offload.rclone import Rclone
 from marketarchive.archive.paths import restoring_name
 from marketarchive.archive.store import Store
+from marketarchive.archive.stored import merged_segments
 from marketarchive.exceptions import ArgumentError, RemoteError
 
 _BLOCK = 2**20
@@ -34,8 +35,8 @@ def absent(store: Store, paths: Sequence[str] = (), since: int | None = None) ->
     moved = [
         file for file in final_files(store.root, entries) if file.moved_to is not None and not file.is_here
     ]
-    holders, alone = joined_in(entries), {file.path for file in moved}
-    paths = [path if path in alone else holders.get(path, path) for path in paths]
+    merged, alone = merged_segments(store.root), {file.path for file in moved}
+    paths = [merged[path].to if path in merged and path not in alone else path for path in paths]
     for path in paths:
         if not any(_is_within(file.path, path) for file in moved):
             raise ArgumentError(f"nothing that was moved away is at or below {path}")
