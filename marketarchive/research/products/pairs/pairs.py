@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from marketarchive.exceptions import ArchiveError
+from marketarchive.research.described_schema import described_schema
 from marketarchive.research.engine import require
 from marketarchive.research.labels.ground_truth import ground_truth
 from marketarchive.research.products.pairs import windows
@@ -76,15 +77,9 @@ def pair_windows(
 
     del master_url  # labels are made from raw alone
     rows = windows.rows(pairs_of(root, since, until, assets))
-    types = {
-        "string": pa.string(),
-        "int64": pa.int64(),
-        "decimal128(38, 18)": pa.decimal128(38, 18),
-        "bool": pa.bool_(),
-    }
-    schema = pa.schema([(name, types[each.type]) for name, each in windows.FIELDS.items()])
     return pa.Table.from_pylist(
-        [{name: _fitting(value) for name, value in row.items()} for row in rows], schema
+        [{name: _fitting(value) for name, value in row.items()} for row in rows],
+        described_schema(windows.FIELDS),
     )
 
 

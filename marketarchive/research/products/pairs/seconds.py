@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from marketarchive.field_docs import FieldDoc
 from marketarchive.research import views
+from marketarchive.research.described_schema import described_schema
 from marketarchive.research.engine import connect, run, text
 from marketarchive.research.names import known, tokens_by_market
 from marketarchive.research.products.pairs.windows import SIDES, Pair
@@ -72,7 +73,7 @@ def seconds(root: Path, found: Sequence[Pair], master_url: str | None = None) ->
     found: the pairs; master_url: None is `master.db` in `root`. The first table is empty and has the schema.
     Derived tables are brought up to date first. Raises ArchiveError, DiskError, duckdb.Error.
     """
-    yield _schema().empty_table()
+    yield described_schema(FIELDS).empty_table()
     if not found:
         return
     first = min(each.first.start_ns for each in found) - CARRY_S * SECOND
@@ -107,7 +108,7 @@ def _joined(
     views.close_gaps(connection, root, shared, first, last)
     for name, query in (("states", _STATES), ("seen", _SEEN), ("broken", _BROKEN)):
         run(connection, f"CREATE TEMP TABLE {name} AS {query}")
-    return connection.sql(_ROWS).to_arrow_table().cast(_schema())
+    return connection.sql(_ROWS).to_arrow_table().cast(described_schema(FIELDS))
 
 
 def _pairs(found: Sequence[Pair]) -> pa.Table:
@@ -134,20 +135,6 @@ def _sides(found: Sequence[Pair], tokens: Mapping[str, Mapping[str, str]]) -> pa
     ]
     columns = ("pair", "platform", "name")
     return table({name: [row[n] for row in listed] for n, name in enumerate(columns)}, {"pair": "i4"})
-
-
-def _schema() -> pa.Schema:
-    import pyarrow as pa
-
-    types = {
-        "string": pa.string(),
-        "int64": pa.int64(),
-        "int32": pa.int32(),
-        "timestamp[us, tz=UTC]": pa.timestamp("us", tz="UTC"),
-        "double": pa.float64(),
-        "bool": pa.bool_(),
-    }
-    return pa.schema([(name, types[each.type]) for name, each in FIELDS.items()])
 
 
 # ---- SQL -------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from marketarchive.field_docs import FieldDoc
+from marketarchive.research.described_schema import described_schema
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -127,13 +128,4 @@ COLUMNS = tuple(FIELDS)
 
 def schema() -> pa.Schema:
     """Return the Arrow schema of the files of unified data."""
-    import pyarrow as pa
-
-    types = {
-        "timestamp[us, tz=UTC]": pa.timestamp("us", tz="UTC"),
-        "string": pa.string(),
-        "double": pa.float64(),
-        "int32": pa.int32(),
-        "date32[day]": pa.date32(),
-    }
-    return pa.schema([(name, types[each.type]) for name, each in FIELDS.items()])
+    return described_schema(FIELDS)
