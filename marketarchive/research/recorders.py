@@ -49,18 +49,26 @@ def pairs_within(root: Path, first: int | None = None, last: int | None = None) 
     return [pair for pair in run_pairs(root, first, last) if _clipped(pair, first, last)]
 
 
+def longest(
+    pairs: Sequence[RunPair], most: int, first: int | None = None, last: int | None = None
+) -> list[RunPair]:
+    """Return of `pairs` the `most` that recorded together longest within `first` <= time < `last` (ns)."""
+    found = sorted(pairs, key=lambda pair: -_length([_clipped(pair, first, last) or (0, 0)]))[:most]
+    return [pair for pair in pairs if pair in found]
+
+
 def recorders(
     root: Path,
     first: int | None = None,
     last: int | None = None,
     *,
-    most: int | None = None,
+    pairs: Sequence[RunPair] | None = None,
     master_url: str | None = None,
 ) -> pa.Table:
     """Return two rows per pair of runs that recorded a feed at the same time: what each of them missed.
 
-    first, last: bounds of the time in ns, None: no bound; most: only so many pairs, those that recorded
-    together longest; master_url: None is `master.db` in `root`. From `time` until `until` both runs recorded.
+    first, last: bounds of the time in ns, None: no bound; pairs: those to compare, by default all of
+    `pairs_within`; master_url: None is `master.db` in `root`. From `time` until `until` both runs recorded.
     `both` counts messages that both received; `missed` those that run `other` received and `run` did not.
     `gapped_s` is the seconds of recorded gaps of `run`, summed over markets, `closed_s` those that other runs
     prove complete.
@@ -72,10 +80,8 @@ def recorders(
 
     Raises ArchiveError, DiskError, duckdb.Error.
     """
-    pairs = pairs_within(root, first, last)
-    if most is not None:
-        longest = sorted(pairs, key=lambda pair: -_length([_clipped(pair, first, last) or (0, 0)]))[:most]
-        pairs = [pair for pair in pairs if pair in longest]
+    if pairs is None:
+        pairs = pairs_within(root, first, last)
     if not pairs:
         return _table([])
     shared = {(pair.venue, pair.feed) for pair in pairs}

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from marketarchive import Archive
-from marketarchive.research.recorders import recorders
+from marketarchive.research.recorders import longest, pairs_within, recorders
 from marketarchive.research.report import sections
 from marketarchive.times import SECOND
 from tests.archive.writing import NOON
@@ -208,7 +208,7 @@ def test_of_many_pairs_those_that_recorded_together_longest_are_compared(tmp_pat
         lines = [line for line in seen([1, 5, 20, 25]) if not (isinstance(line, Socket) and line.at)]
         runs.append(record(tmp_path, [*lines, Socket("closed", end)], tracked=TRACKED))
     assert len(recorders(tmp_path)) == 2 * 3
-    rows = recorders(tmp_path, most=1).to_pylist()
+    rows = recorders(tmp_path, pairs=longest(pairs_within(tmp_path), 1)).to_pylist()
     assert {row["run"] for row in rows} == set(runs[:2])
     assert "Of 13 pairs of runs the 12 that" in sections.recorders(rows, 13).text
     assert "pairs of runs" not in sections.recorders(rows, 1).text

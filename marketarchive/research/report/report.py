@@ -21,7 +21,7 @@ from marketarchive.research.derived import NullProgress, Progress, exclusive_loc
 from marketarchive.research.engine import connect, require
 from marketarchive.research.names import known as known_of
 from marketarchive.research.products import products_of
-from marketarchive.research.recorders import pairs_within, recorders
+from marketarchive.research.recorders import longest, pairs_within, recorders
 from marketarchive.research.report import page, recorded_gaps, sections, shares
 from marketarchive.research.report.page import ReportPage
 from marketarchive.research.report.part import Found, ReportPart
@@ -128,7 +128,11 @@ class _Report:
         missing = recorded_gaps.recorded_gaps(connection, about, known)
         together = pairs_within(self._root, about.since, about.until)
         several = recorders(
-            self._root, about.since, about.until, most=sections.RECORDERS, master_url=self._master_url
+            self._root,
+            about.since,
+            about.until,
+            pairs=longest(together, sections.RECORDERS, about.since, about.until),
+            master_url=self._master_url,
         ).to_pylist()
         there, state = received(about), status(self._root, RealClock())
         parts = [
