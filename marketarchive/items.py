@@ -40,7 +40,7 @@ Cause = Literal["ours", "venue", "upstream", "unknown"]
 ConnectionEvent = Literal["opened", "subscribed", "unsubscribed", "closed"]
 Verdict = Literal["ok", "failed", "unchecked", "not_available"]
 ResultKind = Literal["winner", "scalar", "void"]
-"""How a result pays: one outcome all, each outcome a part, or none.
+"""Kind of a result by its payment: one outcome gets all, each outcome a part, or none.
 
 A field of this type is None where the venue does not state it.
 """

@@ -26,9 +26,9 @@ class PlannedFeed:
     A feed with an option is left out too where the machine lacks what it needs, and the venue may refuse it.
     """
     title: str = ""
-    """What `option` leaves out, in words."""
+    """Words for the feeds that `option` leaves out."""
     is_once: bool = False
-    """Whether one run completes the work, so that it is not restarted when it has ended by itself."""
+    """True where one run completes the work, so that it is not restarted when it has ended by itself."""
 
 
 def no_last_pass(feeds: Sequence[PlannedFeed]) -> PlannedFeed | None:  # noqa: ARG001  (a plan's interface)

@@ -84,7 +84,7 @@ class TableOption:
 
     flag: str  # "--min-volume"
     kind: Literal["switch", "time", "number", "text", "list", "spans"]
-    """How the option's text is parsed: to True, ns, float, str, a tuple of str, a tuple of spans in ns."""
+    """Type that the text is parsed to: True, ns, float, str, a tuple of str, a tuple of spans in ns."""
     help: str
     metavar: str | None = None
 

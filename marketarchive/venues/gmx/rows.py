@@ -229,7 +229,7 @@ def frame_of(sent: Iterable[SentRates]) -> Frame | None:
             (each.funding_rate_short, each.borrowing_rate_short, each.net_rate_short),
         )
         for side in sides:
-            funding, borrowing, net = map(_whole, side)
+            funding, borrowing, net = map(_integer, side)
             cut = max(1, (abs(funding) + abs(borrowing)) // 1_000_000)  # rounding of the venue
             is_cost &= abs(net - funding - borrowing) <= cut and borrowing >= 0
             is_receipt &= abs(net - funding + borrowing) <= cut and borrowing >= 0
@@ -256,13 +256,13 @@ def _rate_rows(
         asset=contract.asset,
         event_time=at,
         kind="continuous",
-        rate=rounded(times(_whole(sent.funding_rate_long) * sign, share)),
-        rate_short=rounded(times(_whole(sent.funding_rate_short) * -sign, share)),
+        rate=rounded(times(_integer(sent.funding_rate_long) * sign, share)),
+        rate_short=rounded(times(_integer(sent.funding_rate_short) * -sign, share)),
         interval_s=shown_s,
     )
     if contract.asset is not None:
         long, short = (
-            rounded(times(_whole(rate), FIXED) * DAY_S * 10_000 / unit_s)
+            rounded(times(_integer(rate), FIXED) * DAY_S * 10_000 / unit_s)
             for rate in (sent.borrowing_rate_long, sent.borrowing_rate_short)
         )
         yield BorrowRatesRow(
@@ -317,11 +317,11 @@ def _interest_row(
     decimals = DECIMALS.get(market)
     if decimals is None:
         return  # the decimals of its token are unknown
-    if not any(_whole(each) for each in (*tokens, *usd)):
+    if not any(_integer(each) for each in (*tokens, *usd)):
         raise BadRowError(f"{market}: zeros of a pool that is in use are a hole")
-    now = dollars(_whole(price), decimals)
-    amounts = [times(_whole(each), Decimal(1).scaleb(-decimals)) for each in tokens]
-    worth = [times(_whole(each), FIXED) for each in usd]
+    now = dollars(_integer(price), decimals)
+    amounts = [times(_integer(each), Decimal(1).scaleb(-decimals)) for each in tokens]
+    worth = [times(_integer(each), FIXED) for each in usd]
     for amount, value in zip(amounts, worth, strict=True):
         if (amount or value) and not is_within(times(amount, now), value, ALIKE):
             raise BadRowError(f"{market}: {amount} at {now} are not {value} dollars")
@@ -426,7 +426,7 @@ def _instruments(received: Received) -> Parsed:
     return listed(received, page("instruments", sent, SentMarket, lambda _: None, rows), STATUSES)
 
 
-def _whole(sent: Whole) -> int:
+def _integer(sent: Whole) -> int:
     found = number(str(sent))
     whole = int(found)
     if found != whole:

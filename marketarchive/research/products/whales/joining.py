@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 MatchKind = Literal["id", "title", "fuzzy"]
-"""What an alert and its market share: the id, the words of the title, or nearly the words of the title."""
+"""Kind of a match of an alert with its market: same id, same words in the title, or nearly the same words."""
 UnmatchedReason = Literal["unknown", "ambiguous", "not_open"]
 """Why an alert has no market: no market has such a title, several have, or one has that was not traded
 then."""
