@@ -17,10 +17,12 @@ the engine runs only sets a flag, by which Scrapy later takes the engine for sto
 from __future__ import annotations
 
 import asyncio
+import atexit
 import logging
 import os
 import select
 import signal
+import sys
 import threading
 import time
 from collections import deque
@@ -40,7 +42,7 @@ SEAL_S = 15.0
 END_S = 30.0
 """Seconds (wall) until the process ends: sealing takes one on a sound disk, and ARCHIVE_STALL_S at most."""
 LOG_S = 2.0
-"""Seconds (wall) that writing the last log line may take, since the log may hang too."""
+"""Seconds (wall) that writing the last log line and ending the thread may take: the log may hang too."""
 
 
 class Participant(Protocol):
@@ -71,6 +73,7 @@ class Shutdown:
         self._is_requested = False  # the event loop has taken step 1
         self._is_cut = False  # the event loop has taken step 2
         self._is_sealed = False  # step 3 is done
+        self._has_ended = False  # the interpreter exits
         self._reason: str | None = None  # of the first request
         self._has_disk_failed = False
         self._signals = 0
@@ -94,7 +97,9 @@ class Shutdown:
             # nohup starts a process that ignores SIGHUP: it is to outlive its terminal
             if signum != signal.SIGHUP or signal.getsignal(signum) != signal.SIG_IGN:
                 signal.signal(signum, _do_nothing)
-        threading.Thread(target=self._keep, args=(reader,), name="shutdown", daemon=True).start()
+        thread = threading.Thread(target=self._keep, args=(reader,), name="shutdown", daemon=True)
+        thread.start()
+        atexit.register(self._end_thread, thread)
 
     def request(self, reason: str) -> None:
         """Request that the process ends; of several reasons the first is kept.
@@ -154,6 +159,8 @@ class Shutdown:
         """
         if not select.select([reader], [], [], timeout_s)[0]:
             return
+        if self._has_ended:
+            sys.exit()  # this thread alone
         numbers = [number for number in os.read(reader, 4096) if number in STOP_SIGNALS]
         self._signals += len(numbers)
         wishes = [signal.Signals(number).name for number in numbers]
@@ -181,6 +188,16 @@ class Shutdown:
         report.start()
         report.join(LOG_S)
         os._exit(code)
+
+    def _end_thread(self, thread: threading.Thread) -> None:
+        """End the shutdown thread: no other is left that could hold the process.
+
+        Python terminates a thread that wakes while it exits, in the middle of C code, and may crash by that
+        (https://docs.python.org/3/c-api/init.html#c.PyEval_RestoreThread; from 3.14 on the thread hangs).
+        """
+        self._has_ended = True
+        self._wake()
+        thread.join(LOG_S)
 
     def _call(self, step: Callable[[], None]) -> None:
         """Let the event loop call `step` as soon as it can."""
