@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.harness import SCRAPY, UNMEASURED, Output, serving
+from tests.e2e.harness import ENVIRONMENT, SCRAPY, Output, serving
 
 pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).parent.parent
@@ -28,8 +28,7 @@ class Checkout:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.env = {**UNMEASURED, "PYTHONPATH": str(folder)}
-        self.env = {name: value for name, value in self.env.items() if not name.startswith("COV_")}
+        self.env = {**ENVIRONMENT, "PYTHONPATH": str(folder)}
 
     def run(self, *words: str, code: int = 0) -> str:
         """Run a command of `scrapy`; what it printed."""
@@ -70,14 +69,17 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
 
 @pytest.fixture(scope="module")
 def recorded(checkout: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Half a minute of its books, with a fault, beside another venue in one OUTPUT_DIR; and a probe."""
+    """A minute and a half of its books, with a fault, beside another venue in one OUTPUT_DIR; and a probe.
+
+    The fault comes a minute after the simulator's start: until then the collector has started too.
+    """
     out, folder = tmp_path_factory.mktemp("out"), tmp_path_factory.mktemp("faults")
-    fault = {"kind": "status", "route": "api.acme.example/*", "status": 500, "from_s": 24, "to_s": 28}
+    fault = {"kind": "status", "route": "api.acme.example/*", "status": 500, "from_s": 60, "to_s": 64}
     faults = folder / "faults.json"
     faults.write_text(json.dumps([fault]))
     with checkout.simulator("--speed", "10", "--faults", str(faults)) as url:
         where = ["-s", f"OUTPUT_DIR={out}", "-s", f"SIMULATOR_URL={url}"]
-        every = ["-a", "interval=1s", "-a", "duration=30s"]
+        every = ["-a", "interval=1s", "-a", "duration=90s"]
         checkout.run("crawl", "acme_books", *every, *where)
         checkout.run("crawl", "polymarket_orderbook", "-a", "ahead=5m", *where)
         checkout.run("probe", "acme", *where)
@@ -112,9 +114,9 @@ def test_it_is_there_beside_the_others(checkout: Checkout) -> None:
 
 def test_rows_say_what_was_and_was_not_observed(checkout: Checkout, recorded: Path) -> None:
     rows = [row for asset in ("btc", "eth") for row in Output(recorded).records(f"spot_acme_{asset}")]
-    assert len(rows) == 60
+    assert len(rows) == 180
     observed = [row for row in rows if row["is_observed"]]
-    assert 40 <= len(observed) < 60
+    assert 120 <= len(observed) < 180
     requested = [row for row in observed if row["asset"] == "BTC"]
     spans = [(row["timestamp"][:19], row["received_at"][:19]) for row in requested]
     truth = checkout.ask(
@@ -153,9 +155,9 @@ def test_tables_frames_and_coverage_tell_the_venues_apart(checkout: Checkout, re
     assert {row[2] for row in found["books"]} == {"ok"}
     assert {row[0] for row in found["coverage"]} == {"BTC-USD", "ETH-USD"}
     for _, observed, gapped, tracked in found["coverage"]:
-        assert observed >= 20
+        assert observed >= 60
         assert gapped >= 3
-        assert observed + gapped <= tracked <= 32
+        assert observed + gapped <= tracked <= 92
     assert found["others"] > 0
     assert found["gaps"] == ["acme"]
 

@@ -7,13 +7,17 @@ from typing import Any
 
 from py_clob_client_v2.client import ClobClient
 from py_clob_client_v2.clob_types import BookParams
+from py_clob_client_v2.http_helpers import helpers
 
 from tests.clients.serving import serve
 
 POLYGON = 137
+PATIENCE_S = 60.0
+"""Seconds (wall) to wait for an answer; the client's own five are few on a busy machine."""
 
 
 def main(url: str) -> None:
+    helpers._http_client.timeout = PATIENCE_S  # noqa: SLF001  (it has no setting for it)
     client = ClobClient(url, POLYGON)
 
     def get_order_books(tokens: list[str]) -> Any:
