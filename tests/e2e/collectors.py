@@ -18,9 +18,8 @@ from typing import Any
 import pytest
 
 from marketarchive.collecting.shutdown import END_S
-from tests.e2e import harness
 from tests.e2e.forking import Forked, Running, default_signals
-from tests.e2e.harness import ROOT, SCRAPY, command
+from tests.e2e.harness import ENVIRONMENT, ROOT, SCRAPY, command
 from tests.waiting import until
 
 BOUND_S = END_S + 120
@@ -80,7 +79,7 @@ def collecting(
         for name, value in settings.items()
     ]
     line = [*SCRAPY, *arguments, *(word for option in options for word in ("-s", option))]
-    everything = {**harness.ENVIRONMENT, **(environment or {})}  # as of now: it may be `unmeasured`
+    everything = {**ENVIRONMENT, **(environment or {})}
     log_file = log_of(out)
     with log_file.open("w") as log:
         process: Running

@@ -1,19 +1,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.harness import Simulator, simulator, unmeasured
-
-
-@pytest.fixture(autouse=True)
-def _measured_as_marked(request: pytest.FixtureRequest) -> Iterator[None]:
-    """With `no_cover` (of pytest-cov) neither the test itself nor what it starts is measured."""
-    with unmeasured() if request.node.get_closest_marker("no_cover") else nullcontext():
-        yield
+from tests.e2e.harness import Simulator, simulator
 
 
 @pytest.fixture(scope="module")

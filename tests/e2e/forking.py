@@ -143,7 +143,7 @@ def _text(file: IO[str]) -> str:
 
 _origins: dict[tuple[tuple[str, str], ...], socket.socket] = {}
 _starting = threading.Lock()
-_AT_START = ("COV", "LD_", "LANG", "LC_", "PYTHON")
+_AT_START = ("LD_", "LANG", "LC_", "PYTHON")
 
 
 def _origin(environment: Mapping[str, str]) -> socket.socket:

@@ -36,17 +36,6 @@ from tests.waiting import PATIENCE_S
 ROOT = Path(__file__).parent.parent.parent
 SCRAPY = [sys.executable, "-m", "scrapy"]
 ENVIRONMENT = {**os.environ, "SCRAPY_PROJECT": "simulator"}
-UNMEASURED = {name: value for name, value in ENVIRONMENT.items() if not name.startswith("COVERAGE_")}
-"""Measuring coverage slows a process down, and the simulator must not be late. It has tests of its own."""
-
-
-@contextmanager
-def unmeasured() -> Iterator[None]:
-    """Have no coverage measured in what `crawl`, `crawling` and `run` start: it nearly doubles the work of
-    runs of many minutes, which pass no line that shorter ones do not.
-    """
-    with patch(f"{__name__}.ENVIRONMENT", UNMEASURED):
-        yield
 
 
 def get_bytes(url: str) -> bytes:
@@ -147,7 +136,7 @@ def _chosen(lines: list[dict[str, Any]], wanted: dict[str, Any]) -> list[dict[st
 def simulator(folder: Path, *options: str) -> Iterator[Simulator]:
     """On a free port, with its truth in `folder`."""
     words = ["scrapy", "simulate", "--port", "0", "--truth", str(folder), *options]
-    process = Forked(words, UNMEASURED, subprocess.PIPE)
+    process = Forked(words, ENVIRONMENT, subprocess.PIPE)
     with ready(process) as url:
         yield Simulator(url, folder, process)
 

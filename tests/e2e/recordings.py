@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.harness import crawl, crawling, simulator, unmeasured
+from tests.e2e.harness import crawl, crawling, simulator
 from tests.e2e.stream_truth import SEED
 
 START = "2026-08-06T23:54:40Z"  # a round of spot and one of the average follow
@@ -56,7 +56,7 @@ def recorded_with_faults(folder: Path) -> None:
     """Record two assets over two whole rounds, with FAULTS, and the outcomes."""
     out, chosen = folder / "out", ("assets=BTC,ETH", "durations=5m")
     options = ("--speed", "40", "--seed", str(SEED), "--start", START)
-    with unmeasured(), simulator(folder / "truth", *options) as venue:
+    with simulator(folder / "truth", *options) as venue:
         venue.order(*FAULTS)
         with crawling(venue.url, out, "polymarket_reference", f"duration={SECONDS}") as reference:
             done = crawl(venue.url, out, "polymarket_stream", *chosen, "ahead=3m", f"duration={SECONDS}")

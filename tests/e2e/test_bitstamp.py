@@ -15,7 +15,6 @@ pytestmark = pytest.mark.e2e
 SPIDER = "bitstamp_spot"
 
 
-@pytest.mark.no_cover
 def test_a_request_to_connect_anew_is_followed_within_seconds_and_loses_nothing(tmp_path: Path) -> None:
     out = collect(tmp_path, SPIDER, 45, {"kind": "ws_request_reconnect", "count": 1, "from_s": 20})
     rows = compare(out, "bitstamp", simulated(1).world)

@@ -15,7 +15,7 @@ from tests.e2e.recordings import FAULTY_S, SECONDS, START, copy_of, recorded_wit
 from tests.e2e.stream_truth import SEED
 from tests.research import canonical_truth as true
 
-pytestmark = [pytest.mark.e2e, pytest.mark.no_cover]
+pytestmark = pytest.mark.e2e
 
 FROM, TO = (from_iso(START) // SECOND + seconds for seconds in (20, SECONDS))
 

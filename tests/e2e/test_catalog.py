@@ -36,7 +36,7 @@ from tests.e2e.harness import (
 )
 from tests.waiting import until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.no_cover]
+pytestmark = pytest.mark.e2e
 
 GAMMA = "gamma-api.polymarket.com/markets/keyset"
 REPORTS = "data-api.polymarket.com/v2/resolutions"

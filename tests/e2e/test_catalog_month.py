@@ -22,7 +22,7 @@ from tests.e2e.harness import Simulator, simulator
 from tests.e2e.test_catalog import catalog, cataloguing, check_archive, rows
 from tests.waiting import until
 
-pytestmark = [pytest.mark.soak, pytest.mark.no_cover]
+pytestmark = pytest.mark.soak
 
 DAYS = int(os.environ.get("CATALOG_DAYS", "30"))
 MARKETS = os.environ.get("CATALOG_MARKETS", "120")

@@ -127,7 +127,6 @@ def on_terminal(command_line: list[str], columns: int = 110) -> Iterator[Shown]:
         os.close(ours)
 
 
-@pytest.mark.no_cover
 def test_every_second_of_every_asset_has_a_row_of_one_round_over_two_boundaries(tmp_path: Path) -> None:
     out = tmp_path / "out"
     with simulator(tmp_path / "truth", "--speed", str(SPEED), "--start", START) as venue:
@@ -320,7 +319,6 @@ def test_a_feed_that_fails_ends_no_other_and_is_started_again(tmp_path: Path) ->
     assert command("verify", out).returncode == 0
 
 
-@pytest.mark.no_cover
 def test_between_a_feed_that_ended_by_itself_and_its_next_run_there_is_a_gap(tmp_path: Path) -> None:
     """The stream's first run fails while it listens, its second before it does, the third is sound."""
     out = tmp_path / "out"

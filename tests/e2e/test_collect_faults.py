@@ -20,13 +20,13 @@ from marketarchive.collecting.polymarket.live_rows import ROW_GRACE_S
 from marketarchive.collecting.polymarket.topic_stream import ROW_GRACE_S as PRICE_GRACE_S
 from marketarchive.times import SECOND, from_iso, iso
 from tests.e2e.forking import Forked
-from tests.e2e.harness import UNMEASURED, Output, command, simulator
+from tests.e2e.harness import ENVIRONMENT, Output, command, simulator
 from tests.e2e.observed_truth import CHANNEL, SPOT, Truth, truth_of
 from tests.e2e.stream_truth import Spell, spells
 from tests.e2e.test_collect import collect_command, second
 from tests.waiting import until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.no_cover]
+pytestmark = pytest.mark.e2e
 
 ASSETS = ("BTC", "ETH")
 SPEED = 40
@@ -169,7 +169,7 @@ def collect_under_faults(folder: Path, rounds: int, assets: Sequence[str], speed
         options = ("--assets", ",".join(assets), "--durations", "5m", "--no-pages")
         line = collect_command(venue.url, folder / "out", *options)
         log = (folder / "log").open("w")
-        process = Forked(line[2:], UNMEASURED, stderr=log)
+        process = Forked(line[2:], ENVIRONMENT, stderr=log)
         try:
             until(lambda: venue.connections(url=CHANNEL, event="subscribed"))
             first = int(venue.now_s() + 15) // ROUND_S * ROUND_S + ROUND_S

@@ -7,12 +7,10 @@ import re
 import signal
 import subprocess
 from pathlib import Path
-from unittest.mock import patch
 
 import pytest
 
-from marketarchive import demo
-from tests.e2e.harness import ENVIRONMENT, ROOT, SCRAPY, UNMEASURED, Output, command
+from tests.e2e.harness import ENVIRONMENT, ROOT, SCRAPY, Output, command
 from tests.waiting import until
 
 pytestmark = pytest.mark.e2e
@@ -29,8 +27,7 @@ def _children(pid: int) -> dict[str, int]:
 
 
 def test_it_does_the_main_job_and_says_how_fast_time_ran(tmp_path: Path) -> None:
-    with patch.object(demo, "ENVIRONMENT", UNMEASURED):
-        done = command("demo", tmp_path, "--no-pages", "--minutes", "8")
+    done = command("demo", tmp_path, "--no-pages", "--minutes", "8")
     assert done.returncode == 0, done.stdout + done.stderr
     [mean] = re.findall(r"simulated time ran ([0-9.]+) times as\s+fast as the wall", done.stdout)
     assert 0 < float(mean) <= 40

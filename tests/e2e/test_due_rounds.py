@@ -10,7 +10,7 @@ import pytest
 from marketarchive.times import SECOND, from_iso
 from tests.e2e.harness import command, crawl, simulator
 
-pytestmark = [pytest.mark.e2e, pytest.mark.no_cover]
+pytestmark = pytest.mark.e2e
 
 DUE = from_iso("2026-11-20T10:10:00Z") // SECOND
 BACK_S = 40

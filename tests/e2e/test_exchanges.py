@@ -13,7 +13,7 @@ from marketarchive import Archive
 from marketarchive.times import from_iso
 from tests.e2e import kalshi_truth, stream_truth
 from tests.e2e.exchange_truth import EXCHANGES
-from tests.e2e.harness import Output, command, simulator, unmeasured
+from tests.e2e.harness import Output, command, simulator
 from tests.e2e.stream_conformance import compare_prices
 from tests.e2e.test_collect import collect
 
@@ -83,7 +83,6 @@ def side_by_side(folder: Path, seconds: int, every_s: float, speed: float) -> Pa
     return out
 
 
-@pytest.mark.no_cover
 def test_ten_minutes_side_by_side(tmp_path: Path) -> None:
     """Each second and asset of each exchange has its row; no row that is observed is wrong, Kalshi's too."""
     out = side_by_side(tmp_path, 600, 60, 30)
@@ -122,8 +121,7 @@ def test_six_hours_side_by_side(tmp_path: Path) -> None:
 def test_every_product_tells_them_apart(tmp_path: Path) -> None:
     out = tmp_path / "out"
     options = ("--durations", "5m", "--no-pages", "--duration", "60s")
-    # what it collects passes the lines of the test below and of test_collect.py
-    with unmeasured(), simulator(tmp_path / "truth", "--start", START, "--speed", "20") as venue:
+    with simulator(tmp_path / "truth", "--start", START, "--speed", "20") as venue:
         done = collect(venue.url, out, "updown", "spot", *options)
     assert done.returncode == 0, done.stderr[-2000:]
     assert command("verify", out, "--books").returncode == 0

@@ -11,7 +11,7 @@ import pytest
 
 from tests.e2e.harness import Done, Output, Simulator, command, crawl, simulator
 
-pytestmark = [pytest.mark.e2e, pytest.mark.no_cover]
+pytestmark = pytest.mark.e2e
 
 BOOKS = "clob.polymarket.com/books"
 EVENTS = "gamma-api.polymarket.com/events/keyset"

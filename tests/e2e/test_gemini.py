@@ -13,7 +13,6 @@ from tests.e2e.spot_truth import collect, compare, gaps, seconds_after_start
 pytestmark = pytest.mark.e2e
 
 
-@pytest.mark.no_cover
 def test_a_lost_delta_is_a_gap_until_the_new_book(tmp_path: Path) -> None:
     lost = {"kind": "ws_drop", "event": "book", "count": 5, "every": 7, "from_s": 20}
     out = collect(tmp_path, "gemini_spot", 45, lost)

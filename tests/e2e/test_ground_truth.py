@@ -12,11 +12,11 @@ import pytest
 from marketarchive.research.labels.ground_truth import read_labels
 from marketarchive.research.labels.label import Label
 from marketarchive.times import SECOND, from_iso, iso
-from tests.e2e.harness import Simulator, command, crawl, crawling, simulator, unmeasured
+from tests.e2e.harness import Simulator, command, crawl, crawling, simulator
 from tests.e2e.recordings import SECONDS, START, copy_of, recorded_with_faults
 from tests.e2e.stream_truth import SEED
 
-pytestmark = [pytest.mark.e2e, pytest.mark.no_cover]
+pytestmark = pytest.mark.e2e
 
 ROUNDS = ("assets=BTC,ETH,SOL,XRP", "durations=5m,15m,1h")
 ASSETS = 4
@@ -38,17 +38,16 @@ class Collected(NamedTuple):
 def collected(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Collected:
     """Of what begins then: of the first the recording that others look at too, with its faults."""
     folder = tmp_path_factory.mktemp("ground_truth")
-    with unmeasured():
-        if request.param == START:
-            out = copy_of(recorded_with_faults, tmp_path_factory)
-        else:
-            out = folder / "out"
-            _collect(folder / "before", out, request.param)
-        ended = iso(from_iso(request.param) + SECONDS * SECOND)
-        with _simulator(folder / "after", ended) as venue:
-            done = crawl(venue.url, out, "polymarket_resolutions", *ROUNDS, "since=2h")
-            assert done.code == 0, done.log[-2000:]
-            truth = {market["slug"]: market for market in venue.markets() if market["asset"]}
+    if request.param == START:
+        out = copy_of(recorded_with_faults, tmp_path_factory)
+    else:
+        out = folder / "out"
+        _collect(folder / "before", out, request.param)
+    ended = iso(from_iso(request.param) + SECONDS * SECOND)
+    with _simulator(folder / "after", ended) as venue:
+        done = crawl(venue.url, out, "polymarket_resolutions", *ROUNDS, "since=2h")
+        assert done.code == 0, done.log[-2000:]
+        truth = {market["slug"]: market for market in venue.markets() if market["asset"]}
     return Collected(out, truth, RULES[request.param])
 
 

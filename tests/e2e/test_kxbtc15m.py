@@ -88,7 +88,6 @@ def requests_per_second(done: Done) -> float:
     raise LookupError("kalshi_prices")
 
 
-@pytest.mark.no_cover
 def test_a_round_from_its_open_to_its_settlement(tmp_path: Path, out: Path) -> None:
     with quick(tmp_path / "truth", START) as world:
         done = crawl(world.url, out, "kxbtc15m", "duration=970s", timeout=900)

@@ -17,7 +17,7 @@ from tests.e2e.harness import Output, crawl, crawling, simulator
 from tests.e2e.row_truth import Row, tick_of, wrong
 from tests.waiting import until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.no_cover]
+pytestmark = pytest.mark.e2e
 
 ROUNDS = ("interval=1s", "ahead=6m", "durations=5m")
 SPEED = "40"

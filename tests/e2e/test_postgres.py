@@ -15,7 +15,7 @@ from tests.e2e.harness import SCRAPY, Output, Simulator, command, crawl, crawlin
 from tests.master.postgres import cluster
 from tests.waiting import PATIENCE_S
 
-pytestmark = [pytest.mark.e2e, pytest.mark.no_cover]
+pytestmark = pytest.mark.e2e
 
 
 @pytest.fixture(scope="module")

@@ -47,7 +47,6 @@ def _unexplained(folder: Path) -> list[tuple[int, ReferencePoint]]:
     ]
 
 
-@pytest.mark.no_cover
 def test_without_faults_every_second_is_there(tmp_path: Path) -> None:
     done = _crawl(tmp_path, 100)
     assert done.code == 0, done.log[-2000:]
@@ -56,7 +55,6 @@ def test_without_faults_every_second_is_there(tmp_path: Path) -> None:
     assert not done.out.gaps()
 
 
-@pytest.mark.no_cover
 def test_every_lost_second_is_in_a_gap(tmp_path: Path) -> None:
     done = _crawl(
         tmp_path,

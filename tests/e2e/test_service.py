@@ -16,10 +16,10 @@ import pytest
 
 from marketarchive.archive.disk_budget import MB
 from tests.e2e.collectors import COLLECT, CRAWL, assert_sound, collecting
-from tests.e2e.harness import ENVIRONMENT, ROOT, Output, Simulator, command
+from tests.e2e.harness import ROOT, Output, Simulator, command
 from tests.waiting import until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.no_cover]  # shorter tests pass their lines
+pytestmark = pytest.mark.e2e
 
 
 class Manager:
@@ -120,7 +120,6 @@ def test_a_cycle_for_cron(world: Simulator, out: Path, tmp_path: Path) -> None:
     program.write_text(f'#!/bin/sh\ncd {ROOT} && exec {sys.executable} -m marketarchive "$@"\n')
     program.chmod(0o755)
     environment = {"MARKETARCHIVE": str(program), "MARKETARCHIVE_HOME": str(home), "PYTHONPATH": str(ROOT)}
-    environment |= {name: value for name, value in ENVIRONMENT.items() if name.startswith("COVERAGE")}
     options = ["-s", f"OUTPUT_DIR={out}", "-s", f"SIMULATOR_URL={world.url}"]
     script = str(ROOT / "deploy" / "cron" / "run_cycle.sh")
 

@@ -15,10 +15,10 @@ import pytest
 
 from marketarchive.archive.soak.processes import process_stat
 from marketarchive.research.soak.page import ACCELERATED
-from tests.e2e.harness import ROOT, SCRAPY, UNMEASURED, Simulator, command, simulator
+from tests.e2e.harness import ENVIRONMENT, ROOT, SCRAPY, Simulator, command, simulator
 from tests.waiting import until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.no_cover]
+pytestmark = pytest.mark.e2e
 
 START = "2026-11-20T09:58:00Z"
 HOURS = float(os.environ.get("SOAK_HOURS", "24"))
@@ -34,7 +34,7 @@ PLAN = ("updown", "--durations", "5m", "--no-pages")
 def soaking(venue: Simulator, out: Path, *words: str) -> Iterator[subprocess.Popen[bytes]]:
     """A supervisor, and whatever it leaves behind when it is killed: both are ended by their ids."""
     line = [*SCRAPY, "soak", *words, "-s", f"OUTPUT_DIR={out}", "-s", f"SIMULATOR_URL={venue.url}"]
-    process = subprocess.Popen(line, cwd=ROOT, env=UNMEASURED, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(line, cwd=ROOT, env=ENVIRONMENT, stderr=subprocess.DEVNULL)
     try:
         yield process
     finally:

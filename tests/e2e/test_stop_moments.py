@@ -24,7 +24,7 @@ from tests.e2e.collectors import (
 )
 from tests.e2e.harness import Simulator
 
-pytestmark = [pytest.mark.e2e, pytest.mark.no_cover]  # test_stop.py passes their lines
+pytestmark = pytest.mark.e2e
 
 
 @dataclass(frozen=True)

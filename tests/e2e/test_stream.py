@@ -49,7 +49,6 @@ def _faulty(folder: Path, seconds: int, every_s: float, speed: float, start: str
     assert verified.returncode == 0, verified.stdout
 
 
-@pytest.mark.no_cover
 def test_every_lost_frame_is_in_a_gap_and_every_gap_is_true(tmp_path: Path) -> None:
     """Every kind of fault once, over midnight and the change of the hour."""
     _faulty(tmp_path, 60 * len(KINDS) + 60, every_s=60, speed=40, start=START)
@@ -58,7 +57,6 @@ def test_every_lost_frame_is_in_a_gap_and_every_gap_is_true(tmp_path: Path) -> N
 
 
 @pytest.mark.soak
-@pytest.mark.no_cover
 @pytest.mark.timeout(7200)
 def test_six_hours(tmp_path: Path) -> None:
     """As above for six simulated hours."""

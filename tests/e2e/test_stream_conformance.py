@@ -17,7 +17,7 @@ from tests.e2e.harness import Output, Simulator, command, crawl, crawling, simul
 from tests.e2e.stream_conformance import FEEDS, LAG_NS, START, Episode, StreamFeed, episodes, scenarios
 from tests.waiting import until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.no_cover]
+pytestmark = pytest.mark.e2e
 
 START_NS = from_iso(START)
 SPIDERS: dict[str, Any] = {"SPIDER_MODULES": "tests.e2e.conformance_spiders"}

@@ -21,7 +21,7 @@ from marketarchive.venues.polymarket.trades import parse_trades, parse_trades_v1
 from tests.e2e.harness import Output, Simulator, crawl
 from tests.venues.polymarket.rows import CONDITION, market_row
 
-pytestmark = [pytest.mark.e2e, pytest.mark.no_cover]
+pytestmark = pytest.mark.e2e
 
 V2 = "data-api.polymarket.com/v2/trades"
 V1 = "data-api.polymarket.com/trades"

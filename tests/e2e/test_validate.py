@@ -17,7 +17,7 @@ from marketarchive.research.labels.ground_truth import read_labels
 from marketarchive.research.labels.label import Label
 from marketarchive.research.products.updown.validation.validate import validate
 from marketarchive.times import SECOND, from_iso, iso
-from tests.e2e.harness import command, crawl, crawling, simulator, unmeasured
+from tests.e2e.harness import command, crawl, crawling, simulator
 from tests.e2e.stream_truth import SEED
 from tests.research.making import Answer, collect
 from tests.research.test_validation import answered
@@ -37,7 +37,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("validate")
     out, rounds = folder / "out", ("assets=BTC", "durations=5m")
     options = ("--speed", "40", "--seed", str(SEED), "--start", START)
-    with unmeasured(), simulator(folder / "truth", *options) as venue:
+    with simulator(folder / "truth", *options) as venue:
         with crawling(venue.url, out, "polymarket_reference", f"duration={SECONDS}") as reference:
             done = crawl(venue.url, out, "polymarket_stream", *rounds, "ahead=3m", "duration=400s")
             assert done.code == 0, done.log[-2000:]
