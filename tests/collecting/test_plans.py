@@ -231,5 +231,5 @@ def test_plans_are_listed_and_options_that_none_takes_refused(folder: Path, tmp_
     assert "prices: prices only" in listed.stdout
     refused = collect(folder, "prices", "--assets", "BTC", "-s", f"OUTPUT_DIR={tmp_path / 'out'}")
     assert refused.returncode == 2
-    assert "prices takes no --assets" in refused.stderr
+    assert "prices has no option --assets" in refused.stderr
     assert not (tmp_path / "out").exists()

@@ -121,7 +121,7 @@ def test_a_foreign_project_takes_no_part(installed: Installed) -> None:
 def test_an_unknown_profile_is_refused(line: str, env: dict[str, str], installed: Installed) -> None:
     told = installed.run(line, **env)
     assert told.returncode == 2
-    assert "my is no profile; there are live, simulator, vps" in told.stderr
+    assert "my is not a profile; use one of live, simulator, vps" in told.stderr
     assert told.stdout == ""
 
 

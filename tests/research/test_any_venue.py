@@ -385,7 +385,7 @@ def test_validate_says_what_it_did_not_look_at(tmp_path: Path) -> None:
     record(tmp_path, polls([0, 1, 2]))
     told = command("validate", tmp_path)
     assert told.returncode == 0
-    assert "not looked at    tulips/depth: these checks are of rounds alone" in told.stdout
+    assert "not looked at    tulips/depth: these checks concern rounds only" in told.stdout
     assert told.stdout.splitlines()[-1] == "nothing to check"
     assert "| **not looked at** | tulips/depth |" in (tmp_path / "research/VALIDATION_REPORT.md").read_text(
         encoding="utf-8"

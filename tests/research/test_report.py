@@ -267,7 +267,7 @@ def test_without_a_sealed_segment_there_is_nothing_to_report(tmp_path: Path) -> 
         (["--since", "soon"], "--since"),
         (["--since", "2026-11-22", "--until", "2026-11-21"], "is not after --since"),
         (["--assets", "BTC,EUR"], "--assets EUR is none of"),
-        (["--output", "/nowhere/else/report.html"], "name a file in a folder that is there"),
+        (["--output", "/nowhere/else/report.html"], "name a file in a folder that exists"),
     ],
 )
 def test_bad_input_is_told_in_one_line(tmp_path: Path, arguments: list[str], said: str) -> None:
