@@ -58,9 +58,7 @@ def _text(done: Validation) -> str:
 
     lines = [f"{each.state:<16} {each.title}: {each.figure}" for each in done.checks]
     if done.not_looked_at:
-        lines.append(
-            f"{'not looked at':<16} {', '.join(done.not_looked_at)}: these checks concern rounds only"
-        )
+        lines.append(f"{'not checked':<16} {', '.join(done.not_looked_at)}: these checks concern rounds only")
     return "\n".join(
         [*lines, f"made     {MARKDOWN}", f"made     {JSON}", f"manifest {done.manifest}", done.state]
     )

@@ -99,7 +99,7 @@ GAPS: Mapping[str, FieldDoc] = {
     "feed": FieldDoc("the feed that it concerns", type="text"),
     "scope": FieldDoc("what is concerned", type="object"),
     "reason": FieldDoc("what was noticed", type="text"),
-    "cause": FieldDoc("whose fault it was", type="text"),
+    "cause": FieldDoc("the party that caused it: `ours`, `venue`, `upstream`, `unknown`", type="text"),
     "detail": FieldDoc('one line for a reader; "" where there is nothing to add', type="text"),
     "noticed_at": FieldDoc("time of the line in raw", UTC, type="text"),
     "run": RUN,

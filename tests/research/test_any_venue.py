@@ -366,9 +366,9 @@ def test_a_report_says_of_which_feeds_it_knows_nothing(tmp_path: Path) -> None:
     record(tmp_path, [answer(b"Dear sir", 0, 1, "letters")])
     document, page = reported(tmp_path)
     assert document["verdict"] == "unknown"
-    assert document["reasons"] == ["not looked at: tulips/letters: their venues declare no coverage"]
-    assert "<dt>not looked at</dt><dd>tulips/letters</dd>" in page
-    assert "no second of a market or price was to be seen" not in page
+    assert document["reasons"] == ["not checked: tulips/letters: their venues declare no coverage"]
+    assert "<dt>not checked</dt><dd>tulips/letters</dd>" in page
+    assert "no market or price was tracked" not in page
 
 
 def test_a_report_of_both_has_rounds_too(tmp_path: Path) -> None:
@@ -385,9 +385,9 @@ def test_validate_says_what_it_did_not_look_at(tmp_path: Path) -> None:
     record(tmp_path, polls([0, 1, 2]))
     told = command("validate", tmp_path)
     assert told.returncode == 0
-    assert "not looked at    tulips/depth: these checks concern rounds only" in told.stdout
+    assert "not checked      tulips/depth: these checks concern rounds only" in told.stdout
     assert told.stdout.splitlines()[-1] == "nothing to check"
-    assert "| **not looked at** | tulips/depth |" in (tmp_path / "research/VALIDATION_REPORT.md").read_text(
+    assert "| **not checked** | tulips/depth |" in (tmp_path / "research/VALIDATION_REPORT.md").read_text(
         encoding="utf-8"
     )
 

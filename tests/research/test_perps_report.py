@@ -43,7 +43,7 @@ def test_what_two_venues_paid_and_what_is_missing(tmp_path: Path) -> None:
     assert {row["funding"] for row in points if row["venue"] == "bybit"} == {3}
     assert {row["funding"] for row in charts["perps-spreads"]["data"]["values"]} == {2}
     assert charts["perps-basis"]["data"]["values"] == []
-    assert "not looked at" not in text
+    assert "not checked" not in text
 
 
 def test_the_files_keep_their_period_and_range(tmp_path: Path) -> None:
