@@ -119,8 +119,8 @@ class Command(OfflineCommand):
         options = _options(opts)
         if not is_archive(store.root):
             raise ArgumentError(
-                f"{store.root} is no archive: it has no manifests/. Name another folder with "
-                "-s OUTPUT_DIR=DIR, or mount its disk"
+                f"{store.root} is not an archive: it has no manifests/. Name another folder with -s "
+                "OUTPUT_DIR=DIR, or mount its disk"
             )
         rclone = _rclone(args[0], opts)
         if rclone.type == "local" and Path(rclone.remote).resolve().is_relative_to(store.root.resolve()):

@@ -138,7 +138,7 @@ def _show(document: Mapping[str, Any], console: Console) -> None:
     table.add_column("", no_wrap=True)
     table.add_column("status", justify="right")
     table.add_column("ms", justify="right")
-    table.add_column("what it shows", ratio=1)
+    table.add_column("evidence", ratio=1)
     for check in document["checks"]:
         latency = check["latency_ms"]
         table.add_row(
@@ -150,7 +150,7 @@ def _show(document: Mapping[str, Any], console: Console) -> None:
         )
     for why, names in by_reason(document["not_asked"]).items():
         others = f" ({', '.join(names[1:])} neither)" if names[1:] else ""
-        table.add_row(names[0], Text("skip", "yellow"), "", "", Text(f"not asked: {why}{others}"))
+        table.add_row(names[0], Text("skip", "yellow"), "", "", Text(f"not checked: {why}{others}"))
     console.print(table)
     facts = Table.grid(padding=(0, 2))
     for name, text in _facts(document):
@@ -177,7 +177,7 @@ def _verdict(document: Mapping[str, Any]) -> Text:
     if document["passed"]:
         note = f", but look at what failed: {failed}" if failed else ""
         return Text(f"passed{note}", "bold yellow" if failed else "bold green")
-    reasons = [f"no {what}" for what in document["missing"]] or ["the run itself failed"]
+    reasons = [f"no {what}" for what in document["missing"]] or ["the run failed"]
     if document["exit_code"] == BLOCKED:
         reasons = ["the venue refused every request: it does not serve this address or client"]
     elif set(document["limits"]["seen"]["statuses"]) == {UNANSWERED}:

@@ -157,7 +157,7 @@ def chosen(name: str, *feeds: PlannedFeed) -> Chosen:
 def test_a_feed_of_two_plans_runs_once_and_must_be_the_same() -> None:
     feed = PlannedFeed("ticker", {"assets": "BTC"})
     assert all_feeds([chosen("a", feed), chosen("b", feed)]) == [feed]
-    with pytest.raises(ArgumentError, match="b and a plan before it want ticker with other arguments"):
+    with pytest.raises(ArgumentError, match="b and an earlier plan need ticker with different arguments"):
         all_feeds([chosen("a", feed), chosen("b", replace(feed, arguments={}))])
 
 

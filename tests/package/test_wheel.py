@@ -147,7 +147,7 @@ def test_what_writes_into_the_source_is_refused(line: str, installed: Installed)
     before = sorted(installed.environment.rglob("*.py"))
     told = installed.run(f"marketarchive {line}")
     assert told.returncode == 2
-    assert "call it inside a checkout of marketarchive" in told.stderr
+    assert "run it in a checkout of marketarchive" in told.stderr
     assert sorted(installed.environment.rglob("*.py")) == before
     assert not list(installed.folder.iterdir())
 

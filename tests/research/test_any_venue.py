@@ -408,7 +408,7 @@ def test_verify_names_feeds_whose_books_it_did_not_look_at(tmp_path: Path) -> No
     record(tmp_path, [answer(depth(MARKET, BIDS, ASKS), 0, 1, "blind")])
     told = command("verify", tmp_path, "--books")
     assert told.returncode == 0
-    assert "note     no books of tulips/blind were looked at: its venue declares no rows of it" in told.stdout
+    assert "note     no books of tulips/blind were checked: its venue declares no rows for it" in told.stdout
     assert told.stdout.splitlines()[-1] == "passed, no book looked at: 0 problems"
     assert json.loads(command("verify", tmp_path, "--books", "--json").stdout)["state"] == (
         "passed, no book looked at"
@@ -422,6 +422,6 @@ def test_verify_goes_on_where_a_venues_functions_fail(tmp_path: Path) -> None:
     told = command("verify", tmp_path, "--books")
     assert told.returncode == 0
     [note] = [line for line in told.stdout.splitlines() if line.startswith("note")]
-    assert "not all books of tulips/depth were looked at: its venue's functions fail at raw/" in note
+    assert "not all books of tulips/depth were checked: its venue's parser fails at raw/" in note
     assert "TypeError" in note
     assert "books    1 ok" in told.stdout

@@ -187,7 +187,7 @@ def test_a_segment_that_is_not_what_was_sealed_is_named_and_what_was_read_of_it_
         (["--since", "soon"], "--since"),
         (["--since", "2026-11-22", "--until", "2026-11-21"], "is not after --since"),
         (["--output", "here"], "--output needs --recording"),
-        (["--recording", "nowhere"], "nowhere is no recording"),
+        (["--recording", "nowhere"], "nowhere is not a recording"),
         (["--recording", "nowhere", "--estimate"], "leave out --since, --until and --estimate"),
     ],
 )

@@ -266,7 +266,7 @@ def test_without_a_sealed_segment_there_is_nothing_to_report(tmp_path: Path) -> 
         (["now"], "takes no argument"),
         (["--since", "soon"], "--since"),
         (["--since", "2026-11-22", "--until", "2026-11-21"], "is not after --since"),
-        (["--assets", "BTC,EUR"], "--assets EUR is none of"),
+        (["--assets", "BTC,EUR"], "--assets EUR is unknown; use"),
         (["--output", "/nowhere/else/report.html"], "name a file in a folder that exists"),
     ],
 )

@@ -27,7 +27,7 @@ def _series(name: str, text: str) -> tuple[str, ...]:
         if series not in rounds_series():
             known = ", ".join(rounds_series())
             raise ArgumentError(
-                f"{name}={text!r}: {series!r} is no series of 15-minute rounds; known: {known}"
+                f"{name}={text!r}: {series!r} is not a series of 15-minute rounds; use {known}"
             )
     return chosen
 

@@ -430,7 +430,7 @@ def _integer(sent: Whole) -> int:
     found = number(str(sent))
     whole = int(found)
     if found != whole:
-        raise BadRowError(f"{sent!r} is no whole number")
+        raise BadRowError(f"{sent!r} is not an integer")
     return whole
 
 
