@@ -55,7 +55,7 @@ class Command(CrawlingCommand):
     def long_desc(self) -> str:
         return (
             f"Plans: {'; '.join(_plan_lines())}. Runs all spiders of the plans in one process, each as a run "
-            "of its own, and shows their state: a table on a terminal, otherwise a line a minute, and a "
+            "of its own, and shows their state: a table on a terminal, otherwise one line per minute, and a "
             "summary at the end. On a terminal, log lines below WARNING go to a file in OUTPUT_DIR/logs, "
             "unless LOG_FILE or -L is given. A feed that ends by itself is restarted, without disturbing "
             "the others. The exit code is the highest of the feeds' last runs, but 4 only if all were "

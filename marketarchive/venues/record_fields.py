@@ -12,7 +12,7 @@ _PER_UNIT = "quote currency per base unit"
 _NOT_OBSERVED = "not observed"
 NOTHING = "nothing was received"
 EMPTY = "not observed, or the side has no orders"
-PART = "either is"
+PART = "either is null"
 
 TIMESTAMP = FieldDoc("the due tick", UTC, type="text")
 RECEIVED_AT = FieldDoc("when the message was received", UTC, _NOT_OBSERVED, type="text")
@@ -44,7 +44,7 @@ BOOKS: Mapping[str, FieldDoc] = {
     "timestamp": TIMESTAMP,
     "asset": FieldDoc("the asset", "`BTC`", "the market has none (`<kind>_<venue>_other`)", type="text"),
     "market_id": FieldDoc("the market", "the venue's own id", "an asset has one market", type="text"),
-    "mid": FieldDoc("half of `bid` and `ask`", _QUOTE, PART, type="number"),
+    "mid": FieldDoc("mean of `bid` and `ask`", _QUOTE, PART, type="number"),
     "bid": FieldDoc("highest bid", _QUOTE, EMPTY, type="number"),
     "ask": FieldDoc("lowest ask", _QUOTE, EMPTY, type="number"),
     "last": FieldDoc(

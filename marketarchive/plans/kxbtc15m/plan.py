@@ -84,7 +84,7 @@ def _assets(series: tuple[str, ...]) -> list[str]:
 
 PLAN = Plan(
     name="kxbtc15m",
-    what="a record of 15-minute rounds, a line a second: prices, index, spot prices, strikes, results",
+    what="a record of 15-minute rounds, one line per second: prices, index, spot prices, strikes, results",
     feeds=feeds,
     takes=(SERIES, OUTPUT),
     defaults={"series": "KXBTC15M"},
