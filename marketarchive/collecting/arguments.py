@@ -182,6 +182,6 @@ INTERVAL = Argument(
     "1s",
     "one pass at each multiple of this span by the clock; without it a single pass, then exit, as for cron",
 )
-DURATION = Argument("duration", seconds, "1h", "the run ends after this time")
+DURATION = Argument("duration", seconds, "1h", "end the run after this time")
 SINCE = Argument("since", seconds, "1d", "only markets whose end date is at most this long ago")
 SHARD = Argument("shard", _shard, "0/4", "only the first (0) of four equal parts of the markets")

@@ -361,7 +361,7 @@ class PageKeeper:
     def finish(self) -> None:
         """Stop archiving and write the last gap lines: the run is over, time without proof stays a gap."""
         for page in self.pages:
-            page.forget("the run was cut short")
+            page.forget("the run was cut off")
         self.pages.clear()
         self._write(self._coverage.finish(self._now, self._why_not_open))
 

@@ -153,7 +153,7 @@ class ConnectionPool:
             if connection.socket is not None:
                 connection.socket.flush()
                 connection.socket.abort()
-            connection.write("closed", code=1006, reason="the run was cut short")
+            connection.write("closed", code=1006, reason="the run was cut off")
         self._connections.clear()
         self.stop()
 
