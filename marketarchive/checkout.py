@@ -18,7 +18,7 @@ def checkout(command: str) -> Path:
     if (found := closest_scrapy_cfg()) and Path(found).resolve().parent == source:
         return source
     raise UsageError(
-        f"{command} writes into the project's own source: call it inside a checkout of marketarchive, "
-        "with the program of its .venv",
+        f"{command} writes into the project's own source: run it in a checkout of marketarchive, with the "
+        "program of its .venv",
         print_help=False,
     )

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 PACKAGES = ("scrapy.commands", "marketarchive.commands")
 """Packages that hold commands; if two commands have the same name, the later package's is used."""
-PROFILE_HELP = "settings to begin with: live (the venues), simulator, vps (a small server); default: live"
+PROFILE_HELP = "base settings: live (the venues), simulator, or vps (a small server); default: live"
 WRONG = 2
 
 
@@ -59,7 +59,7 @@ def _profile(words: Sequence[str]) -> tuple[str, list[str]]:
     source, profile = ("SCRAPY_PROJECT=", named) if opts.profile is None else ("--profile ", opts.profile)
     profile = "live" if (source, profile) == ("SCRAPY_PROJECT=", "default") else profile
     if profile not in PROFILES:
-        _refuse(f"{source}{profile} is no profile; there are {', '.join(PROFILES)}")
+        _refuse(f"{source}{profile} is not a profile; use one of {', '.join(PROFILES)}")
     return profile, rest
 
 
@@ -118,7 +118,7 @@ def _print_commands(modules: dict[str, str], profile: str) -> None:
     print(f"Usage: marketarchive COMMAND [--profile {'|'.join(PROFILES)}] [options]   (profile: {profile})\n")
     for name, module in sorted(modules.items()):
         print(f"  {name:<15} {_load(module).short_desc()}")
-    print("\nmarketarchive COMMAND -h tells more.")
+    print("\nmarketarchive COMMAND -h prints its options.")
 
 
 def _refuse(why: str) -> NoReturn:

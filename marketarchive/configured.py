@@ -17,7 +17,9 @@ class ConfiguredCommand(ScrapyCommand):
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         super().add_options(parser)
         parser.add_argument(
-            "--config", metavar="FILE", help=f"configuration in TOML (default: the variable {VARIABLE})"
+            "--config",
+            metavar="FILE",
+            help=f"configuration file in TOML (default: the environment variable {VARIABLE})",
         )
 
     def process_options(self, args: list[str], opts: argparse.Namespace) -> None:

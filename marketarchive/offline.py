@@ -84,7 +84,7 @@ def chosen_assets(opts: argparse.Namespace) -> list[str] | None:
     """
     assets = None if opts.assets is None else opts.assets.upper().split(",")
     if unknown := sorted(set(assets or ()) - set(known_assets())):
-        raise ArgumentError(f"--assets {unknown[0]} is none of {', '.join(known_assets())}")
+        raise ArgumentError(f"--assets {unknown[0]} is unknown; use {', '.join(known_assets())}")
     return assets
 
 

@@ -141,7 +141,9 @@ class TimePage:
                 "machine, under the same user"
             ) from error
         if page._words[_FORMAT] != _FORMAT_NUMBER:
-            raise ConfigurationError(f"{path} is the time page of another version of the simulator")
+            raise ConfigurationError(
+                f"{path} is the time page of another version of the simulator: run both in one version"
+            )
         return page
 
     def remove(self) -> None:

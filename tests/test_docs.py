@@ -207,7 +207,7 @@ def test_the_figures_of_what_proves_a_stream_are_those_of_the_code() -> None:
     for figure in (
         f"up to {each.axis_error_s:g} s before its own time. That counts for {each.weak_max_s:g} s after",
         f"nothing was proven for {each.silent_s:g} s is requested over REST, and again every",
-        f"A token that is out is requested every {RESYNC_EVERY_S:g} s",
+        f"A token in outage is requested every {RESYNC_EVERY_S:g} s",
         f"not answered within {STATEMENT_S:g} s is given up",
         f"noticed within {each.weak_max_s:g} s of the first change that did",
         f"not come, and not before {each.in_flight_s:g} s",
@@ -215,7 +215,7 @@ def test_the_figures_of_what_proves_a_stream_are_those_of_the_code() -> None:
         f"that state has {each.in_flight_s:g} s to arrive",
         f"the last {KEPT_CHANGES} of a token",
         f"nothing has proven further for {each.patience_s:g} s has an open gap",
-        f"brought nothing within {each.first_data_s:g} s is closed",
+        f"delivered nothing within {each.first_data_s:g} s is closed",
         f"A token without a first book after {each.first_data_s:g} s",
         f"three heartbeats ({MISSED_PONGS * each.heartbeat_s:g} s)",
         f"replaced after {renew_s * (1 - RENEW_JITTER) / 60:g} to {renew_s / 60:g} min",

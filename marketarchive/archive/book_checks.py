@@ -85,10 +85,10 @@ class BookChecks:
             if not _is_in_gap(failure, gaps):
                 report.problem(failure.path, failure.what, failure.line)
         report.notes += sorted(
-            f"no books of {feed} were looked at: its venue declares no rows of it" for feed in self._unseen
+            f"no books of {feed} were checked: its venue declares no rows for it" for feed in self._unseen
         )
         report.notes += sorted(
-            f"not all books of {feed} were looked at: its venue's functions fail at {where}"
+            f"not all books of {feed} were checked: its venue's parser fails at {where}"
             for feed, where in self._faults.items()
         )
 

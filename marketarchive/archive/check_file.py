@@ -38,7 +38,7 @@ def check_segment(stored: StoredSegment, entry: Entry, report: VerifyReport) -> 
     if scan.error:
         report.problem(path, f"{scan.error}; nothing can be read from there on", facts.lines + 1)
     elif scan.unfinished:
-        report.problem(path, "ends inside a gzip member: it was cut", facts.lines + 1)
+        report.problem(path, "ends inside a gzip member: the file was truncated", facts.lines + 1)
     if scan.rest:
         report.problem(path, "the last line has no newline", facts.lines + 1)
     if scan.sha256 != entry["sha256"] or scan.bytes != entry["bytes"]:
@@ -102,8 +102,8 @@ def check_bytes(root: Path, entry: Entry, report: VerifyReport) -> bool:
     if any(found[key] != entry.get(key) for key in keys):
         report.problem(
             path,
-            f"is not the file that was entered: {size} bytes, sha256 {found['sha256']}; "
-            f"ledger line {entry.number} says {entry.get('bytes')}, {entry.get('sha256')}",
+            f"is not the file that the ledger describes: {size} bytes, sha256 {found['sha256']}; ledger line "
+            f"{entry.number} says {entry.get('bytes')}, {entry.get('sha256')}",
         )
         return False
     return True

@@ -57,7 +57,7 @@ def check_density(feed: FeedOfRun, report: VerifyReport, *, is_alive: bool) -> N
     path: str = newest["path"]
     whole, twice = feed.seqs.merged()
     for first, last in twice:
-        report.problem(path, f"{who}: seq {_range(first, last)} stand twice")
+        report.problem(path, f"{who}: seq {_range(first, last)} appear twice")
     if is_alive or not feed.is_whole:
         return
     ns = {entry["n"] for entry in feed.entries}
@@ -92,7 +92,7 @@ def check_manifest(
         found = NOTHING if count == 0 else entries[count - 1].sha256 if count < entry.number else None
         if found != said["head"]:
             report.problem(
-                path, f"the ledger it saw, {count}:{said['head']}, is not the beginning of this one"
+                path, f"it states the ledger head {count}:{said['head']}, which is not a head of this ledger"
             )
     if "raw" not in document:
         return  # the manifest of a derived product
@@ -100,7 +100,7 @@ def check_manifest(
         before_it = {each["path"] for each in entries[: entry.number - 1] if each.kind == "manifest"}
         for path_of_run in (ran["manifest"] for ran in listed):
             if path_of_run is not None and path_of_run not in before_it:
-                report.problem(path, f"it lists {path_of_run}, which is not in the ledger before it")
+                report.problem(path, f"it lists {path_of_run}, which no earlier ledger line enters")
     stated = {(one["venue"], one["feed"]): one for one in document["raw"]}
     present = {(one.entries[0]["venue"], one.entries[0]["feed"]): one for one in feeds}
     for key in sorted(stated.keys() | present.keys()):
@@ -108,13 +108,15 @@ def check_manifest(
         before = [one.fields or {} for one in feed.entries if one.number < entry.number] if feed else []
         due = feed_summary(*key, sorted(before, key=lambda fields: fields["n"]), _gaps(feed, stated.get(key)))
         if stated.get(key) != due:
-            report.problem(path, f"what it says of {'/'.join(key)} is not what the ledger and the files say")
+            report.problem(
+                path, f"its figures of {'/'.join(key)} differ from those of the ledger and the files"
+            )
     if document["exit_reason"] in ("crash", "disk") and document["recovered"]:
         declared = {(document["venue"], feed) for feed in document["feeds"]}
         for key in sorted(declared | present.keys()):
             feed = present.get(key)
             if feed is None or (feed.is_whole and not feed.first_lost):
-                report.problem(path, f"the run crashed, and no crash gap says what {'/'.join(key)} lost")
+                report.problem(path, f"the run crashed, and no `crash` gap records what {'/'.join(key)} lost")
 
 
 def check_records(
@@ -135,7 +137,7 @@ def check_records(
                 file.seek(each.get("offset", 0))
                 data = file.read(each.get("bytes", -1))
         except FileNotFoundError:
-            report.problem(name, f"is not on the disk, nor are {rows}")
+            report.problem(name, f"is not on the disk: it lacks {rows}")
             continue
         if "sha256" not in each and data.count(b"\n") < each["rows"]:
             report.problem(name, f"has fewer lines than {rows}")

@@ -145,8 +145,8 @@ class _Compacting:
                         self._done.resumed.append(_joined(path, members))
                 else:
                     self._done.refused[path] = (
-                        "is not a file that compact joined of segments in the ledger: "
-                        f"run `{command('verify')}`; move it away if it is not the archive's"
+                        f"was not joined by compact from segments of the ledger: run `{command('verify')}`; "
+                        "move the file away if it does not belong to the archive"
                     )
 
     # ---- joining ---------------------------------------------------------------------------------------
@@ -201,8 +201,8 @@ class _Compacting:
         if digests != [line.sha256 for line in members]:
             store.files.unlink(final)
             raise CorruptError(
-                f"{path} does not read back as the segments that were written to it, and was deleted; all "
-                "segments are where they were. Look at the disk."
+                f"{path} was deleted, since it does not read back as the segments written to it. All "
+                "segments are unchanged. Check the disk."
             )
         self._enter(path, members)
         self._done.joined.append(_joined(path, members))

@@ -67,14 +67,14 @@ def _compress(store: Store, path: Path) -> Compressed:
     entries = {entry["path"]: entry for entry in named if entry.kind == "day_file"}
     entry = entries.get(name)
     if entry is None:
-        return Compressed(name, "open", "its day is not over, or a run writes it")
+        return Compressed(name, "open", "its day is not over, or a run still writes to it")
     with path.open("rb") as plain:
         size, digest = _digest(iter(lambda: plain.read(_BLOCK), b""))
     if digest != entry["sha256"]:
-        return Compressed(name, "refused", "it is not the file that was entered: run verify")
+        return Compressed(name, "refused", "it is not the file that the ledger describes: run verify")
     held = entries.get(f"{name}.gz")
     if held is None and target.exists():
-        why = f"{target.name} lies beside it and is not in the ledger: remove the one that is not whole"
+        why = f"{target.name} lies beside it and is not in the ledger: delete the incomplete one of the two"
         return Compressed(name, "refused", why, size)
     if held is None:
         held = _write(store, path, target, digest)
@@ -102,7 +102,7 @@ def _write(store: Store, path: Path, target: Path, digest: str) -> Entry:
         files.close(handle)
     if content_digest(temporary) != digest:
         files.unlink(temporary)
-        raise CorruptError(f"the gzip of {path} does not hold its bytes: the plain file stays")
+        raise CorruptError(f"the gzip of {path} does not contain its bytes: the plain file is kept")
     with temporary.open("rb") as made:
         size, sha256 = _digest(iter(lambda: made.read(_BLOCK), b""))
     files.rename(temporary, target)

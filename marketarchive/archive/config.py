@@ -67,5 +67,7 @@ def files_from_settings(settings: Mapping[str, Any]) -> Files:
     except (ImportError, AttributeError, ValueError) as error:
         raise ConfigurationError(f"ARCHIVE_FILES={dotted!r} cannot be imported: {error}") from error
     if not isinstance(found, Files):
-        raise ConfigurationError(f"ARCHIVE_FILES={dotted!r} is no marketarchive.archive.files.Files")
+        raise ConfigurationError(
+            f"ARCHIVE_FILES={dotted!r} is not an instance of marketarchive.archive.files.Files"
+        )
     return found

@@ -21,9 +21,9 @@ def label(root: Path, path: str | Path, label: str, why: str, clock: Clock | Non
     `invalid`; why: the reason, for later readers. Raises ArgumentError.
     """
     if label not in LABELS:
-        raise ArgumentError(f"{label!r} is no label: use {' or '.join(LABELS)}")
+        raise ArgumentError(f"{label!r} is not a label: use {' or '.join(LABELS)}")
     if not why.strip():
-        raise ArgumentError("say why: the reason is all that later readers will have")
+        raise ArgumentError("give a reason: it is all that later readers will know")
     ledger = Ledger(root)
     names = _names(root, path)
     known = {entry["path"] for entry in ledger.naming(names)}
@@ -31,7 +31,7 @@ def label(root: Path, path: str | Path, label: str, why: str, clock: Clock | Non
     if found is None:
         raise ArgumentError(f"{path} is not in {ledger.path}: only final files can be labelled")
     if is_joined(found):
-        raise ArgumentError(f"{found} holds several segments: label these, by the paths that they had")
+        raise ArgumentError(f"{found} holds several segments: label these, by their original paths")
     now = iso((clock or RealClock()).now_ns())
     return ledger.append(
         {"kind": "label", "path": found, "label": label, "why": why.strip(), "labelled_at_utc": now}

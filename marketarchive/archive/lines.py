@@ -340,7 +340,7 @@ def parse(line: bytes) -> Line:
     try:
         if embedded:
             if not rest.endswith(b"}"):
-                raise ValueError("no closing brace behind the payload")
+                raise ValueError("no closing brace after the payload")
             envelope = _decode(head + b"}")
             pre, post = envelope.pop("payload_pre", ""), envelope.pop("payload_post", "")
             body = b"".join((pre.encode(), rest[:-1], post.encode())) if pre or post else rest[:-1]

@@ -26,7 +26,7 @@ MANIFEST: Mapping[str, FieldDoc] = {
     "finished_at_utc": FieldDoc(
         "when it ended; of a recovered run the time of its last line", _UTC, type="text"
     ),
-    "duration_s": FieldDoc("from its begin to its end", "seconds", type="number"),
+    "duration_s": FieldDoc("time from its begin to its end", "seconds", type="number"),
     "exit_reason": FieldDoc(
         "a [close reason](OPERATIONS.md#close-reasons-exit_reason-of-the-manifest-the-first-that-applies)",
         type="text",

@@ -53,5 +53,5 @@ def absence(root: Path, path: str) -> str:
     """
     to = MovedAway(root, Ledger(root).naming({path, StoredSegment(root, path).holder()})).to(path)
     if to is None:
-        return "is in the ledger and not here: bring it back, or label it"
+        return "is in the ledger, but not on the disk: bring it back, or label it"
     return f"was moved to {to}: `{command('offload', '--restore', path)}` brings it back"

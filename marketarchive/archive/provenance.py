@@ -49,7 +49,7 @@ class Provenance:
         final, home = final_path(path), home_of(self._root / path)
         if home is None:
             is_named = (self._root / lock_path(str(run_of(final)))).exists() or self._is_listed(final)
-            return "" if is_named else "it does not begin as a segment, and no lock or manifest names it"
+            return "" if is_named else "it does not begin like a segment, and no lock or manifest names it"
         name = parse_segment_path(home)
         if name is None or name != parse_segment_path(final):
             return f"its first line says that it is {home}"

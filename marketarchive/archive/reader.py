@@ -187,7 +187,7 @@ def _sealed(root: Path, entry: Entry) -> _Source:
     name = parse_segment_path(entry["path"])
     if name is None:
         raise CorruptError(
-            f"manifests/ledger.jsonl line {entry.number}: {entry['path']!r} is no segment's path"
+            f"manifests/ledger.jsonl line {entry.number}: {entry['path']!r} is not the path of a segment"
         )
     return _Source(root, entry["path"], name, entry["first"], is_sealed=True)
 
@@ -231,7 +231,7 @@ def _read(source: _Source, connections: dict[tuple[str, ...], str]) -> Iterator[
                 line = lines.parse(raw)
                 if waiting is not None:
                     if line.kind != "part":
-                        raise CorruptError("a part of the message before is missing")
+                        raise CorruptError("a part of the preceding message is missing")
                     begun, whole, pieces = waiting
                     pieces.append(line.payload or b"")
                     if len(pieces) == whole.envelope["parts"]:
@@ -246,7 +246,7 @@ def _read(source: _Source, connections: dict[tuple[str, ...], str]) -> Iterator[
                     f"{source.relative} line {number}: {error}; run `{command('verify')}`"
                 ) from error
     if source.is_sealed and (scan.error or scan.unfinished or waiting is not None):
-        what = scan.error or "it ends before its end"
+        what = scan.error or "the file is truncated"
         raise CorruptError(f"{source.relative}, after line {number}: {what}; run `{command('verify')}`")
 
 

@@ -102,7 +102,7 @@ def recover(
         root.mkdir(parents=True, exist_ok=True)
         with locks.exclusive_lock(root, files, RECOVERY_LOCK), ExitStack() as held:
             for path in stray_locks(root):
-                recovery.warn(f"{relative(root, path)} is no lock of a run, and left alone")
+                recovery.warn(f"{relative(root, path)} is not a lock file of a run, and is left alone")
             with suppress(OSError):  # the pages are a cache: the next recovery tries again
                 store.ledger.seal_pages()
                 seal_manifest_pages(root, store.ledger)

@@ -120,14 +120,14 @@ class SegmentScan:
         self._close_body()
         self.lines += len(frames)
         if self.lines == len(frames) or self.end:
-            self.problem("frames stand before the segment line, or behind the end line")
+            self.problem("frames lie before the segment line or after the end line")
         self.counts["frame"] += len(frames)
         seqs += [int(frame[2]) for frame in frames]
         stamps = [frame[1] for frame in frames]
         self._time(min(stamps).decode(), received=True)
         self._time(max(stamps).decode(), received=True)
         if not all([line.endswith(b"}") for line in batch]):  # noqa: C419  (a list is faster here)
-            self.problem("some frame of these ends before its end")
+            self.problem("one of these frames is truncated")
 
     def _add_any(self, raw: bytes, seqs: list[int]) -> None:
         try:
@@ -143,16 +143,16 @@ class SegmentScan:
     def _count(self, line: lines.Line, seqs: list[int]) -> None:
         kind, envelope = line.kind, line.envelope
         if self.end:
-            self.problem("stands behind the end line")
+            self.problem("follows the end line")
         if (kind == "segment") is not (self.lines == 1):
-            self.problem("only the first line, and it alone, is a `segment` line")
+            self.problem("the first line, and no other, has to be a `segment` line")
         self.counts[kind] += 1
         if kind == "end":
             self.end = envelope
             return
         if kind == "part":
             if self._body is None or not self._body.add(line):
-                self.problem("is not the part that is due here")
+                self.problem("is not the next part of the message")
             return
         self._close_body()
         if kind == "segment":
@@ -177,7 +177,7 @@ class SegmentScan:
 
     def _close_body(self) -> None:
         if self._body is not None and (wrong := self._body.wrong()):
-            self.problem(f"the message before has {wrong}")
+            self.problem(f"the preceding message has {wrong}")
         self._body = None
 
     def _time(self, text: str, *, received: bool) -> None:
@@ -221,5 +221,5 @@ class _PartedBody:
                 f"{self._bytes} of {self._envelope['bytes']} bytes"
             )
         if self._digest.hexdigest() != self._envelope["sha256"]:
-            return "another sha256 than its line says"
+            return "a sha256 that is not the one of its line"
         return ""

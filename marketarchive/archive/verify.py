@@ -131,7 +131,7 @@ class _Verification:
             return
         match = _HEAD.fullmatch(head)
         if match is None:
-            raise ArgumentError(f"{head!r} is no head: give LINES:SHA256 as `verify` printed it")
+            raise ArgumentError(f"{head!r} is not a ledger head: give LINES:SHA256 as `verify` printed it")
         count = int(match[1])
         if count > len(self._entries):
             report.problem(path, f"had {count} lines and has {len(self._entries)}: its newest were removed")
@@ -148,7 +148,7 @@ class _Verification:
             if entry.kind not in KINDS:
                 report.problem(str(LEDGER), f"has an unknown kind, {entry.kind!r}", entry.number)
             elif not _is_inside(path) or not _has_keys(entry):
-                report.problem(str(LEDGER), "lacks what a line of its kind has", entry.number)
+                report.problem(str(LEDGER), "lacks a key that lines of its kind have", entry.number)
             elif entry.kind in FILE_KINDS and path in paths:
                 report.problem(str(LEDGER), f"enters {path} a second time", entry.number)
             elif entry.kind not in FILE_KINDS and path not in paths:
@@ -184,13 +184,13 @@ class _Verification:
                 continue
             segment, target = segments.get(line.path), joined.get(line.to)
             if segment is None:
-                what = f"merged of {line.path}, which is no segment"
+                what = f"merges {line.path}, which is not a segment"
             elif target is None or target.number > entry.number:
                 what = f"says that {line.path} lies in {line.to}, which no line before it enters as joined"
             elif (line.sha256, line.length) != (segment["sha256"], segment["bytes"]):
                 what = f"says other bytes of {line.path} than line {segment.number}, which enters it"
             elif line.offset + line.length > target["bytes"]:
-                what = f"says that {line.path} lies behind the end of {line.to}"
+                what = f"says that {line.path} lies beyond the end of {line.to}"
             else:
                 self._members.setdefault(line.to, []).append((line, entry.number))
                 continue
@@ -276,7 +276,9 @@ class _Verification:
             if path.stem not in self._alive and not locks.is_alive(path):
                 report.problem(relative(self._root, path), f"its run is dead: run `{command('recover')}`")
         for path in stray_locks(self._root):
-            report.problem(relative(self._root, path), "is no lock of a run, and nothing of the archive")
+            report.problem(
+                relative(self._root, path), "is not a lock file of a run, nor any other file of the archive"
+            )
         for key, feed in self._feeds.items():
             check_density(feed, report, is_alive=key[0] in self._alive)
         for entry in manifests:
@@ -289,7 +291,7 @@ class _Verification:
                 check_manifest(entry["path"], document, entry, self._entries, feeds, report)
                 check_records(self._root, entry["path"], document, self._entered, report)
             except (KeyError, TypeError, ValueError, AttributeError) as error:
-                report.problem(entry["path"], f"lacks what a manifest has: {error!r}")
+                report.problem(entry["path"], f"is not a complete manifest: {error!r}")
 
     def _document(self, path: str) -> dict[str, Any] | None:
         try:
@@ -318,7 +320,7 @@ class _Verification:
                 continue
             name = parse_segment_path(path.removesuffix(RECOVERING))
             if name is None:
-                report.problem(path, "is no file of the archive, and not in the ledger")
+                report.problem(path, "is not a file of the archive, and not in the ledger")
             elif run_name(name.spider, name.run) in self._alive:
                 report.open.append(path)
             elif objection := self._provenance.objection(path):
@@ -337,8 +339,8 @@ class _Verification:
             return
         again = command("offload", "--restore", final)
         self._report.notes.append(
-            f"{path}: was left by an offload --restore that was interrupted: `{again}` begins anew, "
-            "or delete it"
+            f"{path}: was left by an offload --restore that was interrupted: `{again}` starts over, or "
+            "delete it"
         )
 
     def _judge_unentered_joined(self, path: str) -> None:
@@ -353,7 +355,7 @@ class _Verification:
                 f"{path}: was left by a compact that was interrupted, the next `{command('compact')}` goes on"
             )
         else:
-            self._report.problem(path, "is not in the ledger, and not joined of segments that are")
+            self._report.problem(path, "is not in the ledger, and not joined from segments that are")
 
     def _segments_beside(self, path: str) -> list[SealedSegment]:
         """Return the segments whose own files belong in the folder of `path`."""

@@ -399,9 +399,9 @@ def _gone(root: Path, error: OSError) -> DiskError | None:
     if error.errno not in (errno.ENOENT, errno.ESTALE):
         return None
     return DiskError(
-        f"{root} was removed or renamed below the run, or its disk was unmounted: {error.filename or root} "
+        f"{root} was removed or renamed during the run, or its disk was unmounted: {error.filename or root} "
         f"is gone ({error.strerror}). Nothing more is written. Put it back, or mount the disk, then start "
-        f"again: the next start records the gap."
+        "again: the next start records the gap."
     )
 
 

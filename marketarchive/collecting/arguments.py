@@ -174,15 +174,14 @@ AHEAD = Argument(
     "ahead",
     seconds,
     "1h",
-    "only rounds that begin within this time; without it all that are listed, up to 24 hours before they "
-    "begin",
+    "only rounds that begin within this time (default: all that are listed, up to 24 hours ahead)",
 )
 INTERVAL = Argument(
     "interval",
     _interval,
     "1s",
-    "a pass at each multiple of it, by the clock; without it one pass, then exit: the form for cron",
+    "one pass at each multiple of this span by the clock; without it a single pass, then exit, as for cron",
 )
-DURATION = Argument("duration", seconds, "1h", "the run ends after this time")
+DURATION = Argument("duration", seconds, "1h", "end the run after this time")
 SINCE = Argument("since", seconds, "1d", "only markets whose end date is at most this long ago")
 SHARD = Argument("shard", _shard, "0/4", "only the first (0) of four equal parts of the markets")

@@ -36,7 +36,7 @@ START = Argument(
     "start", moment, "2026-10-01", "only markets that ended at this time or later (ISO 8601, UTC)"
 )
 END = Argument(
-    "end", moment, "2026-11-01", "only markets that ended before it; without it before today's 00:00 UTC"
+    "end", moment, "2026-11-01", "only markets that ended before this time (default: today's 00:00 UTC)"
 )
 MINUTES = 60
 """Minutes between two points of a price history."""
@@ -126,7 +126,8 @@ class BackfillSpider(SweepSpider):
         start, end = (arguments.others.get(name) for name in ("start", "end"))
         if start is None:
             raise ArgumentError(
-                f"{cls.name} needs start=, the time from which markets ended, e.g. 2026-10-01"
+                f"{cls.name} needs start=TIME, e.g. start=2026-10-01: it collects markets that ended at that "
+                "time or later"
             )
         if end is not None and end <= start:
             raise ArgumentError(f"end={given['end']!r} is not after start={given['start']!r}")

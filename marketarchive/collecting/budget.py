@@ -185,7 +185,7 @@ class SharedBudget:
                     return
             self.close()
             self._is_locked = False
-        raise FileNotFoundError(f"{path} is deleted again and again")
+        raise FileNotFoundError(f"{path} keeps being deleted")
 
     def _load(self) -> None:
         if not self._read:
@@ -228,5 +228,5 @@ class SharedBudget:
             why,
             "It is shared again."
             if is_shared
-            else "This process keeps to a budget of its own: with others it may use more than LIMIT_SHARE.",
+            else "This process keeps to a budget of its own: together with others it may exceed LIMIT_SHARE.",
         )

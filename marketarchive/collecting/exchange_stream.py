@@ -33,7 +33,7 @@ CHANNEL = Argument(
     "channel",
     lambda _, text: text.strip().lower(),
     "exchange",
-    "name of the venue's socket that is listened to",
+    "name of the venue's socket to listen to",
 )
 """Argument of spiders that have several `sockets`: the name of the one to use."""
 

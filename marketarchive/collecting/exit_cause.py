@@ -16,7 +16,7 @@ UNANSWERED = ("disconnect", "stall", "rate_limited", "blocked", "dns", "tls")
 CLOSE_REASONS = {
     "start_error": "an unhandled exception in the spider",
     "sweep_cursor_loop": "the venue's paging came back to where it was, or brought nothing new",
-    "unknown_markets": "none of markets= exists",
+    "unknown_markets": "none of the markets in markets= exists",
     "trades_refused": "both versions of the trades route refuse",
     "probe_failed": "no active market was found, or no live book with a sound hash",
 }

@@ -50,7 +50,7 @@ def metrics_port(settings: BaseSettings) -> int | None:
     except ValueError:
         port = -1
     if not 0 <= port <= 65535:
-        raise ConfigurationError(f"METRICS_PORT={given!r} is no port: 0 (any free one) to 65535")
+        raise ConfigurationError(f"METRICS_PORT={given!r} is not a port: 0 (any free one) to 65535")
     try:
         import prometheus_client  # noqa: F401  (looked for before anything is sent)
     except ImportError as error:

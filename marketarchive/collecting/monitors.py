@@ -59,7 +59,7 @@ class DataMonitor(RunMonitor):
         good = self.stats_now.get(self.run_.spider.good_stat(feed), 0)
         self.assertGreater(good, 0, f"nothing usable was received in {self.run_.spider.venue}/{feed}")
 
-    @monitors.name("rows have the form that the venue promises")
+    @monitors.name("rows have the form that the venue documents")
     def test_invalid(self) -> None:
         """Check that at most MONITOR_MAX_INVALID rows could not be made into items."""
         invalid = self.count("invalid/")
@@ -96,7 +96,7 @@ class LossMonitor(RunMonitor):
         if gaps.get("missed_tick", 0) <= self.settings.getint("MONITOR_MAX_MISSED_TICKS"):
             explained.add("missed_tick")
         left = {reason: count for reason, count in gaps.items() if reason not in explained}
-        self.assertEqual(left, {}, "gaps that are ours, or that nobody explains; see records/gaps-*.jsonl")
+        self.assertEqual(left, {}, "gaps with cause `ours` or `unknown`; see records/gaps-*.jsonl")
 
     @monitors.name("all that was received is on the disk")
     def test_written(self) -> None:

@@ -66,7 +66,7 @@ def period(name: str, text: str) -> int:
 
 
 START = Argument("start", moment, "2026-11-01", "time of the first row (ISO 8601, UTC)")
-END = Argument("end", moment, "2026-11-08", "time of the last row; without it now")
+END = Argument("end", moment, "2026-11-08", "time of the last row (default: now)")
 PERIOD = Argument("period", period, "8h", f"length of the period of a row: {', '.join(PERIODS_S)} (8h)")
 ACCEPTS = (ASSETS, START, END, PERIOD, INTERVAL, DURATION)
 
@@ -94,7 +94,7 @@ class PerpsSpider(PollingSpider):
                 )
         past = sorted({"start", "end", "period"} & set(given))
         if arguments.interval is not None and past:
-            raise ArgumentError(f"{past[0]}= is of the past, interval= of the present: give one of them")
+            raise ArgumentError(f"{past[0]}= requests history, interval= current values: give one of them")
         start, end = arguments.others.get("start"), arguments.others.get("end")
         if start is not None and end is not None and end < start:
             raise ArgumentError(f"end={given['end']!r} is before start={given['start']!r}")
@@ -311,13 +311,15 @@ class PerpsSpider(PollingSpider):
             for missing in uncovered(
                 requested, times, series.step_s * 1000, is_open=series.market in self._unlisted
             ):
-                self._put_gap("not_served", "venue", series, route, missing, "not in the file")
+                self._put_gap("not_served", "venue", series, route, missing, "the file lacks these values")
             return
         first = min(times, default=requested.last + 1)
         apart_s = 0 if route.file is None else 2 * max(self.perps.settled_every_s)
         if first - requested.first >= max(series.step_s, apart_s, 7200) * 1000:
             missing = requested._replace(last=min(requested.last, first - 1))
-            self._put_gap("not_served", "venue", series, route, missing, "nothing is listed before")
+            self._put_gap(
+                "not_served", "venue", series, route, missing, "nothing is listed before the first value"
+            )
 
     def _wanted(
         self, series: Series, route: Route, due: Range, instrument: InstrumentsRow | None
@@ -378,7 +380,7 @@ class PerpsSpider(PollingSpider):
             pending.detail = _described(series, wanted)
         answer = await self.submit_and_wait(pending)
         if answer.parsed is None and not pending.attempts and wanted is not None and series is not None:
-            detail = f"stopped before it was requested: {_described(series, wanted)}"
+            detail = f"the run ended before it was requested: {_described(series, wanted)}"
             self.put(self.run.gap("missed_tick", "ours", pending.from_ns or 0, pending.to_ns, scope, detail))
         return answer.parsed
 

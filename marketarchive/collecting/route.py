@@ -48,7 +48,7 @@ def check_address(address: Address, given: str) -> None:
         )
     if not is_good or parts.query or parts.fragment:
         raise ConfigurationError(
-            f"{address.setting}={given!r} is no URL like http://127.0.0.1:8080, without ? and #"
+            f"{address.setting}={given!r} is not a URL like http://127.0.0.1:8080, without ? and #"
         )
 
 

@@ -67,7 +67,7 @@ class ServiceManager:
             try:
                 sender.sendto("\n".join(lines).encode(), self._address)
             except OSError as error:
-                logger.debug("The service manager takes no reports: %s", error)
+                logger.debug("The service manager cannot be notified: %s", error)
 
 
 class ServiceReports:

@@ -200,7 +200,7 @@ class ArchiveSpider(Spider):
         run = self.run
         if run.down_since is not None:
             scope = Scope(self.venue, self.feed)
-            detail = "nothing listened between a run that ended by itself and this one"
+            detail = "no run collected between one that ended by itself and this one"
             now = run.clock.now_ns()
             run.archive.write(run.gap("crash", "ours", run.down_since, now, scope, detail=detail))  # raw only
             run.down_since = None

@@ -39,7 +39,7 @@ class Pages:
         if cursor is None:
             return
         if cursor in self._cursors:
-            raise CursorError(f"cursor {cursor[:80]!r} came a second time after {len(self.keys)} keys")
+            raise CursorError(f"cursor {cursor[:80]!r} was repeated after {len(self.keys)} keys")
         if self._barren >= BARREN_PAGES:
             raise CursorError(
                 f"{BARREN_PAGES} pages in a row brought nothing new after {len(self.keys)} keys"

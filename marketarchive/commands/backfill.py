@@ -44,15 +44,15 @@ class Command(CrawlingCommand):
         return "--from TIME [options]"
 
     def short_desc(self) -> str:
-        return "Collect markets that have ended, with the history of their prices"
+        return "Collect markets that have ended, with their price history"
 
     def long_desc(self) -> str:
         return (
-            "Lists the markets of each platform that ended in --from <= time < --to, and the history of "
-            "their prices, into raw in the feed `backfill`, and the markets into the market master. Started "
-            "again with the same times it goes on where it was stopped or killed. `scrapy normalize` makes "
-            "the table `price_history` of it; nothing of it becomes an observed price. "
-            "Exit code: the highest of the crawls; 1 where a request failed and a further start is needed."
+            "Requests the markets of each platform that ended in --from <= time < --to, and their price "
+            "history. Answers go to raw (feed `backfill`), markets also into the market master. Run again "
+            "with the same times, it resumes where it was stopped or killed. `scrapy normalize` makes the "
+            "table `price_history` from it; these prices never count as observed. The exit code is the "
+            "highest of the crawls; 1 if a request failed, in which case run it again."
         )
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
@@ -62,13 +62,13 @@ class Command(CrawlingCommand):
             dest="start",
             metavar="TIME",
             required=True,
-            help="only markets that ended at or after (ISO 8601)",
+            help="only markets that ended at this time or later (ISO 8601)",
         )
         parser.add_argument(
             "--to",
             dest="end",
             metavar="TIME",
-            help="only markets that ended before (default: today's 00:00 UTC)",
+            help="only markets that ended before this time (default: today's 00:00 UTC)",
         )
         parser.add_argument("--platform", default="all", metavar="NAME", help="one platform (default: all)")
         parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -76,7 +76,9 @@ class Command(CrawlingCommand):
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         assert self.settings is not None
         if args:
-            raise UsageError(f"backfill takes no {args[0]!r}; --platform names a platform", print_help=False)
+            raise UsageError(
+                f"backfill takes no argument {args[0]!r}: name a platform with --platform", print_help=False
+            )
         given = {name: value for name in ("start", "end") if (value := getattr(opts, name)) is not None}
         spiders = self._chosen(opts.platform)
         settings, shutdown = self.settings, self.shutdown()
@@ -105,7 +107,7 @@ class Command(CrawlingCommand):
         known = self.spiders(BackfillSpider)
         if platform != "all" and platform not in known:
             raise UsageError(
-                f"--platform is one of {', '.join(known)}, all, not {platform}", print_help=False
+                f"--platform {platform} is unknown; use one of {', '.join(known)}, all", print_help=False
             )
         return list(known.values()) if platform == "all" else [known[platform]]
 
@@ -160,7 +162,7 @@ def _stat(crawler: Crawler, name: str) -> int:
 
 
 def _text(ended: _Backfilled) -> str:
-    state = "complete" if ended.is_finished else "NOT COMPLETE: start it again with the same times"
+    state = "complete" if ended.is_finished else "NOT COMPLETE: run it again with the same times"
     why = f", {ended.failed} requests failed" if ended.failed else ""
     cause = f" ({ended.cause})" if ended.cause else ""
     return f"{ended.platform}: {ended.markets:,} markets, {state}{why}{cause}"

@@ -26,15 +26,15 @@ class Command(OfflineCommand):
 
     def long_desc(self) -> str:
         return (
-            "Of each round whose strike or final value is archived, the proxy's mean of the same 60 seconds, "
-            "from the archived books of spot exchanges, by both definitions of these seconds: with the one "
-            "at the boundary T itself, (T-60s, T], and with the one at T-60s instead, [T-60s, T). A line has "
-            "how many windows state the mean, how many have any second of the proxy and how many all 60, "
-            "the median of the seconds that are there, and, of the whole ones, the absolute error: median, "
-            "95th percentile, maximum, in dollars and basis points; the bias is proxy - published. Published "
-            "values more than 5 % off are no part of it. Where the index itself is archived, which needs a "
-            "key, lines `index` compare the proxy with it in each second of such minutes: minutes, seconds "
-            "of the index, and of them those of the proxy. Replayed books are kept in research/.brti_minutes."
+            "For each round whose strike or final value is archived, computes the proxy's mean over the "
+            "same 60 seconds from the archived books of spot exchanges, by both definitions of the window: "
+            "(T-60s, T] and [T-60s, T), where T is the boundary. Each line states how many windows have a "
+            "published mean, how many have at least one second of the proxy, how many have all 60, and the "
+            "median number of seconds. Complete windows give the absolute error (median, 95th percentile, "
+            "maximum) in dollars and basis points, and the bias (proxy - published). Published values that "
+            "are more than 5 % off are excluded. Where the index itself is archived, which needs an API "
+            "key, lines `index` compare the proxy with it second by second: minutes, seconds of the index, "
+            "and how many of these the proxy has. Replayed books are cached in research/.brti_minutes."
         )
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
@@ -60,7 +60,9 @@ def _text(found: BrtiErrors) -> str:
     cells = [*map(_cells, found.rows), *map(_index_cells, found.index_rows)]
     lines = [_line((*HEAD, *FIGURES)), *map(_line, cells)] if cells else []
     if odd := sum(row.implausible for row in found.rows):
-        lines.append(f"left out: {odd} published values more than 5 % off, counted by definition")
+        lines.append(
+            f"excluded: {odd} published values that are more than 5 % off, counted once per definition"
+        )
     if found.nothing is not None:
         lines.append(f"no error is known: {found.nothing}")
     return "\n".join(lines)

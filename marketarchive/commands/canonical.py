@@ -21,11 +21,11 @@ class Command(OfflineCommand):
 
     def long_desc(self) -> str:
         return (
-            "Writes research/canonical_dataset.parquet in OUTPUT_DIR out of the tables, which are brought up "
-            "to date first, and the labels of `ground-truth`. Row t is the state at the start + t "
-            "seconds: on the observation clock what was valid then, with --clock received what a live reader "
-            "knew then (canonical_dataset_received.parquet). Only parts (a day of an asset) "
-            "whose inputs changed are made again."
+            "Brings the tables up to date and joins them with the labels of `ground-truth` into "
+            "research/canonical_dataset.parquet in OUTPUT_DIR. Row t is the state t seconds after the "
+            "start: on the observation clock what was valid then, with --clock received what a live reader "
+            "could know then (canonical_dataset_received.parquet). Only parts (one day of one asset) whose "
+            "inputs changed are made again."
         )
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
@@ -36,9 +36,11 @@ class Command(OfflineCommand):
         parser.add_argument(
             "--since",
             metavar="TIME",
-            help="only UTC days of starts that end after (ISO 8601, or 1d: a day ago)",
+            help="only rounds that start on a UTC day that ends after this time (ISO 8601, or 1d: a day ago)",
         )
-        parser.add_argument("--until", metavar="TIME", help="only UTC days of starts that begin before")
+        parser.add_argument(
+            "--until", metavar="TIME", help="only rounds that start on a UTC day that begins before this time"
+        )
         parser.add_argument(
             "--clock",
             choices=CLOCKS,
@@ -50,12 +52,17 @@ class Command(OfflineCommand):
             "--carry",
             type=int,
             metavar="SECONDS",
-            help=f"at most (default: as the stored dataset was made, a new one with {CARRY_S})",
+            help=(
+                "carry a value forward for at most this long (default: as the stored dataset was made, a "
+                f"new one with {CARRY_S})"
+            ),
         )
         parser.add_argument(
-            "--all-labelled", action="store_true", help="also rounds that ended before the recording"
+            "--all-labelled", action="store_true", help="include rounds that ended before the recording began"
         )
-        parser.add_argument("--partitioned", action="store_true", help="a folder with one file per UTC day")
+        parser.add_argument(
+            "--partitioned", action="store_true", help="write a folder with one file per UTC day"
+        )
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def work(self, args: list[str], opts: argparse.Namespace) -> int:
@@ -81,7 +88,8 @@ class Command(OfflineCommand):
 def _text(done: Canonical) -> str:
     if not done.markets:
         return (
-            f"no labelled round is chosen: run `{command('ground-truth')}`, or choose other days and assets"
+            f"no labelled round matches: run `{command('ground-truth')}` first, or choose other days or "
+            "assets"
         )
     if done.manifest is None:
         return f"up to date: {done.path}, {done.rows:,} rows"

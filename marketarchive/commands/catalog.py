@@ -28,20 +28,24 @@ class Command(Collect):
 
     def long_desc(self) -> str:
         return (
-            "Of each platform with a catalogue three phases take turns: discover (new markets), snapshot "
-            "(all active markets with their prices) and resolve (those that are over). How often: settings "
-            f"{', '.join(MINUTES.values())}. A cycle that was interrupted goes on where it stopped, also "
-            "after a crash. A second one on the same OUTPUT_DIR is refused with exit code 2."
+            "Each platform with a catalogue repeats three phases: discover (new markets), snapshot (prices "
+            "of all active markets) and resolve (results of markets that are over). Settings give the "
+            f"intervals: {', '.join(MINUTES.values())}. An interrupted cycle is resumed at the next start, "
+            "also after a crash. A second `catalog` with the same OUTPUT_DIR is refused with exit code 2."
         )
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         super(Collect, self).add_options(parser)
-        parser.add_argument("--once", action="store_true", help="one cycle of each phase, then the end")
-        parser.add_argument("--duration", metavar="SPAN", help="seconds, or 15m, 1h; without it for ever")
+        parser.add_argument("--once", action="store_true", help="run one cycle of each phase, then end")
+        parser.add_argument(
+            "--duration",
+            metavar="SPAN",
+            help="end after this time: seconds, or 15m, 1h (default: run until stopped)",
+        )
         parser.add_argument(
             "--platforms",
             metavar="NAME,...",
-            help="default: the setting CATALOG_PLATFORMS, or all",
+            help="only these platforms (default: the setting CATALOG_PLATFORMS, or all)",
         )
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
@@ -49,9 +53,11 @@ class Command(Collect):
 
         assert self.settings is not None
         if args:
-            raise UsageError(f"{args[0]!r}: catalog takes options only", print_help=False)
+            raise UsageError(f"catalog takes no argument {args[0]!r}, only options", print_help=False)
         if opts.once and opts.duration:
-            raise UsageError("--once ends by itself: leave out --duration", print_help=False)
+            raise UsageError(
+                "--once and --duration exclude each other: --once ends by itself", print_help=False
+            )
         try:
             given = {name: _minutes(self.settings, setting) for name, setting in MINUTES.items()}
         except ConfigurationError as error:

@@ -54,18 +54,22 @@ class Command(CrawlingCommand):
 
     def long_desc(self) -> str:
         return (
-            f"Plans: {'; '.join(_plan_lines())}. "
-            "Runs all spiders of the plans in one process, each a run of its own, "
-            "and shows how they do: a table on a terminal, a line a minute elsewhere, at the end a summary. "
-            "On a terminal log lines below WARNING go to a file in OUTPUT_DIR/logs, unless LOG_FILE or -L "
-            "says otherwise. A feed that ends by itself is started again; the others go on. The exit code is "
-            "the highest of the feeds' last runs, 4 only where all were refused."
+            f"Plans: {'; '.join(_plan_lines())}. Runs all spiders of the plans in one process, each as a run "
+            "of its own, and shows their state: a table on a terminal, otherwise one line per minute, and a "
+            "summary at the end. On a terminal, log lines below WARNING go to a file in OUTPUT_DIR/logs, "
+            "unless LOG_FILE or -L is given. A feed that ends by itself is restarted, without disturbing "
+            "the others. The exit code is the highest of the feeds' last runs, but 4 only if all were "
+            "refused."
         )
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         super().add_options(parser)
         add_plan_arguments(parser)
-        parser.add_argument("--duration", metavar="SPAN", help="seconds, or 15m, 1h; without it for ever")
+        parser.add_argument(
+            "--duration",
+            metavar="SPAN",
+            help="end after this time: seconds, or 15m, 1h (default: run until stopped)",
+        )
         add_left_out(parser)
         parser.add_argument("--list", action="store_true", help="print the plans and end")
 
@@ -177,14 +181,14 @@ class Command(CrawlingCommand):
         """
         taken = {argument.name for plan in named for argument in plan.takes}
         if unknown := sorted(given.keys() - taken):
-            raise ArgumentError(f"{' and '.join(plan.name for plan in named)} takes no --{unknown[0]}")
+            raise ArgumentError(f"{' and '.join(plan.name for plan in named)} has no option --{unknown[0]}")
         chosen = []
         for plan in named:
             arguments = plan.arguments(given)
             wanted = [feed for feed in plan.feeds(arguments) if feed.option not in left_out]
             usable = [(feed, spider) for feed in wanted if (spider := self._check(feed)) is not None]
             if not usable:
-                raise ArgumentError(f"nothing of {plan.name} is left to be collected here")
+                raise ArgumentError(f"nothing of plan {plan.name} is left to collect: all of it is left out")
             sources = frozenset((spider.venue, name) for _, spider in usable for name in spider.feeds)
             chosen.append(Chosen(plan, arguments, [feed for feed, _ in usable], sources))
         return chosen
@@ -203,7 +207,12 @@ class Command(CrawlingCommand):
         except ConfigurationError as error:
             if not feed.option:
                 raise
-            logger.warning("%s are left out (--%s: without this line): %s", feed.title, feed.option, error)
+            logger.warning(
+                "%s are left out (pass --%s to do so without this warning): %s",
+                feed.title,
+                feed.option,
+                error,
+            )
             return None
         return spider
 
@@ -270,7 +279,7 @@ def _named(args: Sequence[str]) -> list[Plan]:
     """Return the plans that a command line names, the default plan without any. Raises UsageError."""
     words, given = sort_words([word for word in args if word != "-a"])
     if given:
-        raise UsageError(f"write {as_options(given)}: collect takes plans and options only", print_help=False)
+        raise UsageError(f"collect takes plans and options: write {as_options(given)}", print_help=False)
     for word in words:
         if word not in plans():
             raise UsageError(f"there is no plan {word!r}; plans: {', '.join(plans())}", print_help=False)

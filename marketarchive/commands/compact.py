@@ -17,15 +17,15 @@ MEGABYTE = 1_000_000
 
 class Command(OfflineCommand):
     def short_desc(self) -> str:
-        return "Join the small sealed segments of hours that are over, byte for byte"
+        return "Join small sealed segments of past hours into one file each, byte for byte"
 
     def long_desc(self) -> str:
         return (
-            "Writes the segments of one venue, feed and hour, one after another, into a file beside them, "
-            "reads it again, and enters in the ledger where each lies. All readers find them there; tables "
-            "and labels stay as they are. The small files stay too, until --remove deletes those whose "
-            "bytes were found equal. Segments of runs that have not ended, recovered and labelled ones "
-            "are left alone. Exit code 1 when a file is not what it should be."
+            "Concatenates the segments of one venue, feed and hour into a file beside them, reads it back, "
+            "and records in the ledger where each segment lies. All readers find them there; tables and "
+            "labels stay valid. The small files are kept until --remove deletes those whose bytes compare "
+            "equal. Segments of runs that have not ended, and recovered or labelled segments, are not "
+            "joined. Exit code 1 if a file differs from its ledger line."
         )
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
@@ -33,17 +33,17 @@ class Command(OfflineCommand):
         parser.add_argument(
             "--older-than",
             metavar="HOURS",
-            help="join hours that ended at least so long ago (default: COMPACT_OLDER_THAN_H)",
+            help="join hours that ended at least this many hours ago (default: COMPACT_OLDER_THAN_H)",
         )
         parser.add_argument(
             "--smaller-than",
             metavar="MB",
-            help="join segments of less than so many million bytes (default: COMPACT_SMALLER_THAN_MB)",
+            help="join segments smaller than this many million bytes (default: COMPACT_SMALLER_THAN_MB)",
         )
         parser.add_argument(
             "--remove",
             action="store_true",
-            help="delete the small files of joined segments, after comparing them once more",
+            help="delete the small files of joined segments after comparing their bytes again",
         )
 
     def work(self, args: list[str], opts: argparse.Namespace) -> int:

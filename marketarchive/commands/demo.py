@@ -27,13 +27,20 @@ class Command(ConfiguredCommand):
         return "[options]"
 
     def short_desc(self) -> str:
-        return "The main job on the simulator: collect, label, validate, report; about five minutes"
+        return "Run the whole job on simulated venues: collect, label, validate, report (about five minutes)"
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         super().add_options(parser)
-        parser.add_argument("--no-pages", action="store_true", help="without a browser: about three minutes")
         parser.add_argument(
-            "--minutes", type=int, default=MINUTES, help=f"simulated minutes, 8 at least (default: {MINUTES})"
+            "--no-pages",
+            action="store_true",
+            help="skip the pages that need a browser (about three minutes)",
+        )
+        parser.add_argument(
+            "--minutes",
+            type=int,
+            default=MINUTES,
+            help=f"simulated minutes to collect, at least 8 (default: {MINUTES})",
         )
         parser.add_argument(
             "--speed",
@@ -43,7 +50,7 @@ class Command(ConfiguredCommand):
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         if args:
-            raise UsageError("demo takes no argument", print_help=False)
+            raise UsageError("demo takes no argument, only options", print_help=False)
         if opts.minutes < 8 or (opts.speed is not None and opts.speed <= 0):
             raise UsageError("--minutes is at least 8 (one whole round), --speed above 0", print_help=False)
         assert self.settings is not None

@@ -86,7 +86,7 @@ class Command(ConfiguredCommand):
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         if args:
-            raise UsageError("document takes no argument", print_help=False)
+            raise UsageError("document takes no argument, only options", print_help=False)
         from marketarchive.field_lists import field_lists, with_lists  # needs the extra `research`
 
         root = checkout("document")
@@ -114,7 +114,7 @@ class Command(ConfiguredCommand):
             if not opts.check:
                 path.write_text(text, encoding="utf-8")
             elif not path.exists() or path.read_text(encoding="utf-8") != text:
-                print(f"{name} is not what the code says; run `{command('document')}`", file=sys.stderr)
+                print(f"{name} differs from the code; run `{command('document')}`", file=sys.stderr)
                 self.exitcode = 1
 
 

@@ -17,7 +17,7 @@ class Command(ConfiguredCommand, edit.Command):
         except OSError as error:
             assert self.settings is not None
             raise UsageError(
-                f"EDITOR={self.settings['EDITOR']!r} cannot be started: {error.strerror}; "
-                "name another in the environment variable EDITOR",
+                f"EDITOR={self.settings['EDITOR']!r} cannot be started: {error.strerror}; set the "
+                "environment variable EDITOR to another program",
                 print_help=False,
             ) from error

@@ -22,20 +22,20 @@ if TYPE_CHECKING:
 
 class Command(OfflineCommand):
     def short_desc(self) -> str:
-        return "Write the rows of records/, or tables made from raw, as CSV, Parquet or JSON lines"
+        return "Export rows of records/, or tables made from raw, as CSV, Parquet or JSON lines"
 
     def long_desc(self) -> str:
         from marketarchive.research.exports.export import declared_formats, declared_tables
 
         return (
-            "Writes TABLE.FORMAT of each table into OUTPUT_DIR/exports, or EXPORT_DIR; a file is replaced "
-            "when the new one is whole. Of a series of records/: the columns, values and digits of its rows, "
-            "by tick, with what several runs wrote on a day in one sequence. Tables that are made from raw, "
-            "and brought up to date first (canonical is taken as it was made last): "
+            "Writes each table to TABLE.FORMAT in EXPORT_DIR, by default OUTPUT_DIR/exports; a file is "
+            "replaced only once the new one is complete. A series of records/ keeps the columns, values and "
+            "digits of its rows; the rows of all runs of a day are sorted by tick. Tables made from raw are "
+            "brought up to date first, except canonical, which is exported as last made: "
             + "; ".join(f"{each.name}: {each.rows}" for each in declared_tables().values())
             + ". Formats: "
             + "; ".join(f"{name}: {what}" for name, what in declared_formats().items())
-            + ". Exit code 1 when a line could not be read; it is named and left out."
+            + ". Exit code 1 if a line cannot be read; it is named and left out."
         )
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
@@ -51,22 +51,24 @@ class Command(OfflineCommand):
             "--table",
             required=True,
             metavar="NAME,...",
-            help=f"a series: a file of records/ without its day; or {', '.join(declared_tables())}; or "
-            f"{ALL}: every table of this archive",
+            help=(
+                "a series, i.e. the name of a file of records/ without its day; or "
+                f"{', '.join(declared_tables())}; or {ALL}: every table of the archive"
+            ),
         )
         parser.add_argument(
             "--format",
             default="csv",
             metavar="|".join(declared_formats()),
-            help="format of the files (default: csv)",
+            help="file format (default: csv)",
         )
         parser.add_argument(
-            "--since", metavar="TIME", help="only ticks at or after (ISO 8601, or 1d: a day ago)"
+            "--since", metavar="TIME", help="only ticks at this time or later (ISO 8601, or 1d: a day ago)"
         )
-        parser.add_argument("--until", metavar="TIME", help="only ticks before")
+        parser.add_argument("--until", metavar="TIME", help="only ticks before this time")
         parser.add_argument("--assets", metavar="BTC,ETH", help="only rows of these assets")
         parser.add_argument(
-            "--no-preopen", action="store_true", help="leave out the rows of a market before its start"
+            "--no-preopen", action="store_true", help="leave out rows of a market that precede its start"
         )
         for each in declared_options():
             named = [table.name for table in declared_tables().values() if each in table.options]
@@ -75,7 +77,9 @@ class Command(OfflineCommand):
                 parser.add_argument(each.flag, action="store_true", help=what)
             else:
                 parser.add_argument(each.flag, metavar=each.metavar, help=what)
-        parser.add_argument("--output", type=Path, metavar="FILE", help="file to write, of one table")
+        parser.add_argument(
+            "--output", type=Path, metavar="FILE", help="file to write; needs --table with one table"
+        )
 
     def work(self, args: list[str], opts: argparse.Namespace) -> int:
         from marketarchive.research.exports.export import ALL, chosen_tables, declared_formats, in_format
@@ -100,12 +104,12 @@ class Command(OfflineCommand):
             self._options(tables, opts),
         )
         if opts.output is not None and (len(tables) != 1 or ALL in opts.table.split(",")):
-            raise ArgumentError(f"--output is for one table, not for {opts.table}")
+            raise ArgumentError(f"--output writes one table: name one with --table, not {opts.table}")
         if opts.output is not None and not opts.output.absolute().parent.is_dir():
             raise ArgumentError(f"there is no folder {opts.output.absolute().parent}")
         if opts.output is not None and opts.output.exists() and not opts.output.is_file():
             raise ArgumentError(
-                f"--output {opts.output} is there and no file; name a file to write or replace"
+                f"--output {opts.output} exists and is not a file; name a file to write or replace"
             )
         is_damaged = False
         for table in tables:
@@ -126,7 +130,7 @@ class Command(OfflineCommand):
             if value is None or value is False:
                 continue
             if not any(option in table.options for table in tables):
-                raise ArgumentError(f"{option.flag} is not for {opts.table}")
+                raise ArgumentError(f"{option.flag} does not apply to {opts.table}")
             given[option.name] = self._parsed(option, value)
         return given
 

@@ -23,6 +23,7 @@ def refuse_spider(command: str, opts: argparse.Namespace) -> None:
     """
     if opts.spider:
         raise UsageError(
-            f"{command} takes no --spider: spiders of the archive send requests of their own; leave it out",
+            f"{command} does not support --spider: spiders of the archive send only requests of their own; "
+            "leave it out",
             print_help=False,
         )

@@ -15,7 +15,7 @@ FORMER_NAMES = {"cadence": "polling"}
 
 class Command(ConfiguredCommand, genspider.Command):
     def short_desc(self) -> str:
-        return "Write the frame of a new spider into a checkout (-t sweep, polling, stream or page)"
+        return "Write the skeleton of a new spider into a checkout (-t sweep, polling, stream or page)"
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         assert self.settings is not None

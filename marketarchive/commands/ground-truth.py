@@ -26,33 +26,39 @@ SHOWN = 20
 
 class Command(OfflineCommand):
     def short_desc(self) -> str:
-        return "Compute strike, settlement and outcome of up/down rounds and compare with the official ones"
+        return "Compute strike, settlement and outcome of rounds and compare with the official outcome"
 
     def long_desc(self) -> str:
         return (
             "Writes research/ground_truth.parquet and research/market_master.json in OUTPUT_DIR: for each "
-            "round both boundary prices of the instrument that its rule names, the outcome they give, and a "
-            "verdict. reproduced and differs need a tick stamped with the very second at both ends; restated "
-            "takes a price from the venue's own statement; not_provable names what is missing. With "
-            "--recording it reads a folder with markets *.jsonl.gz, prices *.csv.gz and manifest.json "
-            "instead, after checking their checksums. The last line says how many were reproduced, differ "
-            "and are not provable. Exit code 1 when a file cannot be used, with --strict when one differs."
+            "round both boundary prices of the instrument that its rule names, the outcome they imply, and "
+            "a verdict. Verdicts reproduced and differs need a tick stamped with the exact second at both "
+            "boundaries; restated takes a price from the venue's own statement; not_provable states what is "
+            "missing. With --recording it reads a folder with markets *.jsonl.gz, prices *.csv.gz and "
+            "manifest.json instead, after verifying their checksums. The last line counts the verdicts. "
+            "Exit code 1 if a file cannot be used; with --strict also if an outcome differs."
         )
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         super().add_options(parser)
         parser.add_argument(
-            "--since", metavar="TIME", help="only windows that end at or after (ISO 8601, or 1d: a day ago)"
+            "--since",
+            metavar="TIME",
+            help="only rounds that end at this time or later (ISO 8601, or 1d: a day ago)",
         )
-        parser.add_argument("--until", metavar="TIME", help="only windows that start before")
+        parser.add_argument("--until", metavar="TIME", help="only rounds that start before this time")
         parser.add_argument(
-            "--recording", metavar="DIR", help="label the markets of a folder with a recording"
+            "--recording",
+            metavar="DIR",
+            help="label the markets of a recording in DIR instead of the archive's",
         )
-        parser.add_argument("--output", metavar="DIR", help="with --recording: write both files below DIR")
+        parser.add_argument("--output", metavar="DIR", help="with --recording: write both files to DIR")
         parser.add_argument(
-            "--estimate", action="store_true", help="estimate prices that nothing states (verdict estimated)"
+            "--estimate",
+            action="store_true",
+            help="estimate boundary prices that no source states (verdict estimated)",
         )
-        parser.add_argument("--strict", action="store_true", help="exit code 1 when an outcome differs")
+        parser.add_argument("--strict", action="store_true", help="exit code 1 if an outcome differs")
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def work(self, args: list[str], opts: argparse.Namespace) -> int:
@@ -63,7 +69,9 @@ class Command(OfflineCommand):
         from marketarchive.research.labels.ground_truth import ground_truth
 
         if opts.output is not None:
-            raise ArgumentError("--output is for --recording; an archive's labels lie in its OUTPUT_DIR")
+            raise ArgumentError(
+                "--output needs --recording; the labels of an archive are written to its OUTPUT_DIR"
+            )
         with Bar() as bar:
             done = ground_truth(self.root, *self.times(opts), estimate=opts.estimate, progress=bar)
         print(label_files.pretty(done.as_dict()) if opts.json else _text(done))
@@ -74,7 +82,7 @@ def _of_recording(opts: argparse.Namespace) -> Sequence[Label]:
     from marketarchive.research.products.updown.labels import recording
 
     if opts.since is not None or opts.until is not None or opts.estimate:
-        raise ArgumentError("--recording takes the whole folder: no --since, --until or --estimate")
+        raise ArgumentError("--recording labels the whole folder: leave out --since, --until and --estimate")
     if opts.output is not None:
         require()
     made = recording.read(Path(opts.recording))
@@ -105,9 +113,7 @@ def _text(done: GroundTruth) -> str:
     _print_open(done.labels, SHOWN)
     lines = []
     if done.without_window:
-        lines.append(
-            f"{done.without_window} rounds left out: no answer tells when their window starts and ends"
-        )
+        lines.append(f"{done.without_window} rounds left out: no archived answer states their start and end")
     if done.manifest is not None:
         lines += [
             f"made     {label_files.PARQUET}: {len(done.labels):,} markets, {done.made:,} new or changed"
@@ -116,7 +122,7 @@ def _text(done: GroundTruth) -> str:
     elif done.labels:
         lines.append("up to date")
     else:
-        lines.append("there is no sealed segment that tells of an up/down round that has begun")
+        lines.append("no sealed segment names a round that has begun: collect some first")
     return "\n".join([*lines, _last(done.labels)])
 
 

@@ -38,11 +38,12 @@ class Command(OfflineCommand):
 
     def long_desc(self) -> str:
         return (
-            f"start runs `crawl {PLAN.name}` in the background, writes its PID to .collector.pid and what it "
-            f"says to {LOG_FILE} (in OUTPUT_DIR, or in the folder of -a output=DIR); a second start is "
-            "refused. stop ends it and waits until all is sealed. status prints whether it runs, markets, "
-            "ticks of today and the last one; exit code 1 where it does not run. compress replaces finished "
-            "days by gzip: the plain file goes when the gzip was read back."
+            f"start runs `crawl {PLAN.name}` in the background and writes its PID to .collector.pid and its "
+            f"output to {LOG_FILE}, in OUTPUT_DIR or in the folder of -a output=DIR; a second start is "
+            "refused. stop ends it and waits until everything is sealed. status prints whether it runs, the "
+            "markets, the number of ticks today and the last tick; exit code 1 if it does not run. compress "
+            "replaces the files of finished days by gzip; the plain file is deleted once the gzip was read "
+            "back."
         )
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
@@ -53,7 +54,7 @@ class Command(OfflineCommand):
             action="append",
             default=[],
             metavar="NAME=VALUE",
-            help="arguments of the spider: series, output; start accepts duration too",
+            help="argument of the spider: series, output; for start also duration",
         )
 
     def work(self, args: list[str], opts: argparse.Namespace) -> int:
@@ -81,8 +82,8 @@ class Command(OfflineCommand):
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ArgumentError(
-                f"the folder {folder} cannot be made: {error.strerror}; "
-                "name another with -a output=DIR or -s OUTPUT_DIR=DIR"
+                f"the folder {folder} cannot be created: {error.strerror}; name another with -a output=DIR "
+                "or -s OUTPUT_DIR=DIR"
             ) from error
         kept = [f"{name}={self.settings[name]}" for name in KEPT if self.settings[name]]
         settings = [word for text in kept for word in ("-s", text)]

@@ -16,7 +16,7 @@ class Command(OfflineCommand):
         return "PATH --deprecated|--invalid --why TEXT"
 
     def short_desc(self) -> str:
-        return "Label a file of the archive; readers leave labelled files out"
+        return "Mark a file of the archive as deprecated or invalid, so that readers skip it"
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         super().add_options(parser)
@@ -25,11 +25,11 @@ class Command(OfflineCommand):
             which.add_argument(
                 f"--{name}", dest="label", action="store_const", const=name, help=f"label it {name}"
             )
-        parser.add_argument("--why", default="", metavar="TEXT", help="the reason, for later readers")
+        parser.add_argument("--why", default="", metavar="TEXT", help="the reason, recorded in the ledger")
 
     def work(self, args: list[str], opts: argparse.Namespace) -> int:
         if len(args) != 1 or opts.label is None:
-            raise ArgumentError("name one file and one of --deprecated, --invalid")
+            raise ArgumentError("give one file, and either --deprecated or --invalid")
         try:
             head = label(self.root, args[0], opts.label, opts.why)
         except OSError as error:

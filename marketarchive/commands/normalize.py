@@ -23,34 +23,35 @@ class Command(OfflineCommand):
         return "[FEED ...] [options]"
 
     def short_desc(self) -> str:
-        return "Make Parquet tables of the archive, where they are not up to date"
+        return "Bring the Parquet tables of the archive up to date"
 
     def long_desc(self) -> str:
         return (
-            "Writes tables/ (books, book_changes, quotes, trades, reference_prices, gaps, coverage: what "
-            "a feed has), one file per table, feed and UTC day, from sealed segments. A file is made again "
-            "only when the segments of its day, their labels or this program's tables changed. The hash of "
-            "every book and of every change is recomputed, the frames of sockets replayed for it (not with "
-            "--no-verify). Prints the sanity checks of what was made; they stand in the manifest too. Exit "
-            "code 1 when a day could not be made, and with --strict when a check failed."
+            "Writes tables/ (books, book_changes, quotes, trades, reference_prices, gaps, coverage: those "
+            "that a feed has) from sealed segments, one file per table, feed and UTC day. A file is made "
+            "again only if the segments of its day, their labels, or this program's definition of the table "
+            "changed. The hash of every snapshot and delta is recomputed by replaying the frames of "
+            "sockets, unless --no-verify is given. Prints sanity checks of the new files, which the "
+            "manifest has too. Exit code 1 if a day could not be made; with --strict also if a check failed."
         )
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         super().add_options(parser)
         parser.add_argument(
-            "--since", metavar="TIME", help="only days at or after (2026-11-21, ISO 8601, or 1d: a day ago)"
+            "--since",
+            metavar="TIME",
+            help="only this day and later ones (2026-11-21, ISO 8601, or 1d: a day ago)",
         )
-        parser.add_argument("--until", metavar="TIME", help="only days before")
+        parser.add_argument("--until", metavar="TIME", help="only days before this one")
         parser.add_argument(
-            "--no-verify", action="store_true", help="do not recompute the hashes of books and deltas"
+            "--no-verify", action="store_true", help="do not recompute the hashes of snapshots and deltas"
         )
         parser.add_argument(
             "--processes",
             metavar="N",
-            help="days of feeds made at once; by default as many as there are processors, or one if "
-            "there is little to do",
+            help="worker processes (default: one per processor, or one if there is little to do)",
         )
-        parser.add_argument("--strict", action="store_true", help="exit code 1 when a sanity check fails")
+        parser.add_argument("--strict", action="store_true", help="exit code 1 if a sanity check fails")
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def work(self, args: list[str], opts: argparse.Namespace) -> int:
@@ -96,7 +97,7 @@ def _text(done: Normalized) -> str:
         lines.append(f"manifest {done.manifest}")
     made = f"{len(done.outputs)} made, {done.up_to_date} up to date, {len(done.failed)} failed"
     nothing = not (done.outputs or done.failed or done.up_to_date)
-    return "\n".join([*lines, "there is no sealed segment to make a table of" if nothing else made])
+    return "\n".join([*lines, "there is no sealed segment to make a table from" if nothing else made])
 
 
 def _line(check: BookCheck) -> str:

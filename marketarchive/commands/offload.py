@@ -30,56 +30,67 @@ class Command(OfflineCommand):
         return "REMOTE:FOLDER [--dry-run] [--prune --older-than 30d] | --restore [PATH ...]"
 
     def short_desc(self) -> str:
-        return "Copy final files to a remote by rclone, verify the copies, prune or restore files here"
+        return "Copy final files to a remote with rclone, verify the copies, prune or restore local files"
 
     def long_desc(self) -> str:
         return (
-            "Copies every file of the ledger, and the ledger itself under a name that tells its head, to a "
-            "remote of rclone's configuration or a folder. A copy is verified by a hash that the service of "
-            "the remote computes and this side too, or by reading it back; what was verified, and how, is in "
-            "manifests/offload-RUN.json. A second run copies nothing that is there; one that was killed, is "
-            "resumed by the next. Nothing is deleted here without --prune. Exit code 1 when a copy is not "
-            "verified."
+            "Copies every file of the ledger, and the ledger itself under a name that contains its head, to "
+            "a remote of rclone's configuration or to a folder. A copy is verified by a hash that both the "
+            "remote's service and this machine compute, or by reading it back; manifests/offload-RUN.json "
+            "lists what was verified, and how. Files that are already there are not copied again, and the "
+            "next run resumes one that was killed. Nothing is deleted locally without --prune. Exit code 1 "
+            "if a copy is not verified."
         )
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         super().add_options(parser)
         parser.add_argument(
-            "--dry-run", action="store_true", help="print what would be done, and touch nothing"
+            "--dry-run", action="store_true", help="print what would be done, without doing it"
         )
-        parser.add_argument("--bwlimit", metavar="RATE", help="bandwidth as rclone takes it: 4M is 4 MiB/s")
         parser.add_argument(
-            "--rclone-config", metavar="FILE", help="rclone's configuration (default: its own)"
+            "--bwlimit", metavar="RATE", help="limit the bandwidth, as in rclone's --bwlimit: 4M is 4 MiB/s"
+        )
+        parser.add_argument(
+            "--rclone-config", metavar="FILE", help="configuration file of rclone (default: rclone's own)"
         )
         parser.add_argument(
             "--recheck-after",
             metavar="SPAN",
             default="30d",
-            help="compare a copy again when it was verified so long ago (default: 30d); where the remote "
-            "lists hashes, each run compares them",
+            help=(
+                "compare a copy again if it was last verified this long ago (default: 30d); if the remote "
+                "lists hashes, each run compares them"
+            ),
         )
         parser.add_argument(
-            "--read-back", action="store_true", help="read copies back also where the remote states a hash"
+            "--read-back", action="store_true", help="read copies back even if the remote states a hash"
         )
         parser.add_argument(
-            "--replace", action="store_true", help="copy again over a copy that is not the file that is here"
+            "--replace", action="store_true", help="overwrite copies that differ from the local file"
         )
         parser.add_argument(
             "--prune",
             action="store_true",
-            help="delete segments here whose copies are verified, and compared once more; labelled ones stay",
+            help=(
+                "delete local segments whose copies are verified, after comparing each again; labelled ones "
+                "are kept"
+            ),
         )
         parser.add_argument(
-            "--older-than", metavar="SPAN", help="with --prune: whose newest line is older, e.g. 30d"
+            "--older-than",
+            metavar="SPAN",
+            help="with --prune: only segments whose newest line is older than this, e.g. 30d",
         )
         parser.add_argument(
             "--restore",
             nargs="*",
             metavar="PATH",
-            help="bring files back that were moved away: these, or all below these folders, or all",
+            help="copy pruned files back: those at or below the given paths, or all",
         )
         parser.add_argument(
-            "--since", metavar="TIME", help="with --restore: only with lines at or after (ISO 8601, or 1d)"
+            "--since",
+            metavar="TIME",
+            help="with --restore: only files with lines at this time or later (ISO 8601, or 1d: a day ago)",
         )
 
     def work(self, args: list[str], opts: argparse.Namespace) -> int:
@@ -98,8 +109,8 @@ class Command(OfflineCommand):
             )
         except OSError as error:
             raise DiskError(
-                f"offload stopped: {error}. No file is gone here that the ledger does not name as moved. "
-                "Free space or mend the disk, then run it again."
+                f"offload stopped: {error}. No local file was deleted unless the ledger says that it was "
+                "moved. Free space or mend the disk, then run it again."
             ) from error
         finally:
             signal.signal(signal.SIGTERM, before)
@@ -108,8 +119,8 @@ class Command(OfflineCommand):
         options = _options(opts)
         if not is_archive(store.root):
             raise ArgumentError(
-                f"{store.root} is no archive: it has no manifests/. Name another folder with "
-                "-s OUTPUT_DIR=DIR, or mount its disk"
+                f"{store.root} is not an archive: it has no manifests/. Name another folder with -s "
+                "OUTPUT_DIR=DIR, or mount its disk"
             )
         rclone = _rclone(args[0], opts)
         if rclone.type == "local" and Path(rclone.remote).resolve().is_relative_to(store.root.resolve()):
@@ -140,7 +151,7 @@ class Command(OfflineCommand):
             )
             is_whole &= not done.problems
         if not found:
-            print("nothing to restore: no such file was moved away")
+            print("nothing to restore: no such file was pruned")
         return FINISHED if is_whole else FAILED
 
 
@@ -148,16 +159,16 @@ def _check(args: Sequence[str], opts: argparse.Namespace) -> None:
     """Raise ArgumentError for options that cannot be combined, or a missing remote."""
     if opts.restore is not None:
         if opts.prune or opts.replace or len(args) > 1:
-            raise ArgumentError(
-                "--restore goes with --since, --dry-run and at most one remote, named before it"
-            )
+            raise ArgumentError("--restore takes only --since, --dry-run, and at most one remote before it")
         return
     if len(args) != 1:
-        raise ArgumentError("name one remote, as NAME:FOLDER of rclone's configuration or a folder")
+        raise ArgumentError("name one remote: NAME:FOLDER as in rclone's configuration, or a folder")
     if opts.since is not None:
-        raise ArgumentError("--since is for --restore")
+        raise ArgumentError("--since needs --restore")
     if opts.prune != (opts.older_than is not None):
-        raise ArgumentError("--prune and --older-than SPAN are given together: name the age, e.g. 30d")
+        raise ArgumentError(
+            "--prune and --older-than SPAN need each other: give both, e.g. --prune --older-than 30d"
+        )
 
 
 def _options(opts: argparse.Namespace) -> OffloadOptions:

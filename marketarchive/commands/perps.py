@@ -63,25 +63,33 @@ class Command(CrawlingCommand):
         return "[VENUE ...] [options]"
 
     def short_desc(self) -> str:
-        return "Collect the past of perpetuals of all venues, and put it into one file"
+        return "Collect the history of perpetuals from all venues into one table"
 
     def long_desc(self) -> str:
         return (
-            "Runs the spider of each venue (all when none is named) in one process, those that failed once "
-            "more, and writes perps/VENUE/SYMBOL.parquet, perps/unified_data.parquet, perps/symbols_map.csv "
-            "and a report of their quality, perps/data_collection_report.md, .json and .txt, in OUTPUT_DIR. "
-            "Only files whose inputs changed are made again. A venue that cannot be reached costs nothing "
-            "but its own rows, and is named. Exit code: the highest of the crawls, 0 where all finished."
+            "Runs the spider of each named venue (default: all) in one process, retries once those that "
+            "failed, and writes perps/VENUE/SYMBOL.parquet, perps/unified_data.parquet, "
+            "perps/symbols_map.csv and a data quality report, perps/data_collection_report.md, .json and "
+            ".txt, in OUTPUT_DIR. Only files whose inputs changed are made again. A venue that cannot be "
+            "reached is named, and only its own rows are missing. The exit code is the highest of the "
+            "crawls, 0 if all finished."
         )
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         super().add_options(parser)
-        parser.add_argument("--start", metavar="TIME", help="the first row (ISO 8601; default: 7 days ago)")
-        parser.add_argument("--end", metavar="TIME", help="the last row (default: now)")
-        parser.add_argument("--period", metavar="8h", default="8h", help="30m, 1h, 8h or 1d (default: 8h)")
+        parser.add_argument(
+            "--start", metavar="TIME", help="time of the first row (ISO 8601; default: 7 days ago)"
+        )
+        parser.add_argument("--end", metavar="TIME", help="time of the last row (default: now)")
+        parser.add_argument(
+            "--period",
+            metavar="8h",
+            default="8h",
+            help="length of the period of a row: 30m, 1h, 8h or 1d (default: 8h)",
+        )
         parser.add_argument("--assets", metavar="BTC,ETH", help="only these assets (default: all)")
         parser.add_argument(
-            "--no-crawl", action="store_true", help="only make the files, from what is archived"
+            "--no-crawl", action="store_true", help="make the files from the archive, without requests"
         )
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -128,7 +136,9 @@ class Command(CrawlingCommand):
         """
         known = self.spiders(PerpsSpider)
         if unknown := [name for name in args if name not in known]:
-            raise UsageError(f"perps takes venues of {', '.join(known)}, not {unknown[0]}", print_help=False)
+            raise UsageError(
+                f"{unknown[0]} is not a venue with perpetuals; use {', '.join(known)}", print_help=False
+            )
         return [_Venue(known[name]) for name in dict.fromkeys(args or known)]
 
     async def _collect(self, chosen: Sequence[_Venue], given: Mapping[str, str], bar: Bar) -> None:
@@ -171,7 +181,7 @@ def _with_any(text: str | None, chosen: list[_Venue]) -> list[_Venue]:
         return chosen
     has = {each: [venue for venue in chosen if each in symbols(venue.spider.venue)] for each in _assets(text)}
     if nowhere := [asset for asset, found in has.items() if not found]:
-        raise UsageError(f"none of these venues has perpetuals of {nowhere[0]}", print_help=False)
+        raise UsageError(f"none of these venues lists a perpetual of {nowhere[0]}", print_help=False)
     return [venue for venue in chosen if any(venue in found for found in has.values())]
 
 

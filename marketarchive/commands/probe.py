@@ -39,15 +39,16 @@ class Command(CrawlingCommand):
         return "[VENUE ...] [options]"
 
     def short_desc(self) -> str:
-        return "Ask every public endpoint and socket of a venue once or a few times, and report"
+        return "Check every public endpoint and socket of a venue, and report"
 
     def long_desc(self) -> str:
         return (
-            f"All venues when none is named: {_venues()}. A connection to a socket lasts seconds. Requests "
-            "have a timeout, are paced like a spider's and archived like a spider's (feed `probe`). Writes "
-            "probes/VENUE_public_sources_probe_v1.json and .md. Exit code 0 when what the venue needs was "
-            "found (where nothing is named above: with any answer), 1 without, 3 disk, 4 when every request "
-            "is refused. Other checks that fail are named, and fail nothing."
+            f"Checks the named venues, by default all: {_venues()}. Each endpoint is requested once or a few "
+            "times, each socket opened for some seconds; requests are paced and archived like those of a "
+            "spider (feed `probe`). Writes probes/VENUE_public_sources_probe_v1.json and .md. Exit code 0 "
+            "if what the venue needs was found (where no need is named above: if anything answered), 1 if "
+            "not, 3 if the disk failed, 4 if every request was refused. Other failed checks are reported "
+            "and do not change the exit code."
         )
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
@@ -62,7 +63,7 @@ class Command(CrawlingCommand):
         names = list(dict.fromkeys([*args, *perps])) or sorted(probes())
         if unknown := [name for name in names if name not in probes()]:
             known = ", ".join(sorted(probes()))
-            raise UsageError(f"probe takes venues of {known}, not {' '.join(unknown)}", print_help=False)
+            raise UsageError(f"{' '.join(unknown)} cannot be probed; use {known}", print_help=False)
         settings, shutdown = self.settings, self.shutdown(FAILED)  # without a report it has not passed
 
         def prepare() -> Process:
@@ -115,7 +116,7 @@ def _finish(crawler: Crawler, error: BaseException | None, root: Path, console: 
     code = exit_code(crawler, error)
     spider = cast("ProbeSpider | None", crawler.spider)
     if spider is None or spider.findings is None:
-        print("probe: it was ended before everything was asked; nothing is reported", file=sys.stderr)
+        print("probe: stopped before every check was made; no report is written", file=sys.stderr)
         return _Ended(code or FAILED)
     document = report(spider, code)
     _show(document, console)
@@ -137,7 +138,7 @@ def _show(document: Mapping[str, Any], console: Console) -> None:
     table.add_column("", no_wrap=True)
     table.add_column("status", justify="right")
     table.add_column("ms", justify="right")
-    table.add_column("what it shows", ratio=1)
+    table.add_column("evidence", ratio=1)
     for check in document["checks"]:
         latency = check["latency_ms"]
         table.add_row(
@@ -149,7 +150,7 @@ def _show(document: Mapping[str, Any], console: Console) -> None:
         )
     for why, names in by_reason(document["not_asked"]).items():
         others = f" ({', '.join(names[1:])} neither)" if names[1:] else ""
-        table.add_row(names[0], Text("skip", "yellow"), "", "", Text(f"not asked: {why}{others}"))
+        table.add_row(names[0], Text("skip", "yellow"), "", "", Text(f"not checked: {why}{others}"))
     console.print(table)
     facts = Table.grid(padding=(0, 2))
     for name, text in _facts(document):
@@ -176,11 +177,11 @@ def _verdict(document: Mapping[str, Any]) -> Text:
     if document["passed"]:
         note = f", but look at what failed: {failed}" if failed else ""
         return Text(f"passed{note}", "bold yellow" if failed else "bold green")
-    reasons = [f"no {what}" for what in document["missing"]] or ["the run itself failed"]
+    reasons = [f"no {what}" for what in document["missing"]] or ["the run failed"]
     if document["exit_code"] == BLOCKED:
-        reasons = ["the venue refused every request; it does not want this address or client"]
+        reasons = ["the venue refused every request: it does not serve this address or client"]
     elif set(document["limits"]["seen"]["statuses"]) == {UNANSWERED}:
-        reasons = ["nothing answered at all; look at this machine's network"]
+        reasons = ["nothing answered: check this machine's network"]
     return Text(
         f"FAILED: {', '.join(reasons)}" + (f"; failed checks: {failed}" if failed else ""), "bold red"
     )

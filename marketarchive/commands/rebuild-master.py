@@ -25,20 +25,22 @@ class Command(OfflineCommand):
         return "[--since TIME]"
 
     def short_desc(self) -> str:
-        return "Make the market master again from the raw archive"
+        return "Rebuild the market master from the raw archive"
 
     def long_desc(self) -> str:
         return (
-            "Empties the market master at MASTER_URL and fills it from the raw archive in OUTPUT_DIR, in one "
-            "transaction: readers see the old one until it is done. With --since, what was received from "
-            "then on is merged into the master as it is, which catches up on rows a run had to skip "
-            "(stat master/rows_skipped); collectors may go on meanwhile."
+            "Empties the market master at MASTER_URL and fills it from the raw archive in OUTPUT_DIR, in "
+            "one transaction: readers see the old content until it is done. With --since, messages received "
+            "at that time or later are merged into the existing master instead, to catch up on rows that a "
+            "run had to skip (stat master/rows_skipped); collectors may keep running."
         )
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         super().add_options(parser)
         parser.add_argument(
-            "--since", metavar="TIME", help="ISO 8601, e.g. 2026-11-21T10:15:00Z, or 1d: a day ago"
+            "--since",
+            metavar="TIME",
+            help="merge what was received since then (ISO 8601, e.g. 2026-11-21T10:15:00Z, or 1d: a day ago)",
         )
 
     def work(self, args: list[str], opts: argparse.Namespace) -> int:

@@ -12,9 +12,7 @@ from marketarchive.offline import OfflineCommand
 
 class Command(OfflineCommand):
     def short_desc(self) -> str:
-        return (
-            "Seal the open segments of dead runs and record their gaps; runs that are alive are not touched"
-        )
+        return "Seal the open segments of dead runs and record their gaps; living runs are not touched"
 
     def work(self, args: list[str], opts: argparse.Namespace) -> int:
         assert self.settings is not None
@@ -28,6 +26,6 @@ class Command(OfflineCommand):
         for warning in found.warnings:
             print(f"warning  {warning}")
         for failure in found.failures:
-            print(f"FAILED   {failure}; it stays for the next try")
+            print(f"FAILED   {failure}; the next start or `recover` retries it")
         print(f"{len(found.runs)} dead runs")
         return FAILED if found.failures else 0

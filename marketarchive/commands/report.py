@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 class Command(OfflineCommand):
     def short_desc(self) -> str:
-        return "Draw what a recording holds and lacks, as one HTML file that needs no network"
+        return "Write an HTML report on what a recording holds and lacks"
 
     def long_desc(self) -> str:
         return (
             "Brings tables, labels and the canonical dataset up to date and writes reports/report-*.html in "
-            "OUTPUT_DIR: whether the recording can be trusted, seconds seen and missing, gaps, any round "
-            "with its prices and strike, spread and depth, verified books, outcomes. The file holds all that "
-            "it shows. By default of the last 24 hours that were recorded."
+            "OUTPUT_DIR: whether the recording can be trusted, seconds observed and missing, gaps, each "
+            "round with its prices and strike, spread and depth, verified books, outcomes. The file is "
+            "self-contained: it needs no network. By default it covers the last 24 hours that were recorded."
         )
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
@@ -34,10 +34,13 @@ class Command(OfflineCommand):
         parser.add_argument(
             "--since",
             metavar="TIME",
-            help="only data at or after (ISO 8601, or 1d: a day ago; default: the last 24 hours recorded)",
+            help=(
+                "only data of this time or later (ISO 8601, or 1d: a day ago; default: the last 24 hours "
+                "recorded)"
+            ),
         )
         parser.add_argument(
-            "--until", metavar="TIME", help="only data before (default: the newest sealed line)"
+            "--until", metavar="TIME", help="only data before this time (default: the newest sealed line)"
         )
         parser.add_argument("--assets", metavar="BTC,ETH", help="only rounds and prices of these assets")
         parser.add_argument("--output", metavar="FILE", help="file to write (default: a name in reports/)")
@@ -49,7 +52,7 @@ class Command(OfflineCommand):
         root, (since, until), assets = self.root, self.times(opts), chosen_assets(opts)
         output = None if opts.output is None else Path(opts.output).expanduser().absolute()
         if output is not None and (output.is_dir() or not output.parent.is_dir()):
-            raise ArgumentError(f"--output {opts.output}: name a file in a folder that is there")
+            raise ArgumentError(f"--output {opts.output}: name a file in a folder that exists")
         assert self.settings is not None
         url = master_url(self.settings)
         with Bar() as bar:

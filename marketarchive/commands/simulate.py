@@ -35,13 +35,13 @@ class Command(OfflineCommand):
             "--speed",
             type=float,
             default=1.0,
-            help="simulated seconds per second, at most: time waits for late participants (default: 1)",
+            help="most simulated seconds per second; simulated time waits for late participants (default: 1)",
         )
         parser.add_argument(
             "--pace",
             choices=("follow", "fixed"),
             default="follow",
-            help="fixed: constant speed, for clients that do not know simulated time (default: follow)",
+            help="fixed: constant speed, for clients that do not follow simulated time (default: follow)",
         )
         parser.add_argument("--seed", type=int, default=1, help="seed of the simulated world (default: 1)")
         parser.add_argument(
@@ -49,12 +49,12 @@ class Command(OfflineCommand):
             type=int,
             default=0,
             metavar="3000",
-            help="long-running markets that are open at a moment, on each venue with such (default: none)",
+            help="number of long-running markets open at a time, on each venue that has them (default: none)",
         )
         parser.add_argument(
-            "--assets", metavar="BTC,ETH", help="assets whose rounds are listed (default: all that there are)"
+            "--assets", metavar="BTC,ETH", help="assets whose rounds are listed (default: all)"
         )
-        parser.add_argument("--start", help="simulated time to begin with, ISO 8601 (default: now)")
+        parser.add_argument("--start", help="simulated time at the start, ISO 8601 (default: now)")
         parser.add_argument("--faults", type=Path, help="JSON file of faults to inject")
         parser.add_argument(
             "--truth",

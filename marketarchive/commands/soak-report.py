@@ -15,19 +15,19 @@ from marketarchive.progress import Bar
 
 class Command(OfflineCommand):
     def short_desc(self) -> str:
-        return "Report whether a soak held its thresholds, with the gate and its reasons"
+        return "Report whether a soak met its thresholds, with the gate and its reasons"
 
     def long_desc(self) -> str:
         return (
             "Reads the journal of `scrapy soak`, ledger, manifests and segments, brings the tables coverage "
             "and gaps up to date, verifies the archive and writes reports/soak_test_<day>.md with plots "
-            "beside it. "
-            "Without the extra `research` it says what it could not measure. Exit code 0, whatever the gate."
+            "beside it. Without the extra `research`, the report lists what could not be measured. The exit "
+            "code is 0 whatever the gate."
         )
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         super().add_options(parser)
-        parser.add_argument("--soak", metavar="ID", help="of this soak (default: the newest)")
+        parser.add_argument("--soak", metavar="ID", help="id of the soak (default: the newest)")
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def work(self, args: list[str], opts: argparse.Namespace) -> int:

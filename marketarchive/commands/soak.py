@@ -53,16 +53,16 @@ class Command(OfflineCommand):
         return "[PLAN ...] [--hours H] [options]"
 
     def short_desc(self) -> str:
-        return "Collect for hours under a supervisor that measures it, and report (exit codes: 0 to 3)"
+        return "Collect for hours under a supervisor that measures and restarts it (exit codes: 0 to 3)"
 
     def long_desc(self) -> str:
         return (
-            "Starts `scrapy collect` with these plans and options in OUTPUT_DIR, starts it again when it "
-            "ends, and writes each minute to OUTPUT_DIR/soak what it uses and what reached the disk; at the "
-            "end it writes the report of `scrapy soak-report`. "
-            "Called again with the same OUTPUT_DIR, after a kill or a reboot, it goes on with the soak that "
-            "has not ended: the time in between counts as down. SIGTERM and Ctrl+C seal everything; the soak "
-            "can be resumed. Exit code 2 of the collector ends it."
+            "Starts `scrapy collect` with these plans and options in OUTPUT_DIR, restarts it whenever it "
+            "ends, and records each minute in OUTPUT_DIR/soak which resources it uses and what reached the "
+            "disk; at the end it writes the report of `scrapy soak-report`. Run again with the same "
+            "OUTPUT_DIR, e.g. after a kill or a reboot, it resumes the soak that has not ended; the time in "
+            "between counts as downtime. SIGTERM and Ctrl+C seal everything, and the soak can be resumed. "
+            "It ends early only if the collector ends with exit code 2 (wrong argument or setting)."
         )
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
@@ -71,23 +71,25 @@ class Command(OfflineCommand):
             "--hours",
             type=float,
             metavar="H",
-            help=f"so long (default: {HOURS:g}); simulated with a simulator",
+            help=f"length of the soak (default: {HOURS:g}); simulated hours on the simulator",
         )
         parser.add_argument(
             "--kills",
             type=int,
             default=0,
             metavar="N",
-            help="kill the collector (SIGKILL) N times at random: a test of restarts",
+            help="kill the collector (SIGKILL) at N random times, to test restarts",
         )
-        parser.add_argument("--new", action="store_true", help="give up a soak that has not ended")
+        parser.add_argument(
+            "--new", action="store_true", help="abandon the soak that has not ended, and begin a new one"
+        )
         add_plan_arguments(parser)
         add_left_out(parser)
 
     def work(self, args: list[str], opts: argparse.Namespace) -> int:
         assert self.settings is not None
         if opts.kills < 0 or (opts.hours is not None and not 0 < opts.hours < 1e5):
-            raise ArgumentError("--hours is a number of hours above 0, --kills a number of kills")
+            raise ArgumentError("--hours must be above 0, and --kills 0 or more")
         root, clock = output_dir(self.settings), make_clock(self.settings)
         try:
             with _alone(root):

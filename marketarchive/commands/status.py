@@ -53,12 +53,12 @@ class Command(OfflineCommand):
 
     def long_desc(self) -> str:
         return (
-            "Reads the ledger, manifests, locks and the newest rows, never a segment, and disturbs no run. "
-            "Exit code 1 when the ledger or a manifest is damaged; a master that does not answer is said, "
-            "and no failure. --check is for cron and monitors: one line of JSON, and exit code 1 when a run "
-            "is dead, the newest of a spider failed within a day, a feed has no data, the ledger is "
-            "damaged, or the disk is almost full. Data are looked for at the end of segments. Of a run that "
-            "ended as it should nothing is expected, unless --expect says so."
+            "Reads the ledger, manifests, locks and the newest rows, but no segment, and disturbs no run. "
+            "Exit code 1 if the ledger or a manifest is damaged; a master that does not answer is reported, "
+            "but is no failure. --check is for cron and monitors: it prints one line of JSON, and exits "
+            "with 1 if a run is dead, the newest run of a spider failed within the last day, a feed has no "
+            "fresh data, the ledger is damaged, or the disk is almost full. It looks for fresh data at the "
+            "end of segments. A run that ended normally owes no data, unless --expect names its feed."
         )
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
@@ -71,31 +71,40 @@ class Command(OfflineCommand):
             help=f"list the N newest runs (default: {LISTED})",
         )
         parser.add_argument("--json", action="store_true", help="print one JSON object, with all runs")
-        parser.add_argument("--check", action="store_true", help="print one line of JSON: what is wrong")
+        parser.add_argument(
+            "--check",
+            action="store_true",
+            help="print one line of JSON with what is wrong; exit code 1 if anything is",
+        )
         parser.add_argument(
             "--max-age",
             metavar="SPAN",
             default="5m",
-            help="with --check: data of a living run, or of --feed, may be so old, of a poll two of its "
-            "intervals more (default: 5m)",
+            help=(
+                "with --check: greatest age of data of a living run or of --feed; a poll may be two of its "
+                "intervals older (default: 5m)"
+            ),
         )
         parser.add_argument(
             "--expect",
             action="append",
             default=[],
             metavar="VENUE/FEED=SPAN",
-            help="with --check: data of this feed may be so old, whether or not a run is alive",
+            help="with --check: greatest age of data of this feed, whether or not a run is alive",
         )
         parser.add_argument(
             "--feed",
             action="append",
             default=[],
             metavar="VENUE/FEED",
-            help="with --check: as --expect with --max-age, and feeds that are not named may be of any age",
+            help="with --check: like --expect with --max-age, and do not check other feeds",
         )
-        parser.add_argument("--watch", action="store_true", help="show it again and again, until Ctrl+C")
+        parser.add_argument("--watch", action="store_true", help="refresh until Ctrl+C")
         parser.add_argument(
-            "--interval", metavar="SPAN", default="5s", help="with --watch: so often (default: 5s)"
+            "--interval",
+            metavar="SPAN",
+            default="5s",
+            help="with --watch: time between two refreshes (default: 5s)",
         )
 
     def work(self, args: list[str], opts: argparse.Namespace) -> int:
@@ -103,7 +112,7 @@ class Command(OfflineCommand):
         if opts.runs < 0:
             raise ArgumentError(f"--runs {opts.runs} is not a number of runs")
         if sum((opts.check, opts.watch, opts.json)) > 1:
-            raise ArgumentError("give one of --check, --watch and --json")
+            raise ArgumentError("--check, --watch and --json exclude each other")
         if opts.check:
             return self._check(opts)
         if opts.watch:
@@ -190,7 +199,7 @@ def _master(settings: BaseSettings, now: int) -> Master:
         found = counts(url, now)
     except MasterError as error:
         return Master(None, f"not reachable: {error}")
-    return Master(found, "" if found else "not there yet; a run that sees markets makes it")
+    return Master(found, "" if found else "not there yet; the first run that lists markets creates it")
 
 
 # ---- one JSON object -------------------------------------------------------------------------------------

@@ -36,24 +36,22 @@ class Command(CrawlingCommand):
         return "[VENUE ...] [options]"
 
     def short_desc(self) -> str:
-        return "Show what venues call the assets of perpetuals, or compare it with what they list"
+        return "Show venues' symbols of perpetuals, or compare them with the venues' lists"
 
     def long_desc(self) -> str:
         return (
-            "Prints the shipped symbols.csv of each venue (of all that have perpetuals when none is named). "
-            "With --check compares it with the newest list of contracts that is archived in OUTPUT_DIR, with "
-            "--request with one that is requested now (and archived): symbol, quote currency, contract size, "
-            "first and last day; what the file leaves open is no difference. Exit code 1 when something "
-            "differs, or no list of a venue is here that lists its contracts; that of the crawls, if higher."
+            "Prints the shipped symbols.csv of the named venues (default: all that have perpetuals). "
+            "--check compares it with the newest list of contracts archived in OUTPUT_DIR, --request with a "
+            "list that is requested now (and archived): symbol, quote currency, contract size, first and "
+            "last day; fields that the file leaves empty are not compared. Exit code 1 if something differs "
+            "or a venue's list is not archived; the highest of the crawls, if that is higher."
         )
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         super().add_options(parser)
+        parser.add_argument("--check", action="store_true", help="compare with the venues' archived lists")
         parser.add_argument(
-            "--check", action="store_true", help="print how the venues' archived lists differ"
-        )
-        parser.add_argument(
-            "--request", action="store_true", help="check against lists that are requested now"
+            "--request", action="store_true", help="compare with lists that are requested now"
         )
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -128,7 +126,9 @@ def _chosen(args: Iterable[str]) -> list[str]:
     """Return the venues that the arguments name, all with perpetuals without any. Raises UsageError."""
     known = sorted(name for name, venue in venues().items() if venue.perps is not None)
     if unknown := [name for name in args if name not in known]:
-        raise UsageError(f"symbols takes venues of {', '.join(known)}, not {unknown[0]}", print_help=False)
+        raise UsageError(
+            f"{unknown[0]} is not a venue with perpetuals; use {', '.join(known)}", print_help=False
+        )
     return list(dict.fromkeys(args or known))
 
 

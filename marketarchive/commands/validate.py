@@ -23,20 +23,22 @@ class Command(OfflineCommand):
 
         return (
             f"Brings the labels and the canonical dataset up to date, checks them, and writes {MARKDOWN} and "
-            f"{JSON} in OUTPUT_DIR. Each check passes, warns, fails, or had nothing to check. Exit code 1 "
-            "when one fails."
+            f"{JSON} in OUTPUT_DIR. Each check passes, warns, fails, or has nothing to check. Exit code 1 if "
+            "one fails."
         )
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         super().add_options(parser)
         parser.add_argument(
-            "--since", metavar="TIME", help="only rounds that start at or after (ISO 8601, or 1d: a day ago)"
+            "--since",
+            metavar="TIME",
+            help="only rounds that start at this time or later (ISO 8601, or 1d: a day ago)",
         )
-        parser.add_argument("--until", metavar="TIME", help="only rounds that start before")
+        parser.add_argument("--until", metavar="TIME", help="only rounds that start before this time")
         parser.add_argument(
             "--strict",
             action="store_true",
-            help="gaps that are recorded fail too, and sums outside [0.95, 1.05] on either side",
+            help="recorded gaps fail too, and so do sums outside [0.95, 1.05] on either side",
         )
         parser.add_argument("--json", action="store_true", help="print the report as one JSON object")
 
@@ -56,9 +58,7 @@ def _text(done: Validation) -> str:
 
     lines = [f"{each.state:<16} {each.title}: {each.figure}" for each in done.checks]
     if done.not_looked_at:
-        lines.append(
-            f"{'not looked at':<16} {', '.join(done.not_looked_at)}: these checks are of rounds alone"
-        )
+        lines.append(f"{'not checked':<16} {', '.join(done.not_looked_at)}: these checks concern rounds only")
     return "\n".join(
         [*lines, f"made     {MARKDOWN}", f"made     {JSON}", f"manifest {done.manifest}", done.state]
     )

@@ -16,13 +16,13 @@ LISTED = 15
 
 class Command(OfflineCommand):
     def short_desc(self) -> str:
-        return "Re-read the archive and name whatever is not as it was written (exit code 1)"
+        return "Read the whole archive again and name everything that is not as written (exit code 1)"
 
     def long_desc(self) -> str:
         return (
             "Checks the ledger's chain, every file and gzip member, line counts, sequence numbers, the "
-            "digest of every body, the manifests, and names files that are not in the ledger. Works on a "
-            "running archive. That the ledger's newest lines were removed is seen only against a head that "
+            "digest of every body, the manifests, and names files that are not in the ledger. Collectors "
+            "may run meanwhile. Removal of the ledger's newest lines can only be detected with a head that "
             "was printed earlier (--head)."
         )
 
@@ -31,14 +31,19 @@ class Command(OfflineCommand):
         parser.add_argument(
             "--since",
             metavar="TIME",
-            help="read only segments with lines at or after (ISO 8601, or 1d: a day ago)",
+            help="read only segments with lines at this time or later (ISO 8601, or 1d: a day ago)",
         )
         parser.add_argument(
             "--books",
             action="store_true",
-            help="also check every order book that proves itself; feeds whose books do not are named",
+            help=(
+                "also verify every order book by the hash or checksum that it states; feeds that cannot be "
+                "checked are named"
+            ),
         )
-        parser.add_argument("--head", metavar="N:SHA", help="the ledger's head as an earlier call printed it")
+        parser.add_argument(
+            "--head", metavar="N:SHA", help="the ledger's head, as an earlier call printed it"
+        )
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def work(self, args: list[str], opts: argparse.Namespace) -> int:

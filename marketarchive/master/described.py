@@ -38,7 +38,7 @@ MARKETS: Mapping[str, FieldDoc] = {
     "outcomes": _first("labels of the outcomes", "JSON list", _UNSTATED),
     "tokens": _first("label to token", "JSON object", _UNSTATED),
     "asset": _first("the asset that it is about", "`BTC`", "it is about none that is known"),
-    "series": _first("the series of rounds that it is one of", "", _UNSTATED),
+    "series": _first("the series of rounds to which it belongs", "", _UNSTATED),
     "duration": _first("length of a round", "`5m`, `15m`, `1h`, `4h`, `1d`", "it is no round"),
     "start_at": _first("the scheduled start; of a perpetual the listing", _UTC, _UNSTATED),
     "end_at": _first("the scheduled end of trading; of a perpetual the delisting", _UTC, _UNSTATED),
@@ -46,18 +46,18 @@ MARKETS: Mapping[str, FieldDoc] = {
     "liquidity": _first("what stands in the book", "`liquidity_unit`", _UNSTATED),
     "status": _first("`unopened`, `active`, `closed` or `resolved`", "", _UNSTATED),
     "strike": _first("the strike of a round; the lower end of a range", "dollars", _UNSTATED),
-    "strike_source": _first("what states the strike", "", "`strike` is"),
+    "strike_source": _first("what states the strike", "", "`strike` is null"),
     "settlement": _first("the price that decided it", "dollars", _UNSTATED),
-    "settlement_source": _first("what states the settlement", "", "`settlement` is"),
+    "settlement_source": _first("what states the settlement", "", "`settlement` is null"),
     "stated_resolution": _first("the winner's label as the venue states it", "", "it states none"),
     "payouts": _first(
-        "what each outcome pays, in the order of `outcomes`", "JSON list, dollars a share", _UNSTATED
+        "what each outcome pays, in the order of `outcomes`", "JSON list, dollars per share", _UNSTATED
     ),
     "resolution_source": _first("the source that stated the result first", "", "there is no result"),
     "rule": _first("the rule of its outcome", "", _UNSTATED),
     "resolved_at": _first("when it was paid, or said to be final", _UTC, _UNSTATED),
     "protocol_version": _first("version of the venue's protocol", "", _UNSTATED),
-    "tick_size": _first("step of prices", "dollars a share", _UNSTATED),
+    "tick_size": _first("step of prices", "dollars per share", _UNSTATED),
     "listed_outcome": _per_source(
         "what the venue's list of markets states of the outcome",
         "JSON object",
@@ -68,7 +68,7 @@ MARKETS: Mapping[str, FieldDoc] = {
         "JSON object",
         "they state none",
     ),
-    "event_id": _events("the event that it is one of several markets of", "", _UNSTATED),
+    "event_id": _events("the event of which it is one of several markets", "", _UNSTATED),
     "subtitle": _events("what its first outcome stands for", "", _UNSTATED),
     "expected_end_at": _events("when the outcome is expected", _UTC, _UNSTATED),
     "strike_type": _events("in the venue's words: `greater_or_equal`, `between`, ...", "", "there is none"),
@@ -110,18 +110,18 @@ MARKETS: Mapping[str, FieldDoc] = {
 
 CHANGES: Mapping[str, FieldDoc] = {
     "field": _first("the column of `markets` that changed"),
-    "old": _first("its value before", "canonical text", "it had none"),
-    "new": _first("its value from then on", "canonical text", "it has none any more"),
+    "old": _first("its value before", "canonical text", "it had no value"),
+    "new": _first("its value from then on", "canonical text", "it has no value any more"),
     "observed_at": _first("receipt of the message that states it", _UTC),
     "capture": _first("the raw line that states it", _CAPTURE),
 }
 
 SNAPSHOTS: Mapping[str, FieldDoc] = {
-    "yes_price": _first("price of the first outcome", "dollars a share", _UNSTATED),
-    "no_price": _first("price of the second outcome", "dollars a share", _UNSTATED),
+    "yes_price": _first("price of the first outcome", "dollars per share", _UNSTATED),
+    "no_price": _first("price of the second outcome", "dollars per share", _UNSTATED),
     "volume": _first("what was traded so far", "the market's `volume_unit`", _UNSTATED),
     "liquidity": _first("what stands in the book", "the market's `liquidity_unit`", _UNSTATED),
-    "spread": _first("best ask less best bid", "dollars a share", _UNSTATED),
+    "spread": _first("best ask less best bid", "dollars per share", _UNSTATED),
     "snapshot_at": _first("receipt", _UTC),
     "capture": _first("the raw line that states it", _CAPTURE),
 }

@@ -167,9 +167,9 @@ def _parsed(text: str) -> URL:
         url = None
     if url is None or (url.get_backend_name() != "sqlite" and "@" in f"{url.host}{url.database}"):
         raise ConfigurationError(
-            "MASTER_URL is no database URL; it is not repeated here, since it may hold a password. Write "
-            "sqlite:////absolute/path/master.db or postgresql://user:password@host/name, in a password "
-            "%40 for @ and %25 for %"
+            "MASTER_URL is not a database URL; it is not repeated here, since it may contain a password. "
+            "Write sqlite:////absolute/path/master.db or postgresql://user:password@host/name, in a "
+            "password %40 for @ and %25 for %"
         )
     return url
 

@@ -84,7 +84,7 @@ def rebuild(
                 write_cycles(connection, states)
                 if not done.messages:
                     raise ArchiveError(
-                        f"nothing in {root / 'raw'} speaks of markets; the master is left as it was. Is this "
+                        f"nothing in {root / 'raw'} states markets; the master is left as it was. Is this "
                         "the right OUTPUT_DIR?"
                     )
         else:

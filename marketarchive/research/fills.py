@@ -119,7 +119,7 @@ def size_of(size: Decimal | float | str) -> Decimal:
     try:
         found = Decimal(str(size))
     except ArithmeticError as error:
-        raise ArgumentError(f"size={size!r} is no number of shares") from error
+        raise ArgumentError(f"size={size!r} is not a number of shares") from error
     if not found.is_finite() or found <= 0:
         raise ArgumentError(f"size={size!r} has to be more than 0 shares")
     return found

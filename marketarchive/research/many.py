@@ -31,7 +31,7 @@ def moments_of(times: Iterable[Moment] | Moment) -> list[int]:
     """Return one time or many as a list in ns. Raises ArgumentError for a value that is no time."""
     found = [ns(each) for each in _listed(times)]
     if None in found:
-        raise ArgumentError("None is no time")
+        raise ArgumentError("None is not a time")
     return [at for at in found if at is not None]
 
 
@@ -50,7 +50,8 @@ def orders_of(
     counts = {len(column) for column, many in zip(columns, is_many, strict=True) if many}
     if len(counts) > 1:
         raise ArgumentError(
-            f"orders of {', '.join(map(str, sorted(counts)))} rows: give each as often, or once"
+            f"token, side, size and time have {', '.join(map(str, sorted(counts)))} values: give equally "
+            "many of each, or one"
         )
     count = counts.pop() if counts else 1
     rows = zip(

@@ -98,7 +98,7 @@ def known(root: Path, master_url: str | None = None) -> Known:
                 markets.state(row["platform"], name, facts)
     except MarketArchiveError as error:
         logger.warning(
-            "The market master is not read; facts of markets come from the manifests alone: %s", error
+            "The market master cannot be read; facts of markets come from manifests only: %s", error
         )
     has_master = bool(markets.names())
     unnamed: set[tuple[str, str]] = set()
@@ -115,7 +115,7 @@ def known(root: Path, master_url: str | None = None) -> Known:
             _take(tokens, named.name, named.tokens)
             markets.state(named.venue, named.name, MarketFacts(named.asset, named.start_ns, named.end_ns))
     except MarketArchiveError as error:
-        logger.warning("Not all that is known of markets could be read: %s", error)
+        logger.warning("Some facts of markets could not be read, so rows may lack their names: %s", error)
     return Known(tokens, markets)
 
 

@@ -41,7 +41,7 @@ def wanted(**given: OneOrMany) -> Wanted:
             continue
         listed = tuple(names) if isinstance(names, Iterable) and not isinstance(names, str) else (names,)
         if wrong := [name for name in listed if not isinstance(name, str)]:
-            raise ArgumentError(f"{argument}={wrong[0]!r} is no name: give a text, or a list of texts")
+            raise ArgumentError(f"{argument}={wrong[0]!r} is not a name: give a text, or a list of texts")
         if not listed:
             raise ArgumentError(f"{argument}=[] names nothing: leave it out for all")
         found[argument] = listed

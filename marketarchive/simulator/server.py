@@ -433,7 +433,7 @@ def serve(venues: list[SimulatedVenue], options: Options, ready: Callable[[str],
     ready: called with the base URL once requests are accepted. Raises ConfigurationError.
     """
     if not 0 <= options.port <= 65535:
-        raise ConfigurationError(f"--port {options.port} is no port: 1 to 65535, or 0 for any free one")
+        raise ConfigurationError(f"--port {options.port} is not a port: 1 to 65535, or 0 for any free one")
     if not 0 < options.speed < math.inf:
         raise ConfigurationError(f"--speed {options.speed:g} is not a number above 0")
     with asyncio.Runner(loop_factory=FollowedEventLoop) as runner:

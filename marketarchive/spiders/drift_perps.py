@@ -24,5 +24,7 @@ class DriftPerps(PerpsSpider):
     def check_arguments(cls, given: Mapping[str, Any]) -> Arguments:
         arguments = super().check_arguments(given)
         if arguments.interval is not None:
-            raise ArgumentError("interval= is of the present, and Drift ended on 2026-04-01")
+            raise ArgumentError(
+                "interval= requests current values, and Drift ended on 2026-04-01: leave it out"
+            )
         return arguments

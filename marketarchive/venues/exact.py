@@ -9,7 +9,7 @@ def e18(value: Decimal) -> int:
     """Return dollars as an integer of 1e-18 dollars. Raises ValueError for more than 18 decimals."""
     sign, digits, exponent = value.as_tuple()
     if not isinstance(exponent, int):
-        raise ValueError(f"{value} is no number")
+        raise ValueError(f"{value} is not a number")
     whole: int = int("".join(map(str, digits)) or "0")
     power = exponent + 18
     if power < 0:

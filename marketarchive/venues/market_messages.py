@@ -135,7 +135,7 @@ def check_levels(levels: Iterable[Level]) -> None:
     """
     for text in chain.from_iterable(levels):
         if not _is_amount(text):
-            raise msgspec.ValidationError(f"{text[:40]!r} is no price or size")
+            raise msgspec.ValidationError(f"{text[:40]!r} is not a price or size")
 
 
 @lru_cache(maxsize=1 << 14)
@@ -147,5 +147,5 @@ def amount(raw: bytes | msgspec.Raw) -> str:
     """Return the text of a JSON number, digit for digit. Raises ValueError when `raw` is no number."""
     text = bytes(raw).decode("ascii")
     if not text[:1].isdigit():
-        raise ValueError(f"{text[:40]!r} is no price or size")
+        raise ValueError(f"{text[:40]!r} is not a price or size")
     return text

@@ -77,7 +77,7 @@ class PerpRecord(TickRow):
         for name in ("mark", "index"):
             price = getattr(self, name)
             if price is not None and not (price.is_finite() and price > 0):
-                return name, f"{price} is no price"
+                return name, f"{price} is not a price"
         if self.open_interest is not None and self.open_interest < 0:
             return "open_interest", f"{self.open_interest} is negative"
         return super().problem()

@@ -12,7 +12,7 @@ _PER_UNIT = "quote currency per base unit"
 _NOT_OBSERVED = "not observed"
 NOTHING = "nothing was received"
 EMPTY = "not observed, or the side has no orders"
-PART = "either is"
+PART = "either is null"
 
 TIMESTAMP = FieldDoc("the due tick", UTC, type="text")
 RECEIVED_AT = FieldDoc("when the message was received", UTC, _NOT_OBSERVED, type="text")
@@ -44,7 +44,7 @@ BOOKS: Mapping[str, FieldDoc] = {
     "timestamp": TIMESTAMP,
     "asset": FieldDoc("the asset", "`BTC`", "the market has none (`<kind>_<venue>_other`)", type="text"),
     "market_id": FieldDoc("the market", "the venue's own id", "an asset has one market", type="text"),
-    "mid": FieldDoc("half of `bid` and `ask`", _QUOTE, PART, type="number"),
+    "mid": FieldDoc("mean of `bid` and `ask`", _QUOTE, PART, type="number"),
     "bid": FieldDoc("highest bid", _QUOTE, EMPTY, type="number"),
     "ask": FieldDoc("lowest ask", _QUOTE, EMPTY, type="number"),
     "last": FieldDoc(
@@ -99,7 +99,7 @@ GAPS: Mapping[str, FieldDoc] = {
     "feed": FieldDoc("the feed that it concerns", type="text"),
     "scope": FieldDoc("what is concerned", type="object"),
     "reason": FieldDoc("what was noticed", type="text"),
-    "cause": FieldDoc("whose fault it was", type="text"),
+    "cause": FieldDoc("the party that caused it: `ours`, `venue`, `upstream`, `unknown`", type="text"),
     "detail": FieldDoc('one line for a reader; "" where there is nothing to add', type="text"),
     "noticed_at": FieldDoc("time of the line in raw", UTC, type="text"),
     "run": RUN,

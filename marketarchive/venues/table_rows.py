@@ -179,7 +179,7 @@ class InstrumentsRow(_PerpRow, frozen=True, kw_only=True, gc=False):
 
 
 class BorrowRatesRow(_Row, frozen=True, kw_only=True, gc=False):
-    """The cost of borrowing an asset, in basis points a day."""
+    """The cost of borrowing an asset, in basis points per day."""
 
     symbol: str  # name of the coin at the venue
     verified: Verdict | None = "not_available"

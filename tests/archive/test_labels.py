@@ -64,8 +64,8 @@ def test_a_path_may_be_given_as_it_lies_on_the_disk(root: Path, monkeypatch: pyt
     [
         ("raw/none.jsonl.gz", "invalid", "x", "is not in"),
         ("/etc/passwd", "invalid", "x", "is not in"),
-        (None, "wrong", "x", "is no label"),
-        (None, "invalid", "  ", "say why"),
+        (None, "wrong", "x", "is not a label"),
+        (None, "invalid", "  ", "give a reason"),
     ],
 )
 def test_what_cannot_be_labelled(root: Path, path: str | None, which: str, why: str, message: str) -> None:

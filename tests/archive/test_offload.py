@@ -280,7 +280,7 @@ def test_only_copies_of_old_sealed_files_without_a_label_are_pruned(root: Path, 
 def test_a_damaged_ledger_lets_nothing_be_pruned(root: Path, tmp_path: Path) -> None:
     museum.flip(museum.ledger(root), 8 * 40)
     found = run(root, Rclone(str(tmp_path / "target")), older_than_ns=DAY)
-    assert "nothing is deleted here" in found.problems["manifests/ledger.jsonl"]
+    assert "nothing was deleted here" in found.problems["manifests/ledger.jsonl"]
     assert found.pruned == []
 
 
@@ -340,7 +340,7 @@ def test_killed_while_it_copies_it_is_resumed_when_its_rclone_has_ended(root: Pa
         with subprocess.Popen(command) as process:
             assert gate.read_text() == "copying\n"
             process.kill()
-    with pytest.raises(ArchiveError, match="another offload of this archive works, or an rclone"):
+    with pytest.raises(ArchiveError, match="another offload of this archive is running, or an rclone"):
         run(root, Rclone(str(target)))
     gate.write_text("go\n")
     with (root / OFFLOAD_LOCK).open() as lock:
@@ -374,7 +374,7 @@ def test_readers_say_where_a_file_is(root: Path, tmp_path: Path) -> None:
     assert {file.path for file in absent(store(root))} & {file.path for file in back.files} == set()
     assert verify(root).problems == []
     assert absent(store(root), since=LATER) == []
-    with pytest.raises(ArgumentError, match="nothing that was moved away is at or below raw/nothing"):
+    with pytest.raises(ArgumentError, match="no file that was pruned is at or below raw/nothing"):
         absent(store(root), ["raw/nothing"])
 
     other = run(root, Rclone(str(tmp_path / "other")))
@@ -467,7 +467,7 @@ def test_a_segment_that_was_moved_comes_back_alone_where_its_joined_file_is_lost
     assert [file.path for file in run(root, rclone, older_than_ns=DAY).pruned] == moved
     assert absent(store(root)) == []  # it is in the joined file
     (root / joined).unlink()
-    assert run(root, rclone).problems == {joined: "is in the ledger, and not here: run `verify`"}
+    assert run(root, rclone).problems == {joined: "is in the ledger, but not on the disk: run `verify`"}
     assert [file.path for file in absent(store(root), moved[:1])] == moved[:1]
     due = absent(store(root))
     assert [file.path for file in due] == moved

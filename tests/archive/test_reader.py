@@ -233,7 +233,7 @@ def test_a_damaged_segment_is_not_read_silently(tmp_path: Path) -> None:
         with pytest.raises(CorruptError, match=f"run `{named('verify')}`"):
             list(read_segment(tmp_path, entry))
     path.unlink()
-    with pytest.raises(ArchiveError, match="is in the ledger and not here"):
+    with pytest.raises(ArchiveError, match="is in the ledger, but not on the disk"):
         list(ArchiveReader(tmp_path).messages(kinds=("response", "frame")))
 
 

@@ -78,10 +78,12 @@ def test_a_stray_lock_is_named_and_left_alone(tmp_path: Path, caplog: pytest.Log
         recovery = recover(tmp_path, later())
     assert [run.name for run in recovery.runs] == [dead.name]
     assert recovery.failures == []
-    assert recovery.warnings == ["manifests/foo.lock is no lock of a run, and left alone"]
+    assert recovery.warnings == ["manifests/foo.lock is not a lock file of a run, and is left alone"]
     assert [record.getMessage() for record in caplog.records] == recovery.warnings
     assert stray.exists()
-    assert problems(tmp_path) == ["manifests/foo.lock: is no lock of a run, and nothing of the archive"]
+    assert problems(tmp_path) == [
+        "manifests/foo.lock: is not a lock file of a run, nor any other file of the archive"
+    ]
 
 
 def break_segment(root: Path, run: RunArchive) -> Path:

@@ -259,4 +259,4 @@ def test_after_a_reboot_the_collector_counts_as_ended_when_it_wrote_last(tmp_pat
     data = again.journal.lines[2]
     assert lost.down_since_s is not None
     assert data.elapsed_s <= lost.down_since_s <= lost.elapsed_s
-    assert (lost.exit_code, lost.reason) == (None, "while nobody looked on")
+    assert (lost.exit_code, lost.reason) == (None, "while no supervisor ran")

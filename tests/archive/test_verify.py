@@ -75,7 +75,7 @@ def test_removal_of_the_newest_ledger_lines_needs_a_head(root: Path) -> None:
     assert [problem.path for problem in verify(root, head=newer).problems] == ["manifests/ledger.jsonl"]
     changed = head[:-1] + ("0" if head[-1] != "0" else "1")
     assert [problem.line for problem in verify(root, head=changed).problems] == [int(head.split(":")[0])]
-    with pytest.raises(ArgumentError, match="is no head"):
+    with pytest.raises(ArgumentError, match="is not a ledger head"):
         verify(root, head="newest")
 
 
@@ -144,7 +144,7 @@ def test_lost_and_doubled_seqs_are_named(tmp_path: Path) -> None:
         run.write(response(run))
         run.close("finished", {}).result()
     assert [problem.what.split(": ")[1] for problem in verify(tmp_path).problems] == [
-        "seq 1 stand twice",
+        "seq 1 appear twice",
         "seq 3 to 5 missing",
     ]
 

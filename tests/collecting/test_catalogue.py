@@ -121,7 +121,7 @@ def test_which_arguments_make_a_phase() -> None:
     assert not PolymarketResolutions(markets="a,b").is_whole
     with pytest.raises(ArgumentError, match="leave out series="):
         KalshiMarkets(until="known", series="KXBTC15M")
-    with pytest.raises(ArgumentError, match="is not `known`"):
+    with pytest.raises(ArgumentError, match="the only value is `known`"):
         KalshiMarkets(until="now")
 
 

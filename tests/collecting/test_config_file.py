@@ -124,7 +124,7 @@ def test_a_line_in_the_env_file_counts_as_the_environment(tmp_path: Path) -> Non
         ("[kalshi]\nenabled = 1", "[kalshi] enabled = 1 is not true or false"),
         (
             '[kalshi]\nbase_url = "kalshi.example"',
-            "[kalshi] base_url: KALSHI_BASE_URL='kalshi.example' is no URL",
+            "[kalshi] base_url: KALSHI_BASE_URL='kalshi.example' is not a URL",
         ),
         (
             '[news]\nsearxng_url = "http://me:s3cret@h"',

@@ -30,7 +30,7 @@ def test_figures_are_those_of_the_channel() -> None:
     assert silence_s(channel("hash")) == 14
     assert silence_s(channel("sequence")) == silence_s(channel("cadence")) == 10
     slow = replace(channel("cadence"), patience_s=20.0)
-    mute = next(each for each in detections(slow) if each.fault == "one key is mute")
+    mute = next(each for each in detections(slow) if each.fault == "one key falls silent")
     assert mute.within == "20 s"
     assert "the last 21.5 s" in mute.unnoticed
 
@@ -49,7 +49,7 @@ def test_without_numbers_and_rest_nothing_tells_of_a_lost_message() -> None:
 @pytest.mark.parametrize("proof", ["hash", "none"])
 def test_messages_of_others_prove_a_mute_key_for_a_while(proof: Proof) -> None:
     alone = replace(channel(proof), has_statements=False)
-    mute = next(each for each in detections(alone) if each.fault == "one key is mute")
+    mute = next(each for each in detections(alone) if each.fault == "one key falls silent")
     assert mute.within == "14 s"
     assert "14 s without proof of its own" in mute.noticed_by
 

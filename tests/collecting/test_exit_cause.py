@@ -76,7 +76,7 @@ async def test_an_exception_is_named_though_nothing_is_logged(tmp_path: Path) ->
         run.stats.inc_value("spider_exceptions/count", 2)
         assert run.exit().cause == "2 unhandled exceptions, the last: RuntimeError: a b"
         run.finish_reason = "unknown_markets"
-        assert run.exit().cause.startswith("none of markets= exists")
+        assert run.exit().cause.startswith("none of the markets in markets= exists")
         run.finish_reason = "closespider_timeout"
         assert run.exit().cause.startswith("it was closed as closespider_timeout")
     assert not any(isinstance(each, LastException) for each in logging.root.handlers)

@@ -203,7 +203,7 @@ def test_a_port_that_is_taken_stops_no_collector(tmp_path: Path, caplog: pytest.
 
 @pytest.mark.parametrize("given", ["x", "-1", "65536", 1.5e9])
 def test_what_is_no_port_is_refused(given: object) -> None:
-    with pytest.raises(ConfigurationError, match=r"METRICS_PORT=.* is no port: 0"):
+    with pytest.raises(ConfigurationError, match=r"METRICS_PORT=.* is not a port: 0"):
         metrics_port(project_settings(METRICS_PORT=given))
 
 

@@ -258,7 +258,7 @@ async def test_text_labels_are_no_proof(script: Script, monkeypatch: pytest.Monk
     assert page.is_text
     script.pass_to(100)
     assert script.gaps() == [(0, None, "stall")]
-    assert gaps(script.spider)[0].detail == "no JSON is seen; the labels are read"
+    assert gaps(script.spider)[0].detail == "the page fetches no JSON; prices are read from its text"
     script.keeper.finish()
     assert script.gaps() == [(0, 100, "stall")]
 

@@ -31,8 +31,8 @@ def test_the_past_of_some_assets(name: str) -> None:
         ({"period": "2h"}, "is not one of 30m, 1h, 8h, 1d"),
         ({"start": "yesterday"}, "is not a time like"),
         ({"start": "2026-11-08", "end": "2026-11-01"}, "is before start"),
-        ({"interval": "1m", "start": "2026-11-01"}, "of the past"),
-        ({"interval": "1m", "period": "8h"}, "of the past"),
+        ({"interval": "1m", "start": "2026-11-01"}, "requests history"),
+        ({"interval": "1m", "period": "8h"}, "requests history"),
         ({"duration": "1h"}, "needs an interval"),
     ],
 )

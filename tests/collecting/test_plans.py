@@ -157,7 +157,7 @@ def chosen(name: str, *feeds: PlannedFeed) -> Chosen:
 def test_a_feed_of_two_plans_runs_once_and_must_be_the_same() -> None:
     feed = PlannedFeed("ticker", {"assets": "BTC"})
     assert all_feeds([chosen("a", feed), chosen("b", feed)]) == [feed]
-    with pytest.raises(ArgumentError, match="b and a plan before it want ticker with other arguments"):
+    with pytest.raises(ArgumentError, match="b and an earlier plan need ticker with different arguments"):
         all_feeds([chosen("a", feed), chosen("b", replace(feed, arguments={}))])
 
 
@@ -231,5 +231,5 @@ def test_plans_are_listed_and_options_that_none_takes_refused(folder: Path, tmp_
     assert "prices: prices only" in listed.stdout
     refused = collect(folder, "prices", "--assets", "BTC", "-s", f"OUTPUT_DIR={tmp_path / 'out'}")
     assert refused.returncode == 2
-    assert "prices takes no --assets" in refused.stderr
+    assert "prices has no option --assets" in refused.stderr
     assert not (tmp_path / "out").exists()

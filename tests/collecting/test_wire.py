@@ -75,7 +75,7 @@ def test_a_cursor_seen_before_ends_a_sweep() -> None:
     pages = Pages()
     pages.check(["a"], "one")
     pages.check(["b"], "two")
-    with pytest.raises(CursorError, match="'one' came a second time after 3 keys"):
+    with pytest.raises(CursorError, match="'one' was repeated after 3 keys"):
         pages.check(["c"], "one")
 
 

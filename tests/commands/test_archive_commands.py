@@ -118,7 +118,7 @@ def test_what_cannot_be_recovered_is_named_and_exit_code_1(scrapy: Scrapy, tmp_p
     done = scrapy("recover", "-s", f"OUTPUT_DIR={tmp_path}")
     assert (done.returncode, done.stderr) == (1, "")
     warning, failed, last = done.stdout.splitlines()
-    assert warning == "warning  manifests/foo.lock is no lock of a run, and left alone"
+    assert warning == "warning  manifests/foo.lock is not a lock file of a run, and is left alone"
     assert failed.startswith(f"FAILED   {run.name}: ")
     assert last == "0 dead runs"
     (tmp_path / "raw").unlink()
@@ -141,13 +141,13 @@ def test_label_is_entered_and_honoured(scrapy: Scrapy, root: Path) -> None:
     [
         (["verify", "raw"], "takes no argument"),
         (["verify", "--since", "yesterday"], "is not a time like"),
-        (["verify", "--head", "12"], "is no head"),
+        (["verify", "--head", "12"], "is not a ledger head"),
         (["verify", "-s", "OUTPUT_DIR=/nonexistent"], "there is no folder"),
         (["recover", "-s", "OUTPUT_DIR=/nonexistent"], "there is no folder"),
         (["recover", "now"], "takes no argument"),
-        (["label", "raw/x", "--why", "x"], "name one file and one of"),
+        (["label", "raw/x", "--why", "x"], "give one file, and either"),
         (["label", "raw/x", "--invalid", "--why", "x"], "is not in"),
-        (["label", "raw/x", "--invalid"], "say why"),
+        (["label", "raw/x", "--invalid"], "give a reason"),
     ],
 )
 def test_a_wrong_argument_is_exit_code_2(
@@ -244,11 +244,11 @@ def test_offload_says_why_it_stopped_and_what_to_do(scrapy: Scrapy, root: Path, 
     [
         ([], "name one remote"),
         (["a", "b"], "name one remote"),
-        (["a", "--prune"], "--prune and --older-than SPAN are given together"),
-        (["a", "--older-than", "1d"], "--prune and --older-than SPAN are given together"),
-        (["a", "--since", "1d"], "--since is for --restore"),
+        (["a", "--prune"], "--prune and --older-than SPAN need each other"),
+        (["a", "--older-than", "1d"], "--prune and --older-than SPAN need each other"),
+        (["a", "--since", "1d"], "--since needs --restore"),
         (["a", "--recheck-after", "soon"], "--recheck-after='soon' is not a time span"),
-        (["--prune", "--older-than", "1d", "--restore"], "--restore goes with"),
+        (["--prune", "--older-than", "1d", "--restore"], "--restore takes only"),
     ],
 )
 def test_offload_refuses_what_makes_no_sense(
@@ -335,5 +335,5 @@ def test_compact_that_waits_says_so(scrapy: Scrapy, tmp_path: Path) -> None:
 def test_offload_refuses_a_folder_that_is_no_archive(tmp_path: Path, scrapy: Scrapy) -> None:
     done = scrapy("offload", "remote:", "-s", f"OUTPUT_DIR={tmp_path}")
     assert done.returncode == 2
-    assert f"{tmp_path} is no archive" in done.stderr
+    assert f"{tmp_path} is not an archive" in done.stderr
     assert "mount its disk" in done.stderr

@@ -115,7 +115,7 @@ def test_what_is_no_file_is_not_replaced(tmp_path: Path) -> None:
     os.mkfifo(pipe)
     done = command("export", tmp_path, "--table", "polymarket_btc", "--output", str(pipe))
     assert done.returncode == 2
-    assert f"--output {pipe} is there and no file; name a file" in done.stderr
+    assert f"--output {pipe} exists and is not a file; name a file" in done.stderr
     assert pipe.is_fifo()
 
 
@@ -161,15 +161,18 @@ def test_a_torn_line_may_be_cut_meanwhile(tmp_path: Path, monkeypatch: pytest.Mo
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--table", "polymarket_doge"], "is not here; there is gaps, polymarket_btc"),
+        (["--table", "polymarket_doge"], "is unknown; there is gaps, polymarket_btc"),
         (
             ["--table", "polymarket_btc", "--format", "xls"],
-            "--format 'xls' is none of csv, parquet, jsonl.gz",
+            "--format 'xls' is unknown; use one of csv, parquet, jsonl.gz",
         ),
-        (["--table", "polymarket_btc,nothing"], "--table 'nothing' is not here; there is gaps"),
+        (["--table", "polymarket_btc,nothing"], "--table 'nothing' is unknown; there is gaps"),
         (["--table", "nothing"], "made from raw: book_changes, books"),
-        (["--table", "all", "--output", "x.csv"], "--output is for one table, not for all"),
-        (["--table", "gaps,polymarket_btc", "--output", "x.csv"], "--output is for one table"),
+        (
+            ["--table", "all", "--output", "x.csv"],
+            "--output writes one table: name one with --table, not all",
+        ),
+        (["--table", "gaps,polymarket_btc", "--output", "x.csv"], "--output writes one table"),
         (["--table", "polymarket_btc", "--since", "then"], "nor a span back from now like 1d"),
         (["--table", "gaps", "--assets", "BTC"], "--assets: the rows of gaps have no asset"),
         (["--table", "polymarket_btc", "--output", "/nowhere/x.csv"], "there is no folder /nowhere"),

@@ -130,7 +130,9 @@ def test_parse_is_refused(out: Path) -> None:
 @pytest.mark.parametrize("command", ["fetch", "shell", "view"])
 def test_a_spider_for_one_url_is_refused(command: str, out: Path) -> None:
     done = scrapy(out, command, "--spider", "polymarket_markets", "http://127.0.0.1:9/")
-    refused(done, f"{command} takes no --spider: spiders of the archive send requests of their own")
+    refused(
+        done, f"{command} does not support --spider: spiders of the archive send only requests of their own"
+    )
 
 
 def test_edit_opens_the_editor(out: Path, tmp_path: Path) -> None:
@@ -142,7 +144,7 @@ def test_edit_opens_the_editor(out: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert told.read_text().strip().endswith("polymarket_markets.py")
     missing = scrapy(out, "edit", "polymarket_markets", EDITOR=str(tmp_path / "none"))
-    refused(missing, "cannot be started: No such file or directory; name another in the environment variable")
+    refused(missing, "cannot be started: No such file or directory; set the environment variable EDITOR")
 
 
 def test_settings_version_and_list(out: Path) -> None:

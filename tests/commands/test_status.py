@@ -224,7 +224,7 @@ def test_a_check_is_one_line_of_json(call: Call, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--check", "--json"), "give one of --check, --watch and --json"),
+        (("--check", "--json"), "--check, --watch and --json exclude each other"),
         (("--check", "--expect", "polymarket"), "is not of the form VENUE/FEED=SPAN"),
         (("--check", "--expect", "polymarket/stream"), "is not of the form VENUE/FEED=SPAN"),
         (("--check", "--expect", "polymarket/stream=soon"), "is not a time span"),

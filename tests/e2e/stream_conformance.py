@@ -91,24 +91,28 @@ def scenarios(feed: StreamFeed, start_s: float) -> list[Scenario]:
     accept_close = {**feed.fault("ws_accept_close"), "to_s": 60}
     found = [
         Scenario("a message is lost", 20, [feed.fault("ws_drop", **one)], loss),
-        Scenario("a message comes twice", 12, [feed.fault("ws_duplicate", **one)], is_lossy=False),
+        Scenario("a message arrives twice", 12, [feed.fault("ws_duplicate", **one)], is_lossy=False),
         Scenario(
-            "two messages change places",
+            "two messages are swapped",
             20,
             [feed.fault("ws_reorder", **one)],
             is_lossy=False,
             may_gap=True,
         ),
         Scenario("a message is damaged", 25, [feed.fault("ws_truncate", **one)], damage),
-        Scenario("looking at a message fails", 25, [], frozenset({"checksum"}), poison=True, is_lossy=False),
+        Scenario("processing a message fails", 25, [], frozenset({"checksum"}), poison=True, is_lossy=False),
         Scenario(
-            "a state is dated ahead",
+            "a state is dated in the future",
             30,
             [feed.fault("ws_dated_ahead", event=feed.state, count=6, seconds=600.0)],
             frozenset({"clock"}),
         ),
         Scenario(
-            "one key is mute", 100, [feed.fault("ws_mute", **feed.mute, to_s=30)], stall | loss, connections=3
+            "one key falls silent",
+            100,
+            [feed.fault("ws_mute", **feed.mute, to_s=30)],
+            stall | loss,
+            connections=3,
         ),
         Scenario("the connection is cut", 70, [cut], disconnect),
     ]
@@ -156,7 +160,7 @@ def scenarios(feed: StreamFeed, start_s: float) -> list[Scenario]:
                 connections=9,
             ),
             Scenario(
-                "the run ends meanwhile",
+                "the run ends during an outage",
                 50,
                 [feed.fault("ws_stall"), *feed.no_rest],
                 stall | loss if proof == "sequence" else stall,

@@ -321,11 +321,11 @@ def test_one_process_keeps_the_catalogue_of_a_folder(world: Simulator, out: Path
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (("--once", "--duration", "1h"), "leave out --duration"),
+        (("--once", "--duration", "1h"), "exclude each other"),
         (("--platforms", "kraken"), "has no catalogue; known: kalshi, polymarket"),
         (("-s", "CATALOG_POLL_MINUTES=0"), "CATALOG_POLL_MINUTES"),
         (("-s", "CATALOG_REQUESTS_S=0"), "CATALOG_REQUESTS_S"),
-        (("kalshi",), "options only"),
+        (("kalshi",), "only options"),
     ],
 )
 def test_what_makes_no_sense_is_refused(

@@ -223,7 +223,7 @@ def test_a_frozen_value_is_a_stall_until_it_moves(tmp_path: Path) -> None:
     assert done.code == 0, done.log[-3000:]
     [gap] = _closed(done)
     assert gap["reason"] == "stall"
-    assert "answers came" in gap["detail"]
+    assert "answers arrived" in gap["detail"]
     assert from_iso(gap["to"]) - from_iso(gap["from"]) > 50 * SECOND
     _check_gaps_explain(done, SPOT, "page")
 

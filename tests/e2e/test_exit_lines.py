@@ -93,7 +93,7 @@ def test_a_spider_that_fails(world: Simulator, out: Path) -> None:
 
 def test_markets_that_do_not_exist(world: Simulator, out: Path) -> None:
     done = crawl(world.url, out, "polymarket_orderbook", "markets=no-such-market", **SILENT)
-    check_last_line(done, "polymarket_orderbook", 1, "none of markets= exists")
+    check_last_line(done, "polymarket_orderbook", 1, "none of the markets in markets= exists")
 
 
 def test_a_full_disk(world: Simulator, out: Path) -> None:

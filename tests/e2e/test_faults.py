@@ -132,7 +132,7 @@ def test_a_cursor_that_loops_ends_the_sweep_with_an_error(world: Simulator, out:
     assert done.out.manifest()["summary"]["finish_reason"] == "sweep_cursor_loop"
     [gap] = done.out.gaps()
     assert gap["reason"] == "sequence"
-    assert "came a second time" in gap["detail"] or "nothing new" in gap["detail"]
+    assert "was repeated after" in gap["detail"] or "nothing new" in gap["detail"]
 
 
 def test_a_429_in_the_middle_does_not_restart_a_sweep(world: Simulator, out: Path) -> None:

@@ -209,7 +209,10 @@ def test_collect_leaves_out_what_has_no_key(kalshi: Simulator, out: Path) -> Non
     options = ["-s", f"OUTPUT_DIR={out}", "-s", f"SIMULATOR_URL={kalshi.url}", "--duration", "10s"]
     done = run([*SCRAPY, "collect", "kalshi", *options], 60)
     assert done.returncode == 0, done.stderr
-    assert "Kalshi's books and tickers are left out (--no-kalshi-stream: without this line)" in done.stderr
+    assert (
+        "Kalshi's books and tickers are left out (pass --no-kalshi-stream to do so without this warning)"
+        in done.stderr
+    )
     assert get_json(f"{kalshi.url}/_status")["connections"] == 0
 
 

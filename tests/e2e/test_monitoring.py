@@ -145,7 +145,7 @@ def test_a_wrong_port_is_exit_code_2_before_anything_is_made(world: Simulator, t
     out = tmp_path / "out"
     done = run(crawl_command(world.url, out, "polymarket_markets", METRICS_PORT="http"))
     assert done.returncode == 2
-    assert "METRICS_PORT='http' is no port" in done.stderr
+    assert "METRICS_PORT='http' is not a port" in done.stderr
     assert not out.exists()
 
 

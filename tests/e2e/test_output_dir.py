@@ -33,7 +33,7 @@ def test_a_home_folder_and_odd_characters_are_one_place_for_all(
         done = command(name, named)
         assert done.returncode in (0, 1), (name, done.stderr)  # 1: no round has ended yet
         assert "Traceback" not in done.stderr
-        assert "Slugs come from the manifests alone" not in done.stderr
+        assert "facts of markets come from manifests only" not in done.stderr
     assert list(home.iterdir()) == [out]
     assert list(home.rglob("master.db")) == [out / "master.db"]
     assert not (ROOT / "~").exists()

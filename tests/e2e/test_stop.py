@@ -281,7 +281,7 @@ def test_an_archive_that_is_removed_below_a_run_ends_it_with_3(
             process.kill()
         process.communicate()
     assert process.returncode == 3, log
-    assert f"{out} was removed or renamed below the run, or its disk was unmounted" in log
+    assert f"{out} was removed or renamed during the run, or its disk was unmounted" in log
     assert command("recover", tmp_path / "elsewhere").returncode == 0
     assert command("verify", tmp_path / "elsewhere").returncode == 0
 

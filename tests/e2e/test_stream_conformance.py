@@ -56,7 +56,7 @@ def test_each_fault_in_turn(tmp_path: Path, feed: StreamFeed) -> None:
     assert not found.unexplained[:3]
     assert not found.groundless[:3]
     # a row is what is known five seconds after its tick: that one key is mute is not known by then
-    mute = next(each for each in told if each.scenario.name == "one key is mute")
+    mute = next(each for each in told if each.scenario.name == "one key falls silent")
     assert not [row for row in feed.wrong_rows(out) if not _is_in_gap_of(mute, row)][:3]
     _check_archive(out)
 
@@ -94,10 +94,10 @@ def _check(feed: StreamFeed, episode: Episode, *, is_last: bool) -> None:
 @every_feed
 def test_every_documented_fault_has_its_scenario(feed: StreamFeed) -> None:
     elsewhere = {
-        "the process stands still",
+        "the process is suspended",
         "the wall clock steps",
         "REST is down as well",
-        "a renewal meets silence",
+        "the connection of a renewal stays silent",
     }
     documented = {each.fault for each in detections(feed.channel)}
     assert documented - elsewhere == {each.name for each in scenarios(feed, 0)}

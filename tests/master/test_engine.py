@@ -199,7 +199,7 @@ def test_a_server_that_is_not_there_is_a_master_error_without_the_password() -> 
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("nonsense", "is no database URL"),
+        ("nonsense", "is not a database URL"),
         ("mysql://localhost/name", "mysql is not supported"),
         ("sqlite://", "needs a file"),
         ("sqlite:///:memory:", "needs a file"),

@@ -262,7 +262,7 @@ def test_a_failure_in_the_middle_leaves_the_old_master(
     rebuild(root, copy)
     sealed = next(path for path in sorted(root.glob("raw/*/feed=markets/*/*/*.jsonl.gz")))
     sealed.rename(sealed.with_suffix(".away"))
-    with pytest.raises(ArchiveError, match="is in the ledger and not here"):
+    with pytest.raises(ArchiveError, match="is in the ledger, but not on the disk"):
         rebuild(root, url)
     assert compare(url, copy) == []
     sealed.with_suffix(".away").rename(sealed)

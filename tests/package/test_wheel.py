@@ -121,7 +121,7 @@ def test_a_foreign_project_takes_no_part(installed: Installed) -> None:
 def test_an_unknown_profile_is_refused(line: str, env: dict[str, str], installed: Installed) -> None:
     told = installed.run(line, **env)
     assert told.returncode == 2
-    assert "my is no profile; there are live, simulator, vps" in told.stderr
+    assert "my is not a profile; use one of live, simulator, vps" in told.stderr
     assert told.stdout == ""
 
 
@@ -147,7 +147,7 @@ def test_what_writes_into_the_source_is_refused(line: str, installed: Installed)
     before = sorted(installed.environment.rglob("*.py"))
     told = installed.run(f"marketarchive {line}")
     assert told.returncode == 2
-    assert "call it inside a checkout of marketarchive" in told.stderr
+    assert "run it in a checkout of marketarchive" in told.stderr
     assert sorted(installed.environment.rglob("*.py")) == before
     assert not list(installed.folder.iterdir())
 

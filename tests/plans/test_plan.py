@@ -91,5 +91,7 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     folder = tmp_path / "file" / "records"
     done = run([*SCRAPY, "kxbtc15m", "start", "-a", f"output={folder}", "-s", f"OUTPUT_DIR={tmp_path}"])
     assert done.returncode == 2
-    cause = f"kxbtc15m: the folder {folder} cannot be made: Not a directory; name another with -a output=DIR"
+    cause = (
+        f"kxbtc15m: the folder {folder} cannot be created: Not a directory; name another with -a output=DIR"
+    )
     assert done.stderr.startswith(cause)

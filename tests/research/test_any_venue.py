@@ -366,9 +366,9 @@ def test_a_report_says_of_which_feeds_it_knows_nothing(tmp_path: Path) -> None:
     record(tmp_path, [answer(b"Dear sir", 0, 1, "letters")])
     document, page = reported(tmp_path)
     assert document["verdict"] == "unknown"
-    assert document["reasons"] == ["not looked at: tulips/letters: their venues declare no coverage"]
-    assert "<dt>not looked at</dt><dd>tulips/letters</dd>" in page
-    assert "no second of a market or price was to be seen" not in page
+    assert document["reasons"] == ["not checked: tulips/letters: their venues declare no coverage"]
+    assert "<dt>not checked</dt><dd>tulips/letters</dd>" in page
+    assert "no market or price was tracked" not in page
 
 
 def test_a_report_of_both_has_rounds_too(tmp_path: Path) -> None:
@@ -385,9 +385,9 @@ def test_validate_says_what_it_did_not_look_at(tmp_path: Path) -> None:
     record(tmp_path, polls([0, 1, 2]))
     told = command("validate", tmp_path)
     assert told.returncode == 0
-    assert "not looked at    tulips/depth: these checks are of rounds alone" in told.stdout
+    assert "not checked      tulips/depth: these checks concern rounds only" in told.stdout
     assert told.stdout.splitlines()[-1] == "nothing to check"
-    assert "| **not looked at** | tulips/depth |" in (tmp_path / "research/VALIDATION_REPORT.md").read_text(
+    assert "| **not checked** | tulips/depth |" in (tmp_path / "research/VALIDATION_REPORT.md").read_text(
         encoding="utf-8"
     )
 
@@ -408,7 +408,7 @@ def test_verify_names_feeds_whose_books_it_did_not_look_at(tmp_path: Path) -> No
     record(tmp_path, [answer(depth(MARKET, BIDS, ASKS), 0, 1, "blind")])
     told = command("verify", tmp_path, "--books")
     assert told.returncode == 0
-    assert "note     no books of tulips/blind were looked at: its venue declares no rows of it" in told.stdout
+    assert "note     no books of tulips/blind were checked: its venue declares no rows for it" in told.stdout
     assert told.stdout.splitlines()[-1] == "passed, no book looked at: 0 problems"
     assert json.loads(command("verify", tmp_path, "--books", "--json").stdout)["state"] == (
         "passed, no book looked at"
@@ -422,6 +422,6 @@ def test_verify_goes_on_where_a_venues_functions_fail(tmp_path: Path) -> None:
     told = command("verify", tmp_path, "--books")
     assert told.returncode == 0
     [note] = [line for line in told.stdout.splitlines() if line.startswith("note")]
-    assert "not all books of tulips/depth were looked at: its venue's functions fail at raw/" in note
+    assert "not all books of tulips/depth were checked: its venue's parser fails at raw/" in note
     assert "TypeError" in note
     assert "books    1 ok" in told.stdout

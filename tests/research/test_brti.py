@@ -297,5 +297,5 @@ def test_an_archive_without_exchanges_has_only_nulls(tmp_path: Path) -> None:
 def test_unknown_assets_and_open_ends_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ArgumentError, match="DOGE"):
         list(index_seconds(tmp_path, "DOGE", 0, 1))
-    with pytest.raises(ArgumentError, match="start and an end"):
+    with pytest.raises(ArgumentError, match="both: start= and end="):
         brti(tmp_path, "BTC")

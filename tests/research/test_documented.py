@@ -60,7 +60,7 @@ def test_the_commands_run_as_written(folder: Path) -> None:
         _, name, *options = line.partition("#")[0].split()
         told = command(name, folder / "pipelines_out", *options)
         if NEEDS_PAGES in options:
-            assert f"{NEEDS_PAGES!r} is not here" in told.stderr
+            assert f"{NEEDS_PAGES!r} is unknown" in told.stderr
         else:
             assert told.returncode == 0, (line, told.stdout, told.stderr)
 

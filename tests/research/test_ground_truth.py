@@ -186,9 +186,9 @@ def test_a_segment_that_is_not_what_was_sealed_is_named_and_what_was_read_of_it_
         (["more"], "takes no argument, got 'more'"),
         (["--since", "soon"], "--since"),
         (["--since", "2026-11-22", "--until", "2026-11-21"], "is not after --since"),
-        (["--output", "here"], "--output is for --recording"),
-        (["--recording", "nowhere"], "nowhere is no recording"),
-        (["--recording", "nowhere", "--estimate"], "no --since, --until or --estimate"),
+        (["--output", "here"], "--output needs --recording"),
+        (["--recording", "nowhere"], "nowhere is not a recording"),
+        (["--recording", "nowhere", "--estimate"], "leave out --since, --until and --estimate"),
     ],
 )
 def test_bad_input_is_told_in_one_line(tmp_path: Path, arguments: list[str], said: str) -> None:

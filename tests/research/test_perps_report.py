@@ -33,8 +33,8 @@ def test_what_two_venues_paid_and_what_is_missing(tmp_path: Path) -> None:
     told = section(text, "perps")
     assert "2026-11-20 00:00 to 2026-11-21 00:00" in told
     assert re.search(r"binance +1 +4 +4 +2026-11-21 00:00 +complete", told)
-    assert re.search(r"bybit +1 +2 +4 +2026-11-20 08:00 +2 rows are not there", told)
-    assert "2 of 8 rows of perpetuals are not there (section 9)" in text
+    assert re.search(r"bybit +1 +2 +4 +2026-11-20 08:00 +2 rows are missing", told)
+    assert "2 of 8 rows of perpetuals are missing (section 9)" in text
     states = [(row["venue"], row["from"], row["state"]) for row in charts["perps"]["data"]["values"]]
     assert ("bybit", "2026-11-20", "some rows") in states
     funding = {row["venue"]: row["median"] for row in charts["perps-funding"]["data"]["values"]}
@@ -43,7 +43,7 @@ def test_what_two_venues_paid_and_what_is_missing(tmp_path: Path) -> None:
     assert {row["funding"] for row in points if row["venue"] == "bybit"} == {3}
     assert {row["funding"] for row in charts["perps-spreads"]["data"]["values"]} == {2}
     assert charts["perps-basis"]["data"]["values"] == []
-    assert "not looked at" not in text
+    assert "not checked" not in text
 
 
 def test_the_files_keep_their_period_and_range(tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def test_the_files_keep_their_period_and_range(tmp_path: Path) -> None:
     unify(tmp_path, "1d", "2026-11-20T00:00:00Z", "2026-11-21T00:00:00Z")
     settle(tmp_path, "bybit", [0, 8], "0.0003")
     told = section(page(tmp_path)[0], "perps")
-    assert "a row per contract and 1 day" in told
+    assert "one row per contract and 1 day" in told
     assert re.search(r"bybit +1 +2", told)  # what came since is in it
 
 

@@ -181,7 +181,7 @@ def test_no_product_takes_a_state_that_cannot_be_true(joined: Archive, whole: Ar
         recorders = 2 if found is joined else 1
         assert (books.state, books.figures["failed outside recorded gaps"]) == ("fail", recorders)
         reasons = report(found.root).verdict.reasons
-        assert f"{recorders} hashes fail, and no recorded gap says why (section 6)" in reasons
+        assert f"{recorders} hashes fail without a recorded gap that explains it (section 6)" in reasons
 
 
 def test_an_export_has_the_rows_of_the_frame(joined: Archive, tmp_path: Path) -> None:

@@ -210,5 +210,5 @@ def test_of_many_pairs_those_that_recorded_together_longest_are_compared(tmp_pat
     assert len(recorders(tmp_path)) == 2 * 3
     rows = recorders(tmp_path, pairs=longest(pairs_within(tmp_path), 1)).to_pylist()
     assert {row["run"] for row in rows} == set(runs[:2])
-    assert "Of 13 pairs of runs the 12 that" in sections.recorders(rows, 13).text
+    assert "The 12 of 13 pairs of runs that" in sections.recorders(rows, 13).text
     assert "pairs of runs" not in sections.recorders(rows, 1).text

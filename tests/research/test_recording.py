@@ -80,10 +80,10 @@ def test_files_of_other_kinds_may_be_absent(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("files", "said"),
     [
-        ({MARKETS: "{\n", SPOT: HEAD}, "line 1 is no market"),
+        ({MARKETS: "{\n", SPOT: HEAD}, "line 1 is not a market"),
         ({MARKETS: "[" * 300 + "]" * 300, SPOT: HEAD}, "nested too deep"),
-        (day(market(0, [], raw={"conditionId": "x"})), "raw is no market"),
-        (day(market(0, ["1", "0"]), spot=HEAD + "soon,1,1,1,1\n"), "line 2 is no tick"),
+        (day(market(0, [], raw={"conditionId": "x"})), "raw is not a market"),
+        (day(market(0, ["1", "0"]), spot=HEAD + "soon,1,1,1,1\n"), "line 2 is not a tick"),
         (day(market(0, ["1", "0"]), spot="time,price\n"), "has no column feed_ts_ms, recv_ms, value"),
     ],
 )
@@ -98,8 +98,8 @@ def test_what_cannot_be_read_is_named(tmp_path: Path, files: dict[str, str], sai
         ({MARKETS: ""}, {}, "names no file of prices"),
         ({SPOT: HEAD}, {}, "names no file of markets"),
         (day() | {"XUSD-prices-a.csv.gz": HEAD}, {}, "X is none of BTC"),
-        (day(), {"files": [{"name": "../x", "sha256": "0"}]}, "no file of its folder"),
-        (day(), {"files": 3}, "is no manifest"),
+        (day(), {"files": [{"name": "../x", "sha256": "0"}]}, "not a file of its folder"),
+        (day(), {"files": 3}, "is not a manifest"),
     ],
 )
 def test_a_folder_of_another_form_is_refused(
@@ -116,7 +116,7 @@ def test_bytes_that_are_not_the_manifests_are_refused(tmp_path: Path) -> None:
     with pytest.raises(CorruptError, match="sha256"):
         recording.read(folder)
     (folder / SPOT).unlink()
-    with pytest.raises(CorruptError, match="stands in the manifest and not in"):
+    with pytest.raises(CorruptError, match="is in the manifest, but not in"):
         recording.read(folder)
-    with pytest.raises(ArgumentError, match="is no recording"):
+    with pytest.raises(ArgumentError, match="is not a recording"):
         recording.read(tmp_path / "nowhere")

@@ -70,7 +70,7 @@ def test_a_verdict_says_why() -> None:
     assert verdict(replace(CLEAN, not_looked_at=["tulips/letters"])) == Verdict("sound")
     unseen = verdict(replace(CLEAN, tracked_s=0, not_looked_at=["tulips/letters"]))
     assert unseen.level == "unknown"
-    assert unseen.reasons == ["not looked at: tulips/letters: their venues declare no coverage"]
+    assert unseen.reasons == ["not checked: tulips/letters: their venues declare no coverage"]
     care: dict[str, Any] = {"unseen_s": 3, "gaps": 1, "failed": 2, "unchecked": 4, "alive_runs": ["r"]}
     for name, value in care.items():
         found = verdict(replace(CLEAN, **{name: value}))
@@ -202,7 +202,7 @@ def test_an_archive_without_data_says_so_in_each_section(tmp_path: Path) -> None
         "No gap was recorded",
         "No round of this time is known.",
         "No book of an open round was received",
-        "No book and no change came",
+        "No snapshot and no delta was received",
         "No round of this time is known: the market lists",
     ):
         assert words in text, words
@@ -266,8 +266,8 @@ def test_without_a_sealed_segment_there_is_nothing_to_report(tmp_path: Path) -> 
         (["now"], "takes no argument"),
         (["--since", "soon"], "--since"),
         (["--since", "2026-11-22", "--until", "2026-11-21"], "is not after --since"),
-        (["--assets", "BTC,EUR"], "--assets EUR is none of"),
-        (["--output", "/nowhere/else/report.html"], "name a file in a folder that is there"),
+        (["--assets", "BTC,EUR"], "--assets EUR is unknown; use"),
+        (["--output", "/nowhere/else/report.html"], "name a file in a folder that exists"),
     ],
 )
 def test_bad_input_is_told_in_one_line(tmp_path: Path, arguments: list[str], said: str) -> None:

@@ -241,7 +241,7 @@ def test_exits_that_follow_one_another_are_one_restart(tmp_path: Path) -> None:
         ("child_exited", 1000.0, {"exit_code": 1}),
         ("child_exited", 1020.0, {"exit_code": 1}),
         ("first_data", 1050.0, {}),
-        ("child_exited", DAY_S - 10, {"down_since_s": DAY_S - 20, "reason": "while nobody looked on"}),
+        ("child_exited", DAY_S - 10, {"down_since_s": DAY_S - 20, "reason": "while no supervisor ran"}),
     )
     found, down_s = outages(list(read_lines(tmp_path, soak.id)), DAY_S)
     assert [(each.cost_s, each.is_complete) for each in found] == [(50.0, True), (20.0, False)]

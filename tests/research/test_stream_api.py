@@ -147,7 +147,7 @@ def test_names_are_one_or_many_and_an_unknown_one_is_an_error(
         (lambda: archive.markets(venue="kalshi"), "there is none yet"),
         (lambda: archive.canonical(market=SLUG), "there is none yet"),
         (lambda: archive.books(asset=[]), "names nothing"),
-        (lambda: archive.books(token=1), "token=1 is no name"),  # type: ignore[arg-type]  # what is refused
+        (lambda: archive.books(token=1), "token=1 is not a name"),  # type: ignore[arg-type]  # what is refused
         (lambda: archive.books(start=at(2), end=at(1)), "is after end"),
         (lambda: archive.labels(start=at(2), end=at(1)), "is after end"),
         (lambda: archive.gaps(start=at(2), end=at(1)), "is after end"),

@@ -165,7 +165,7 @@ def test_the_command_takes_the_options_of_its_table_only(tmp_path: Path) -> None
     for options, message in (
         (("--table", "catalog", "--min-volume", "much"), "--min-volume 'much' is not a number"),
         (("--table", "gaps,current_gaps", "--no-prices"), "gaps"),
-        (("--table", "current_gaps", "--category", "x"), "--category is not for current_gaps"),
+        (("--table", "current_gaps", "--category", "x"), "--category does not apply to current_gaps"),
     ):
         done = command("export", tmp_path, *options)
         assert done.returncode == 2
@@ -301,7 +301,7 @@ def test_the_command_writes_prompts_of_this_table_only(tmp_path: Path) -> None:
     ignored = command("export", tmp_path, "--table", "catalog", "--cuts", "1h")
     assert ignored.returncode == 2
     assert "--cuts is for --format prompts" in ignored.stderr
-    assert "--format prompts is not for current_gaps" in refused.stderr
+    assert "--format prompts does not apply to current_gaps" in refused.stderr
 
 
 @pytest.fixture(scope="module")

@@ -40,7 +40,7 @@ from marketarchive.exceptions import ArchiveError, RemoteError
 from marketarchive.invocation import command
 from marketarchive.times import iso
 
-_DAMAGED = "is not the file that was entered: run `verify`"
+_DAMAGED = "is not the file that the ledger describes: run `verify`"
 
 BATCH_BYTES = 10 * 2**30
 BATCH_FILES = 1000
@@ -126,7 +126,7 @@ def exclusive(store: Store, rclone: Rclone) -> Iterator[None]:
     try:
         if not try_lock(handle):
             raise ArchiveError(
-                f"another offload of this archive works, or an rclone that one had started: it holds {path}"
+                f"another offload of this archive is running, or an rclone that one started: it holds {path}"
             )
         rclone.hold(handle)
         yield
@@ -178,7 +178,7 @@ class _Run:
                 f"the remote has several files of this name: `rclone dedupe {self._rclone.remote}`",
             )
         if not file.is_here and file.moved_to is None:
-            return Judged(file, "refuse", "is in the ledger, and not here: run `verify`")
+            return Judged(file, "refuse", "is in the ledger, but not on the disk: run `verify`")
         if file.is_here and (size := (self._root / file.path).stat().st_size) != file.bytes:
             return Judged(file, "refuse", f"has {size} bytes here, and not {file.bytes}: run `verify`")
         if copy is None and file.is_here:
@@ -348,7 +348,7 @@ class _Run:
         """Delete what may go after its copy was compared once more; the ledger says so before it is gone."""
         self._entries = list(self._store.ledger.entries())
         if problems := check_chain(self._entries):
-            self._done.problems[str(LEDGER)] = f"{problems[0]}; nothing is deleted here"
+            self._done.problems[str(LEDGER)] = f"{problems[0]}; nothing was deleted here"
             return
         self._files = list(final_files(self._root, self._entries))  # with labels of this minute
         candidates = [file for file in self.prunable(self._done.verified) if not self._is_needed(file)]

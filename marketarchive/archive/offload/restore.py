@@ -39,7 +39,7 @@ def absent(store: Store, paths: Sequence[str] = (), since: int | None = None) ->
     paths = [merged[path].to if path in merged and path not in alone else path for path in paths]
     for path in paths:
         if not any(_is_within(file.path, path) for file in moved):
-            raise ArgumentError(f"nothing that was moved away is at or below {path}")
+            raise ArgumentError(f"no file that was pruned is at or below {path}")
     return [
         file
         for file in moved

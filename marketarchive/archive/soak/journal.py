@@ -164,7 +164,7 @@ def soaks(root: Path) -> list[Soak]:
             found.append(msgspec.json.decode(path.read_bytes(), type=Soak))
         except msgspec.DecodeError as error:
             raise CorruptError(
-                f"{path} is no description of a soak ({error}): move its folder away"
+                f"{path} is not a description of a soak ({error}): move its folder away"
             ) from error
     return sorted(found, key=lambda each: each.started_at_utc)
 

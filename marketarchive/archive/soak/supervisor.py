@@ -79,7 +79,7 @@ class SoakSupervisor:
                 moved = (now, machine)
             elif machine - moved[1] > STILL_S:
                 self._stop()
-                self.journal.write("stopped", reason="time stands still")
+                self.journal.write("stopped", reason="simulated time stands still")
                 return "stood still"
             if self.is_stopping or now >= end_s:
                 self._stop()
@@ -120,12 +120,12 @@ class SoakSupervisor:
                 for path in raw_files(self.root)
                 if (run := _run(path)) and not is_alive(self.root / lock_path(run))
             }
-            self.say(f"goes on with the collector that still runs, process {last.pid}")
+            self.say(f"takes over the running collector, process {last.pid}")
             return
         if self._down_since is None:
             self._down_since = written
         self.journal.write(
-            "child_exited", pid=last.pid, down_since_s=self._down_since, reason="while nobody looked on"
+            "child_exited", pid=last.pid, down_since_s=self._down_since, reason="while no supervisor ran"
         )
 
     def _last_written(self) -> float:

@@ -36,10 +36,12 @@ class Threshold:
 
 THRESHOLDS = (
     Threshold("tracked", "time in which any market or price was tracked", "at least", 99.5, "%"),
-    Threshold("observed", "due ticks observed, of all seconds tracked", "at least", 99.5, "%"),
-    Threshold("unrecorded", "seconds missing without a record", "at most", 0, "s"),
-    Threshold("unsealed", "unsealed files of runs that do not live", "at most", 0, "files"),
-    Threshold("memory", "highest memory after the first hour over the highest in it", "at most", 10, "%"),
+    Threshold("observed", "tracked seconds that were observed", "at least", 99.5, "%"),
+    Threshold("unrecorded", "tracked seconds neither observed nor in a recorded gap", "at most", 0, "s"),
+    Threshold("unsealed", "unsealed files of dead runs", "at most", 0, "files"),
+    Threshold(
+        "memory", "growth of the highest memory after the first hour over that in it", "at most", 10, "%"
+    ),
     Threshold("restart", "the longest restart, from exit to first data on the disk", "under", 60, "s"),
     Threshold("uptime", "time in which data could reach the disk", "at least", 99.5, "%"),
     Threshold("verify", "problems that `scrapy verify` finds", "at most", 0, "problems"),
@@ -80,13 +82,13 @@ def judge(measured: Mapping[str, Measured], about: Circumstances) -> GateVerdict
         if found.value is None:
             unknown.append(f"{each.name} was not measured: {found.note}")
         elif not each.holds(found.value):
-            failed.append(f"{each.name}: {found.value:.6g} {each.unit}, to be {each.words}")
+            failed.append(f"{each.name}: {found.value:.6g} {each.unit}, required: {each.words}")
     missing = []
     if about.is_simulated:
         missing.append("it ran on the simulator: only a run in real time on live venues can pass")
     if about.stand_ins:
         missing.append(
-            f"other addresses stood in for {', '.join(about.stand_ins)}: these are not live venues"
+            f"other addresses replaced those of {', '.join(about.stand_ins)}: these are not live venues"
         )
     if not about.has_ended:
         missing.append("its hours are not over")

@@ -54,7 +54,7 @@ Step = Callable[[CycleProgress], Awaitable[bool]]
 
 def _known(name: str, text: str) -> str:
     if text.strip() != "known":
-        raise ArgumentError(f"{name}={text!r} is not `known`")
+        raise ArgumentError(f"{name}={text!r} is invalid: the only value is `known`")
     return "known"
 
 
@@ -96,7 +96,9 @@ class PhaseSpider(SweepSpider):
         arguments = super().check_arguments(given)
         chosen = given.keys() & SELECTIONS or (arguments.markets and {"markets"})
         if UNTIL.name in given and chosen:
-            raise ArgumentError(f"{UNTIL.name}= is for all markets: leave out {', '.join(sorted(chosen))}=")
+            raise ArgumentError(
+                f"{UNTIL.name}= applies to all markets: leave out {', '.join(sorted(chosen))}="
+            )
         return arguments
 
     @classmethod
@@ -413,7 +415,9 @@ class PhaseSpider(SweepSpider):
         try:
             return await asyncio.to_thread(self.master.read, find)
         except MarketArchiveError as error:
-            self.run.log_now_and_then("master", "The market master is not asked: %s", error)
+            self.run.log_now_and_then(
+                "master", "The market master cannot be read, and is not used: %s", error
+            )
             return None
 
 

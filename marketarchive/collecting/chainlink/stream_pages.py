@@ -35,9 +35,7 @@ def _pages(name: str, text: str) -> tuple[str, ...]:
     return kinds
 
 
-PAGES = Argument(
-    "pages", _pages, "spot,twap60", "stream pages that are opened of each asset: spot, twap30, twap60"
-)
+PAGES = Argument("pages", _pages, "spot,twap60", "stream pages to open for each asset: spot, twap30, twap60")
 
 
 class StreamPageSpider(PageSpider):

@@ -42,9 +42,9 @@ LAG_S = 180.0
 KEPT_S = 600
 """Seconds for which settled coverage is kept: more than a page may be behind."""
 
-NOT_WHOLE = Outage("sequence", "unknown", "the answer does not reach back to the one before")
+NOT_WHOLE = Outage("sequence", "unknown", "the answer does not reach back to the previous one")
 REPLACED = Outage("disconnect", "ours", "renewed")
-LEFT_ALONE = Outage("blocked", "venue", "left alone after a refusal")
+LEFT_ALONE = Outage("blocked", "venue", "not requested after a refusal")
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +210,9 @@ class PageKeeper:
             return Failure("blocked", "venue", _refused(page, FIRST_S), retryable=False)
         if await self._read_labels(page):
             page.is_text = True
-            self.begin_outage(Outage("stall", "unknown", "no JSON is seen; the labels are read"))
+            self.begin_outage(
+                Outage("stall", "unknown", "the page fetches no JSON; prices are read from its text")
+            )
             return None
         return Failure("stall", "unknown", f"the page showed no data for {FIRST_S:.0f} s", retryable=True)
 
@@ -242,11 +244,11 @@ class PageKeeper:
         if page.refusals and await page.is_refused():
             return Failure("blocked", "venue", _refused(page, silent_s), retryable=False)
         if await page.text() is None:
-            return Failure("stall", "unknown", "the page does not react", retryable=True)
+            return Failure("stall", "unknown", "the page does not respond", retryable=True)
         return Failure(
             "stall",
             "upstream" if page.answers else "unknown",
-            f"no new observation for {silent_s:.0f} s; {page.answers} answers came",
+            f"no new observation for {silent_s:.0f} s; {page.answers} answers arrived",
             retryable=True,
         )
 
@@ -359,7 +361,7 @@ class PageKeeper:
     def finish(self) -> None:
         """Stop archiving and write the last gap lines: the run is over, time without proof stays a gap."""
         for page in self.pages:
-            page.forget("the run was cut short")
+            page.forget("the run was cut off")
         self.pages.clear()
         self._write(self._coverage.finish(self._now, self._why_not_open))
 

@@ -51,7 +51,7 @@ def judge(
         if recipe:
             spider.run.stats.inc_value(f"books/recipe/{recipe}")
         if verdicts[token] == "failed":
-            error = f"hash {book.hash} of token {token} does not come out by any recipe"
+            error = f"hash {book.hash} of token {token} matches no recipe"
             at, seq = answer.received_at, answer.seq
             invalid.append(Invalid(spider.venue, spider.feed, at, seq, "Book", error, ("hash",)))
     return books, verdicts, invalid

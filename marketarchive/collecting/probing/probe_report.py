@@ -223,7 +223,7 @@ def markdown(document: Mapping[str, Any]) -> str:
         lines += [
             f"- {'pass' if seen['passed'] else '**FAIL**'} `{seen['check']}`: {_plain(seen['evidence'])}"
             for seen in answer["seen"]
-        ] or ["- nothing was asked"]
+        ] or ["- no check was made"]
         lines.append("")
     if document["sockets"]:
         lines += ["## Sockets", "", *(f"- {_plain(socket_text(each))}" for each in document["sockets"]), ""]
@@ -244,7 +244,7 @@ def _summary(document: Mapping[str, Any]) -> Iterator[str]:
         if not each["passed"]:
             yield f"- failed: `{each['name']}`: {_plain(each['evidence'])}"
     for why, names in by_reason(document["not_asked"]).items():
-        yield f"- not asked: `{'`, `'.join(names)}`: {why}"
+        yield f"- not checked: `{'`, `'.join(names)}`: {why}"
     raw = document["raw"]
     yield f"- the answers, byte for byte: `{raw['feed']}`, manifest `{raw['manifest']}`"
 
@@ -296,7 +296,10 @@ def _limits(document: Mapping[str, Any]) -> list[str]:
 
 
 def _latency(document: Mapping[str, Any]) -> list[str]:
-    what = "Milliseconds from sending to the whole answer, connecting included where it was needed."
+    what = (
+        "Milliseconds from sending a request to the last byte of its answer, including the connection where "
+        "one was opened."
+    )
     rows = ((group, *found.values()) for group, found in document["latency_ms"].items())
     return _section("Latency", [what], ("", "answers", "min", "median", "max"), rows)
 
@@ -332,7 +335,7 @@ def _fields(document: Mapping[str, Any]) -> list[str]:
     lines = [
         "## Fields",
         "",
-        "Of all answers of an endpoint: type, and how often it was there; `*`: a text that holds JSON.",
+        "Fields of all answers of an endpoint, with type and count; `*`: text that contains JSON.",
         "",
     ]
     for endpoint, fields in _by_endpoint(document):

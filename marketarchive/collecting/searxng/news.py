@@ -54,10 +54,12 @@ class NewsSpider(SweepSpider):
         if not user_setting(settings, ADDRESS.setting):
             raise ConfigurationError(f"{ADDRESS.setting} is not set: it is the address of {ADDRESS.meaning}")
         if not master_url(settings):
-            raise ConfigurationError("MASTER_URL is empty: which markets there are stands in the master")
+            raise ConfigurationError(
+                "MASTER_URL is empty: set it, since markets to search for are read from the market master"
+            )
         if settings.getfloat("NEWS_PER_MINUTE") <= 0:
             raise ConfigurationError(
-                f"NEWS_PER_MINUTE={settings['NEWS_PER_MINUTE']!r} is no number of searches > 0"
+                f"NEWS_PER_MINUTE={settings['NEWS_PER_MINUTE']!r} is not a number above 0"
             )
         if settings.getint("NEWS_MARKETS") < 0:
             raise ConfigurationError(f"NEWS_MARKETS={settings['NEWS_MARKETS']!r} is negative; 0 means all")

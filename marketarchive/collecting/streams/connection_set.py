@@ -17,7 +17,7 @@ RENEW_PAUSE_MAX_S = 600
 RENEW_JITTER = 0.1
 """Share of a connection's age limit that is random, so that not all are renewed at once."""
 
-SILENT = Outage("stall", "unknown", "the connection brought nothing")
+SILENT = Outage("stall", "unknown", "the connection delivered no data")
 REPLACED = Outage("disconnect", "ours", "replaced by a newer connection")
 
 

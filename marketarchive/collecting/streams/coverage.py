@@ -10,7 +10,7 @@ from marketarchive.collecting.streams.track import NO_PROOF, NOT_ARRIVED, Track,
 from marketarchive.collecting.streams.witness import is_succeeded
 from marketarchive.times import SECOND
 
-NO_FIRST_DATA = Outage("stall", "venue", "nothing came since it was subscribed")
+NO_FIRST_DATA = Outage("stall", "venue", "no data since it was subscribed")
 SUBSCRIBED_LATE = Outage("disconnect", "ours", "subscribed after it had begun")
 NEVER_SUBSCRIBED = Outage("disconnect", "unknown", "no connection yet")
 

@@ -47,21 +47,23 @@ def _lost(channel: Channel) -> Detection:
     match channel.proof:
         case "hash":
             by = "the hash of the key's next delta"
-            hidden = "where the next message sets the same level, or is a whole snapshot: the state is right"
+            hidden = "if the next message sets the same level or is a snapshot: then the state is right"
         case "sequence":
             by = "the number of the next message of the subscription"
-            hidden = "what the venue drops before it numbers it"
+            hidden = "what the venue drops before numbering it"
         case "cadence":
-            by = f"the next observation, which is more than {channel.cadence_s:g} s after the last"
-            hidden = "an observation after which none follows, at the end of the run"
+            by = f"the next observation, which is more than {channel.cadence_s:g} s after the previous one"
+            hidden = "the last observations before the end of the run"
         case "none" if channel.has_statements:
-            by = "a state over REST that was never reported"
-            hidden = "all that REST does not contradict"
+            by = "a state in a REST snapshot that the connection never reported"
+            hidden = "everything that REST snapshots do not contradict"
         case "none":
-            hidden = "one of a book, which is wrong until the level is set anew or a snapshot comes"
-            return Detection("a message is lost", "numbers of trades, where it has some", None, hidden)
+            hidden = "a delta of a book, which is wrong until the level is set again or a snapshot arrives"
+            return Detection(
+                "a message is lost", "gaps in the numbers of trades, where trades are numbered", None, hidden
+            )
     if channel.has_statements and channel.proof == "hash":
-        by += f"; if none follows, its state over REST, requested after {channel.silent_s:g} s of silence"
+        by += f"; if none follows, a REST snapshot, requested after {channel.silent_s:g} s of silence"
     elif channel.has_resync and channel.proof == "hash":
         by += f"; if none follows, a new snapshot, requested after {channel.silent_s:g} s of silence"
     if channel.unproven:
@@ -72,57 +74,63 @@ def _lost(channel: Channel) -> Detection:
 def _of_messages(channel: Channel) -> Iterator[Detection]:
     silence = silence_s(channel)
     order = {
-        "hash": "the hash of either; a delta that is older than the state held",
+        "hash": "the hash of one of them; a delta that is older than the state held",
         "sequence": "the numbers",
-        "cadence": "the date of each: the earlier one is archived, its second stays a gap",
-        "none": "dates that go back",
+        "cadence": "their times: the earlier one is archived, its second stays a gap",
+        "none": "times that go back",
     }[channel.proof]
     damaged = {
-        "cadence": "its second, which is missing between its neighbours",
-    }.get(channel.proof, "it cannot be read: the keys that it names are out, or all of the connection")
+        "cadence": "the second that is missing between its neighbours",
+    }.get(
+        channel.proof,
+        "it cannot be parsed: the keys that it names begin an outage, or all keys of the connection",
+    )
     yield _lost(channel)
-    yield Detection("a message comes twice", "its date and content; it changes nothing", 0)
-    yield Detection("two messages change places", order, None, "two that say nothing of each other")
+    yield Detection("a message arrives twice", "its time and content; it changes nothing", 0)
+    yield Detection("two messages are swapped", order, None, "two that are independent of each other")
     yield Detection(
-        "a message is damaged", damaged, silence, "a wrong number in readable text that no proof covers"
+        "a message is damaged", damaged, silence, "a wrong number in valid text that no proof covers"
     )
     yield Detection(
-        "a state is dated ahead",
-        f"its date, over {channel.ahead_s:g} s after its receipt: archived, never a base, its key is out",
+        "a state is dated in the future",
+        f"its time, more than {channel.ahead_s:g} s after receipt: not applied; its key begins an outage",
         0,
-        "it lies in no gap by its own date",
+        "its own time lies in no gap",
     )
     if channel.proof == "cadence":
         mute = f"no observation for {channel.patience_s:g} s"
     elif channel.has_statements:
-        mute = f"its state over REST, requested after {channel.silent_s:g} s: newer and not reported within "
-        mute += f"{channel.in_flight_s:g} s; without an answer {channel.weak_max_s:g} s without proof"
+        mute = f"a REST snapshot, requested after {channel.silent_s:g} s, is newer and not reported within "
+        mute += f"{channel.in_flight_s:g} s; if it is not answered, {channel.weak_max_s:g} s without proof"
     elif channel.has_resync and channel.proof == "hash":
-        mute = f"a new snapshot of another state, requested after {channel.silent_s:g} s; "
-        mute += f"without an answer nothing proven for {channel.patience_s:g} s"
+        mute = f"a new snapshot with another state, requested after {channel.silent_s:g} s; "
+        mute += f"if it is not answered, {channel.patience_s:g} s without proof"
     elif channel.proof in ("hash", "none"):
         mute = f"{channel.weak_max_s:g} s without proof of its own"
     else:
-        mute = f"nothing proven for {channel.patience_s:g} s"
+        mute = f"{channel.patience_s:g} s without proof"
     end_s = silence + 1.5
     yield Detection(
-        "one key is mute", mute, silence, f"the last {end_s:g} s before the stop, or its unsubscription"
+        "one key falls silent",
+        mute,
+        silence,
+        f"in the last {end_s:g} s before the stop or its unsubscription",
     )
 
 
 def _of_connections(channel: Channel) -> Iterator[Detection]:
     silence = silence_s(channel)
     first = channel.first_data_s
-    back_off = f"the next attempt waits {FIRST_S:g} s, then twice as long each time up to {MAX_S:g} s"
+    back_off = f"the next attempt follows after {FIRST_S:g} s, doubled each time up to {MAX_S:g} s"
     yield Detection("the connection is cut", "its end", 0)
-    stalled = f"the same as one mute key, of all; nothing proven for {channel.patience_s:g} s"
+    stalled = f"as for one silent key, for all of them; {channel.patience_s:g} s without proof"
     if channel.expects_pong and channel.heartbeat is not None:
-        stalled += f"; {MISSED_PONGS} heartbeats without an answer where the peer is gone"
+        stalled += f"; {MISSED_PONGS} heartbeats without an answer if the peer is gone"
     yield Detection("the connection is open and silent", stalled, silence)
-    yield Detection("the handshake is refused", f"the answer; {back_off}", 0)
+    yield Detection("the handshake is refused", f"the response; {back_off}", 0)
     yield Detection(
         "a connection is accepted and stays silent",
-        f"no data for {first:g} s; it is closed, {back_off}",
+        f"no data for {first:g} s: it is closed, {back_off}",
         first,
     )
     yield Detection("a connection is accepted and closed at once", f"its end; {back_off}", 0)
@@ -130,32 +138,40 @@ def _of_connections(channel: Channel) -> Iterator[Detection]:
         can_request = channel.has_resync or channel.has_statements
         after_s = channel.in_flight_s + channel.axis_error_s
         requested = f"requested after {after_s:g} s, " if can_request else ""
-        late = f"nothing of the key: {requested}its connection is replaced after {first:g} s"
+        late = f"no data of the key: {requested}its connection is replaced after {first:g} s"
         yield Detection("the first snapshot is late", late, first)
         yield Detection("the first snapshot is missing", late, first)
-        yield Detection("the first snapshot is damaged", f"it cannot be read; then {late}", first)
+        yield Detection("the first snapshot is damaged", f"it cannot be parsed; then {late}", first)
     if channel.renew_s is not None:
         minutes = channel.renew_s / 60
         age = f"{minutes:g} min" if minutes < 1440 else f"{minutes / 1440:g} days"
-        kept = f"the old connection (renewed after {age}) stays until the new one has "
-        yield Detection("a renewal meets silence", kept + "proven all that it had: nothing is lost", 0)
+        kept = f"the old connection (renewed after {age}) is kept until the new one has "
+        yield Detection(
+            "the connection of a renewal stays silent", kept + "proven all of its keys: nothing is lost", 0
+        )
 
 
 def _of_ours(channel: Channel) -> Iterator[Detection]:
-    yield Detection("looking at a message fails", "the exception: all keys of the connection are out", 0)
     yield Detection(
-        "the process stands still",
-        "the boot-time clock; what waited in the sockets is read before anything is judged",
+        "processing a message fails", "the exception: all keys of the connection begin an outage", 0
+    )
+    yield Detection(
+        "the process is suspended",
+        "the boot-time clock; messages waiting in the sockets are read before gaps are judged",
         0,
         "",
     )
-    yield Detection("the wall clock steps", "the monotonic clock: a `clock` gap; durations do not see it", 0)
+    yield Detection(
+        "the wall clock steps", "the monotonic clock: a `clock` gap; durations are not affected", 0
+    )
     if channel.has_statements:
         yield Detection(
-            "REST is down as well", "no proof for too long; no request is a proof", silence_s(channel)
+            "REST is down as well",
+            "missing proof: only an answered request proves anything",
+            silence_s(channel),
         )
-    ends = "what is not proven at the stop is a gap, whatever REST does"
-    yield Detection("the run ends meanwhile", ends, silence_s(channel))
+    ends = "what is not proven at the stop is a gap, whether REST answers or not"
+    yield Detection("the run ends during an outage", ends, silence_s(channel))
 
 
 def table(channel: Channel) -> list[str]:

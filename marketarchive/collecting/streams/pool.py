@@ -46,7 +46,7 @@ FORGET_S = 10
 """Seconds between two removals of settled coverage."""
 KEPT_S = 120
 """Seconds for which settled coverage is kept: longer than any row waits."""
-FAULT = Outage("checksum", "ours", "looking at a message failed")
+FAULT = Outage("checksum", "ours", "processing a message failed")
 
 
 class PoolHost(ConnectionHost, Protocol):
@@ -153,7 +153,7 @@ class ConnectionPool:
             if connection.socket is not None:
                 connection.socket.flush()
                 connection.socket.abort()
-            connection.write("closed", code=1006, reason="the run was cut short")
+            connection.write("closed", code=1006, reason="the run was cut off")
         self._connections.clear()
         self.stop()
 
@@ -234,7 +234,7 @@ class ConnectionPool:
 
     def _count_fault(self, error: Exception) -> None:
         self._run.stats.inc_value("spider_exceptions/count")
-        self._run.log_now_and_then("pool", "Following a stream failed: %r", error)
+        self._run.log_now_and_then("pool", "Processing a stream failed; its messages are in raw: %r", error)
 
     def _cut(self, connection: StreamConnection) -> None:
         """Drop the books of a connection and begin an outage of its keys, after an exception in our code."""

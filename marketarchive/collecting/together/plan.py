@@ -90,6 +90,6 @@ def all_feeds(chosen: Sequence[Chosen]) -> list[PlannedFeed]:
         for feed in each.feeds:
             other = found.setdefault(feed.spider, feed)
             if other.arguments != feed.arguments:
-                both = f"{each.plan.name} and a plan before it want {feed.spider} with other arguments"
-                raise ArgumentError(f"{both}: run each in a process of its own")
+                both = f"{each.plan.name} and an earlier plan need {feed.spider} with different arguments"
+                raise ArgumentError(f"{both}: run each plan in a process of its own")
     return list(found.values())

@@ -47,7 +47,7 @@ SNAPSHOT = Argument("snapshot", _cycle, "15m", "time between two snapshots of al
 RESOLVE = Argument(
     "resolve", _cycle, "30m", "time between two requests for the results of markets that are over"
 )
-ONCE = Argument("once", _switch, "1", "one cycle of each phase, then the end")
+ONCE = Argument("once", _switch, "1", "run one cycle of each phase, then end")
 
 NEWS = "searxng_news"
 NEWS_OPTION = "no-news"

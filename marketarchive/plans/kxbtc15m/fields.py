@@ -53,9 +53,9 @@ LINES: Mapping[str, Mapping[str, FieldDoc]] = {
         "yes_ask": FieldDoc("best ask for YES", "cents", _PRICE_NULL, type="number"),
         "no_bid": FieldDoc("100 - `yes_ask`", "cents", _PRICE_NULL, type="number"),
         "no_ask": FieldDoc("100 - `yes_bid`", "cents", _PRICE_NULL, type="number"),
-        "spread": FieldDoc("`yes_ask` - `yes_bid`", "cents", "either is", type="number"),
+        "spread": FieldDoc("`yes_ask` - `yes_bid`", "cents", "either is null", type="number"),
         "volume": FieldDoc("traded so far", "contracts", _STATE_NULL, type="number"),
-        "open_interest": FieldDoc("contracts that are held", "contracts", _STATE_NULL, type="number"),
+        "open_interest": FieldDoc("open contracts", "contracts", _STATE_NULL, type="number"),
         "secs_until_expiry": FieldDoc(
             "to `expected_expiration`: **not** to the close", "seconds", type="number"
         ),
@@ -125,7 +125,7 @@ LINES: Mapping[str, Mapping[str, FieldDoc]] = {
         "expiration_value": FieldDoc(
             "the venue's own mean of the index", "dollars", "not stated", type="number"
         ),
-        "payout_yes": FieldDoc("what a contract of YES is paid", "dollars", "not stated", type="number"),
+        "payout_yes": FieldDoc("what a contract of YES pays", "dollars", "not stated", type="number"),
         "is_plausible": FieldDoc(
             "as in `strike_set`", "", "there was no strike, or nothing to compare it with", type="bool"
         ),

@@ -27,7 +27,7 @@ def _series(name: str, text: str) -> tuple[str, ...]:
         if series not in rounds_series():
             known = ", ".join(rounds_series())
             raise ArgumentError(
-                f"{name}={text!r}: {series!r} is no series of 15-minute rounds; known: {known}"
+                f"{name}={text!r}: {series!r} is not a series of 15-minute rounds; use {known}"
             )
     return chosen
 
@@ -84,7 +84,7 @@ def _assets(series: tuple[str, ...]) -> list[str]:
 
 PLAN = Plan(
     name="kxbtc15m",
-    what="a record of 15-minute rounds, a line a second: prices, index, spot prices, strikes, results",
+    what="a record of 15-minute rounds, one line per second: prices, index, spot prices, strikes, results",
     feeds=feeds,
     takes=(SERIES, OUTPUT),
     defaults={"series": "KXBTC15M"},

@@ -18,14 +18,15 @@ from marketarchive.archive.stored import StoredSegment
 from marketarchive.archive.tree import run_locks
 from marketarchive.research.checks.check import OFFENDERS, CheckResult, State
 
-NOT_REPORTED = "not all told"
+NOT_REPORTED = "not all known"
 """State of a feed that has a segment moved away whose ledger line does not give all its numbers."""
 
 RULE = (
-    "Of each run, venue and feed with a line in the time looked at, segments n and lines seq are 1, 2, 3 ... "
-    "without a hole and none twice, after a crash up to the first that was lost; each segment is on the "
-    "disk in its size, unless it was moved. It rests on the ledger: only segments whose ledger line does not "
-    "tell all their numbers, and those of crashed runs, are read again. `verify` reads everything."
+    "For each run, venue and feed with a line in the time range, segments (n) and lines (seq) are numbered "
+    "1, 2, 3 ..., none missing and none twice; in a crashed run up to the first one that was lost. Each "
+    "segment is on the disk and has its size, unless it was moved. The check uses the ledger: it reads only "
+    "segments of crashed runs, and those whose ledger line does not state all their numbers. `verify` reads "
+    "everything."
 )
 
 
@@ -70,7 +71,7 @@ def check(root: Path, since: int | None = None, until: int | None = None) -> Che
         "No message is missing between the segments",
         RULE,
         _state_of_all(report, {each["state"] for each in details}),
-        f"{messages:,} messages of {len(details):,} feeds of runs, {len(report.problems):,} problems",
+        f"{messages:,} messages of {len(details):,} feeds of runs; {len(report.problems):,} problems",
         {
             "feeds of runs": len(details),
             "segments": sum(each["segments"] for each in details),

@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     import duckdb
 
 RULE = (
-    "No whole book and no change has another hash than it states (verified = 'failed'), unless a recorded "
-    "gap of its run concerns its token and time: there it is a warning, since the loss is known. Unchecked: "
-    "no whole book came before it, or it was sent twice. Not available: no hash was stated."
+    "Each snapshot and each delta has the hash that it states. One that does not (verified = 'failed') is a "
+    "warning if a recorded gap of its run concerns its token and time, since that loss is known; otherwise "
+    "the check fails. Unchecked: no snapshot came before it, or it is a repeat. Not available: no hash was "
+    "stated."
 )
 VERDICTS = ("ok", "failed", "unchecked", "not_available")
 

@@ -22,18 +22,18 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 WHAT: Mapping[str, str] = {
-    "books": "a row a whole order book",
-    "book_changes": "a row a changed level of a book",
-    "trades": "a row a trade",
-    "quotes": "a row a statement of best prices",
-    "reference_prices": "a row a reference price",
-    "price_history": "a row a point of a market's past prices",
-    "fundings": "a row a funding rate of a perpetual",
-    "candles": "a row a candle of a perpetual",
-    "open_interest": "a row an open interest of a perpetual",
-    "instruments": "a row a statement of a perpetual's terms",
-    "borrow_rates": "a row a borrow rate",
-    "coverage": "a row a day of a feed's market: seconds observed, quiet, gapped, unknown",
+    "books": "one row per whole order book",
+    "book_changes": "one row per changed level of a book",
+    "trades": "one row per trade",
+    "quotes": "one row per statement of best prices",
+    "reference_prices": "one row per reference price",
+    "price_history": "one row per point of a market's past prices",
+    "fundings": "one row per funding rate of a perpetual",
+    "candles": "one row per candle of a perpetual",
+    "open_interest": "one row per open interest of a perpetual",
+    "instruments": "one row per statement of a perpetual's terms",
+    "borrow_rates": "one row per borrow rate",
+    "coverage": "one row per day of a feed's market: seconds observed, quiet, gapped, unknown",
 }
 GAPS = "current_gaps"
 """Exported table with a row per gap as it is known now; the series `gaps` of `records/` has a row per
@@ -49,7 +49,7 @@ def archive_tables() -> dict[str, ExportedTable]:
         for name in VERSIONS
         if name != "gaps"
     }
-    return {**tables, GAPS: of_arrow(GAPS, "a row a recorded gap as its newest line has it", _gaps)}
+    return {**tables, GAPS: of_arrow(GAPS, "one row per recorded gap, in its newest state", _gaps)}
 
 
 def _has(name: str, recorded: Collection[tuple[str, str]]) -> bool:

@@ -67,8 +67,8 @@ def in_format(table: ExportedTable, name: str) -> tuple[ExportedTable, Format]:
     if name in FORMATS:
         return table, FORMATS[name]
     if name in declared_formats():
-        raise ArgumentError(f"--format {name} is not for {table.name}")
-    raise ArgumentError(f"--format {name!r} is none of {', '.join(declared_formats())}")
+        raise ArgumentError(f"--format {name} does not apply to {table.name}")
+    raise ArgumentError(f"--format {name!r} is unknown; use one of {', '.join(declared_formats())}")
 
 
 def known_tables(root: Path) -> dict[str, ExportedTable]:
@@ -88,7 +88,7 @@ def chosen_tables(root: Path, names: Sequence[str]) -> list[ExportedTable]:
         here = ", ".join(record_tables(root)) or "none yet"
         made = ", ".join(sorted(declared_tables()))
         raise ArgumentError(
-            f"--table {unknown[0]!r} is not here; there is {here} in records/, "
+            f"--table {unknown[0]!r} is unknown; there is {here} in records/, "
             f"and made from raw: {made}; or {ALL}"
         )
     if ALL not in names:

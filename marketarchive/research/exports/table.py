@@ -113,7 +113,7 @@ class ExportedTable:
     """
 
     name: str
-    rows: str  # description of a row: "a row a second of ..."
+    rows: str  # description of a row: "one row per second of ..."
     open: Callable[[ExportRequest], ExportedRows]
     """Opens the requested rows. Raises ArgumentError, ArchiveError, ConfigurationError, DiskError."""
     is_of: Callable[[Collection[tuple[str, str]]], bool] = field(default=lambda _: True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from marketarchive.field_docs import FieldDoc
 
-_NO_PRICE = "the price is"
+_NO_PRICE = "the price is null"
 _MISSING = "`reason` states what is missing"
 _AMOUNT = "10^-18 dollars"
 _EXACT = "text; Parquet: decimal"
@@ -23,12 +23,12 @@ FIELDS: Mapping[str, FieldDoc] = {
     "resolved_outcome": FieldDoc(
         "the official outcome, in the venue's words", "", "there is none yet", type="text"
     ),
-    "computed_outcome": FieldDoc("the outcome that both prices give", "", "one of them is", type="text"),
+    "computed_outcome": FieldDoc("the outcome that both prices give", "", "one of them is null", type="text"),
     "outcome_match": FieldDoc(
         "both outcomes are the same", "", "the verdict is neither `reproduced` nor `differs`", type="bool"
     ),
-    "strike_source": FieldDoc("where the strike stands in the archive", "", _NO_PRICE, type="text"),
-    "settlement_source": FieldDoc("where the settlement stands in the archive", "", _NO_PRICE, type="text"),
+    "strike_source": FieldDoc("source of the strike in the archive", "", _NO_PRICE, type="text"),
+    "settlement_source": FieldDoc("source of the settlement in the archive", "", _NO_PRICE, type="text"),
     "rule": FieldDoc("the rule in force", type="text"),
     "verdict": FieldDoc("how far it is proven: see below", type="text"),
     "reason": FieldDoc('what is missing; "" where nothing is', type="text"),
@@ -39,13 +39,13 @@ FIELDS: Mapping[str, FieldDoc] = {
     "strike_received_at_ns": FieldDoc(
         "when a reader could know the strike",
         "nanoseconds UTC",
-        "the price is, or no message states it",
+        "the price is null, or no message states it",
         type="int",
     ),
     "settlement_received_at_ns": FieldDoc(
         "when a reader could know the settlement",
         "nanoseconds UTC",
-        "the price is, or no message states it",
+        "the price is null, or no message states it",
         type="int",
     ),
     "rule_by": FieldDoc("what states which rule is in force: `market`, `date` or `series`", type="text"),
@@ -60,9 +60,9 @@ FIELDS: Mapping[str, FieldDoc] = {
     "strike_kind": FieldDoc("`tick`, `stated`, `estimated`", "", _NO_PRICE, type="text"),
     "settlement_kind": FieldDoc("`tick`, `stated`, `estimated`", "", _NO_PRICE, type="text"),
     "flag": FieldDoc(
-        "what is odd, in one word",
+        "a peculiarity of the round, in one word",
         "",
-        "nothing is",
+        "there is none",
         type="text",
     ),
 }

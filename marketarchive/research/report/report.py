@@ -218,7 +218,7 @@ class _Report:
                 f"{_size(there.bytes)} of raw segments; the whole archive {_size(sum(state.disk.values()))}",
             ),
             *(fact for part in parts for fact in part.facts),
-            *([("not looked at", ", ".join(unseen))] if unseen else []),
+            *([("not checked", ", ".join(unseen))] if unseen else []),
             ("ledger", state.head or "empty"),
             ("report by", f"{COLLECTOR}, {iso(self._started)[:19]}Z"),
         ]

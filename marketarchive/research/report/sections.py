@@ -17,31 +17,33 @@ from marketarchive.times import SECOND, from_datetime, iso
 _MS = SECOND // 1000
 
 _COVERAGE = """\
-Of each tracked second of each round, or of a price, whether it was <b>observed</b>: data came in time;
-<b>quiet</b>: a look-up proved that nothing had changed; <b>gapped</b>: a recorded gap that concerns it
-touches it; <b>unknown</b>: none of these. A bar shows what share of the seconds was which; {bin} each, all
-rounds of an asset together. A red mark above a bar: at least one second is gapped; an amber one: none is,
-and at least one is unknown. White: nothing was to be seen, since no recording ran."""
+The state of each tracked second of each round or price. <b>Observed</b>: its data arrived in time.
+<b>Quiet</b>: proven unchanged. <b>Gapped</b>: a recorded gap concerns it. <b>Unknown</b>: none of these. Each
+bar covers {bin} and all rounds of an asset, and shows the share of seconds in each state. A
+red mark above a bar: at least one second is gapped. An amber mark: none is gapped, and at least one is
+unknown. White: nothing was tracked."""
 _GAPS = """\
-What could have been observed and was not, as the recording itself noticed it, by venue, feed and reason.
-Point at one for its scope and detail. A time in which no recording ran has no gap, and neither has what the
-messages cannot show as lost. Where several recorded a feed at once, a gap is what all of them missed."""
+Times in which something should have been observed and was not, as the collector recorded them, by venue, feed
+and reason. Point at a gap to see its scope and detail. There is no gap for times in which no collector ran,
+nor for losses that cannot be detected from the messages. Where several runs recorded a feed at the same time,
+only what all of them missed is a gap."""
 _RECORDERS = """\
-Where two runs recorded a feed at once: the messages that <b>both</b> received, and those that a run
-<b>missed</b>, since the other one received them. Of its gaps, in seconds of each market, what others proved
-is <b>closed</b>: above, it is missing no more. All assets are counted."""
+Pairs of runs that recorded the same feed at the same time. <b>Both</b>: messages that both runs received.
+<b>Missed</b>: messages that only the other run received. <b>Its gaps</b>: recorded gaps of the run, in
+seconds summed over markets. <b>Closed</b>: the part of them that other runs prove; sections 2 and 3 do not
+count it as missing. All assets are included."""
 RECORDERS = 12
 """Most pairs of runs that are compared: with runs that overlap by design there are many."""
 _VERIFIED = """\
-Each whole book and each change states a hash of the whole book, recomputed here from the very bytes.
-<b>ok</b>: it comes out; <b>failed</b>: it does not, so something before it was missed, or it is wrong;
-<b>unchecked</b>: no whole book came before it, or it was sent twice; <b>not available</b>: none was stated.
-Shares of messages, {bin} a bar; a red mark: at least one failed. It cannot tell what is missing after the
-last message of a stretch; section 2 does."""
+Snapshots and deltas state a hash of the whole book; here it is recomputed from the archived bytes.
+<b>Ok</b>: it matches. <b>Failed</b>: it does not, so an earlier message was missed, or the message is wrong.
+<b>Unchecked</b>: no snapshot came before it, or it is a repeat. <b>Not available</b>: no hash was stated.
+Each bar covers {bin} and shows shares of messages; a red mark: at least one failed. A hash cannot show that
+messages are missing after the last one received; section 2 does."""
 
 
 def coverage(found: Shares, scope: ReportScope, notes: Sequence[str] = ()) -> Section:
-    title = "2. How much was seen"
+    title = "2. How much was observed"
     text = paragraph(_COVERAGE.format(bin=length(found.bin_s)))
     text += "".join(paragraph(note, soft=True) for note in notes)
     if not found.counts:
@@ -55,7 +57,7 @@ def gaps(found: Sequence[ReportedGap], scope: ReportScope) -> Section:
         return Section("gaps", title, text + nothing("No gap was recorded in this time."))
     drawn = recorded_gaps.drawn(found)
     if len(drawn) < len(found):
-        text += paragraph(f"Of {len(found):,} gaps the longest {len(drawn):,} are drawn.")
+        text += paragraph(f"The chart shows the longest {len(drawn):,} of {len(found):,} gaps.")
     groups: dict[str, list[ReportedGap]] = {}
     for each in found:
         groups.setdefault(each.lane, []).append(each)
@@ -74,7 +76,7 @@ def gaps(found: Sequence[ReportedGap], scope: ReportScope) -> Section:
         ("lane", "feed and reason"),
         ("count", "gaps"),
         ("longest", "longest"),
-        ("causes", "whose fault, as far as that is known"),
+        ("causes", "cause, where it is known"),
     ]
     chart = charts.timeline([each.row(scope) for each in drawn], scope)
     return Section("gaps", title, text, chart, table(columns, rows))
@@ -88,7 +90,7 @@ def recorders(found: Sequence[Mapping[str, Any]], pairs: int) -> Section:
     text = paragraph(_RECORDERS)
     if pairs > RECORDERS:
         text += paragraph(
-            f"Of {pairs:,} pairs of runs the {RECORDERS} that recorded together longest are shown."
+            f"The {RECORDERS} of {pairs:,} pairs of runs that recorded together longest are shown."
         )
     rows = [
         {
@@ -118,11 +120,13 @@ def recorders(found: Sequence[Mapping[str, Any]], pairs: int) -> Section:
 
 def verified(found: Shares, scope: ReportScope) -> Section:
     title, text = (
-        "6. Books that are what the venue hashed",
+        "6. Books verified by the venue's hash",
         paragraph(_VERIFIED.format(bin=length(found.bin_s))),
     )
     if not found.counts:
-        return Section("verified", title, text + nothing("No book and no change came in this time."))
+        return Section(
+            "verified", title, text + nothing("No snapshot and no delta was received in this time.")
+        )
     return Section("verified", title, text, charts.shares(found, scope))
 
 

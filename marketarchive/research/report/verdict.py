@@ -11,11 +11,11 @@ from marketarchive.invocation import command
 Level = Literal["defect", "care", "sound", "nothing", "unknown"]
 
 WORDS: dict[Level, str] = {
-    "defect": "Not as it stands: something in it contradicts itself or is damaged.",
-    "care": "Yes, within its recorded limits: mind what is missing, below.",
-    "sound": "Yes: nothing that was to be seen is missing, and nothing that was checked failed.",
-    "nothing": "There is nothing to trust: no second of a market or price was to be seen in this time.",
-    "unknown": "That is not known: feeds were recorded, and nothing says how much of them was seen.",
+    "defect": "No, not as it is: some of it is damaged or contradicts itself.",
+    "care": "Yes, within its recorded limits: see below what is missing.",
+    "sound": "Yes: nothing that was tracked is missing, and every check passed.",
+    "nothing": "There is nothing to judge: no market or price was tracked in this time.",
+    "unknown": "Unknown: feeds were recorded, but nothing states how much of them was observed.",
 }
 
 
@@ -53,14 +53,18 @@ class Verdict:
 def verdict(found: ReportFindings) -> Verdict:
     defects = [f"ledger or manifests: {problem}" for problem in found.problems]
     if found.differing:
-        defects.append(f"{found.differing:,} rounds end otherwise than the official outcome (section 7)")
+        defects.append(
+            f"{found.differing:,} rounds have a computed outcome other than the official one (section 7)"
+        )
     if found.unexplained:
-        defects.append(f"{found.unexplained:,} hashes fail, and no recorded gap says why (section 6)")
+        defects.append(
+            f"{found.unexplained:,} hashes fail without a recorded gap that explains it (section 6)"
+        )
     if found.validation == "fail":
         defects.append("the last `validate` failed (below)")
     if found.dead_runs:
         defects.append(
-            f"runs that died and were not recovered: {', '.join(found.dead_runs)}: `{command('recover')}`"
+            f"runs that died and were not recovered: {', '.join(found.dead_runs)}: run `{command('recover')}`"
         )
     defects += found.defects
     care = list(found.care)
@@ -79,13 +83,11 @@ def verdict(found: ReportFindings) -> Verdict:
     if found.unchecked:
         care.append(f"{found.unchecked:,} books or changes could not be checked (section 6)")
     if found.alive_runs:
-        care.append(
-            f"{', '.join(found.alive_runs)} still runs: what its open segment holds is not in here yet"
-        )
+        care.append(f"{', '.join(found.alive_runs)} still runs: its open segments are not in this report")
     if defects:
         return Verdict("defect", defects + care)
     if found.not_looked_at:
-        reported = f"not looked at: {', '.join(found.not_looked_at)}: their venues declare no coverage"
+        reported = f"not checked: {', '.join(found.not_looked_at)}: their venues declare no coverage"
         care = [*care, reported] if not found.tracked_s else care
     if not found.tracked_s and not found.rows:
         return Verdict("unknown" if found.not_looked_at else "nothing", care)

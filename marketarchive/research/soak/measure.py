@@ -222,7 +222,7 @@ def coverage(tables: SoakTables, lasted_s: float) -> dict[str, Measured]:
         "unrecorded": Measured(
             tables.unrecorded.seconds,
             f"{counted['gapped']:,} s are missing in recorded gaps, {tables.unrecorded.settling:,} s passed "
-            "between subscriptions and what came first",
+            "between subscriptions and their first data",
         ),
     }
 
@@ -414,9 +414,11 @@ def _issues(
     if resumed:
         issues.append(f"the supervisor was resumed {resumed} times, over {boots - 1} reboots")
     if unfinished := [each for each in restarts if not each.is_complete]:
-        issues.append(f"after {len(unfinished)} exits no data came again")
+        issues.append(f"no data followed {len(unfinished)} exits")
     if traffic.recovered:
         issues.append(f"{traffic.recovered:,} segments were recovered after a crash")
     if uncovered := [name for name in sorted(traffic.feeds) if "coverage" not in tables_of(*name.split("/"))]:
-        issues.append(f"without coverage, judged by their gaps and by verify alone: {', '.join(uncovered)}")
+        issues.append(
+            f"feeds without coverage, judged only by their gaps and by verify: {', '.join(uncovered)}"
+        )
     return [*issues, *(f"verify: {note}" for note in notes)]

@@ -60,7 +60,7 @@ def _run(found: SoakFindings) -> Iterator[str]:
         ("ended", "not yet" if end is None else f"{end.at_utc}: {end.reason}"),
         ("lasted", f"{found.about.hours:.3f} h of {soak.hours:g} h"),
         ("clock", "the simulator's" if found.about.is_simulated else "the machine's"),
-        ("down", f"{found.down_s:.1f} s, the first start and the time without a supervisor included"),
+        ("downtime", f"{found.down_s:.1f} s, including the first start and the time without a supervisor"),
         ("boots", f"{len({line.boot_id for line in lines}):,}"),
         ("samples", f"{len(found.samples):,}"),
     ]
@@ -70,12 +70,12 @@ def _run(found: SoakFindings) -> Iterator[str]:
 def _restarts(found: SoakFindings) -> Iterator[str]:
     yield "## Restarts and their cost"
     if not found.restarts:
-        yield "There was none.\n"
+        yield "There were no restarts.\n"
         return
     worst = sorted(found.restarts, key=lambda each: -each.cost_s)[:_LISTED]
-    yield f"{len(found.restarts):,} restarts; from exit to first data on the disk, the longest first:\n"
+    yield f"{len(found.restarts):,} restarts, longest first; cost: from exit to first data on the disk\n"
     rows = [
-        (each.at_utc, each.why, f"{each.cost_s:.1f} s" + ("" if each.is_complete else ", no data came again"))
+        (each.at_utc, each.why, f"{each.cost_s:.1f} s" + ("" if each.is_complete else ", no data afterwards"))
         for each in worst
     ]
     yield _table(("exit", "why", "cost"), rows)
@@ -97,7 +97,7 @@ def _traffic(found: SoakFindings) -> Iterator[str]:
         ("messages", f"{traffic.counts['frame']:,} frames, {traffic.counts['response']:,} responses"),
         (
             "missed intervals",
-            f"{traffic.ticks['missed']:,} of {traffic.ticks['due']:,} due ticks at which nothing ran",
+            f"{traffic.ticks['missed']:,} of {traffic.ticks['due']:,} due ticks",
         ),
         ("gaps", f"{gaps.total():,}: {_counted(gaps)}"),
         ("errors", _errors(refused, traffic.counts["invalid"], traffic.retries)),
@@ -120,7 +120,7 @@ def _resources(found: SoakFindings, plots: Mapping[str, str]) -> Iterator[str]:
     yield "## Disk, processors and memory over time"
     samples = found.samples
     if not samples:
-        yield "There is no sample.\n"
+        yield "No sample was taken.\n"
         return
     used = [line for line in samples if line.resident_bytes]
     cpu = [share for _, share in cpu_shares(samples)]
@@ -129,11 +129,14 @@ def _resources(found: SoakFindings, plots: Mapping[str, str]) -> Iterator[str]:
     days = max(1.0, last.elapsed_s - first.elapsed_s) / 86_400
     rows = [
         ("memory", _range([line.resident_bytes / 2**20 for line in used], "MiB")),
-        ("processors", _range(cpu, "of one") + (f", mean {sum(cpu) / len(cpu):.3f}" if cpu else "")),
+        (
+            "processors",
+            _range(cpu, "of one processor") + (f", mean {sum(cpu) / len(cpu):.3f}" if cpu else ""),
+        ),
         ("open files", _range([line.open_files for line in used], "")),
         ("processes", _range([line.processes for line in used], "")),
         ("disk", f"grew by {grown / 1e6:,.1f} MB, {grown / 1e6 / days:,.1f} MB a day; {_by_folder(last)}"),
-        ("raw/ stood still", f"for {longest_still_s(samples):,.0f} s at most, of one process"),
+        ("longest pause of raw/", f"{longest_still_s(samples):,.0f} s, within one process"),
         ("free", f"{last.free_bytes / 1e9:,.1f} GB at the end"),
     ]
     yield _table(("", ""), rows)
@@ -143,11 +146,11 @@ def _resources(found: SoakFindings, plots: Mapping[str, str]) -> Iterator[str]:
 def _quality(found: SoakFindings, plots: Mapping[str, str]) -> Iterator[str]:
     yield "## Data quality"
     books = found.traffic.books
-    rows = [("ledger head", found.head), ("books and changes, live", _counted(books))]
+    rows = [("ledger head", found.head), ("live verdicts on snapshots and deltas", _counted(books))]
     rows += [("verify", problem) for problem in found.problems[:_LISTED]]
     lasting = {} if found.tables is None else found.tables.gap_s
     rows += [
-        (f"gaps by {reason}", f"{seconds:,.0f} s in sum, each over its own scope")
+        (f"gaps by {reason}", f"{seconds:,.0f} s, summed over gaps whatever their scope")
         for reason, seconds in sorted(lasting.items())
     ]
     yield _table(("", ""), rows)
@@ -173,7 +176,7 @@ def _issues(found: SoakFindings) -> Iterator[str]:
     yield "## Known issues"
     yield from (f"- {each}" for each in found.issues[:_LISTED])
     if not found.issues:
-        yield "None is known."
+        yield "None."
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

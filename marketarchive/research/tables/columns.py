@@ -120,7 +120,7 @@ class Batch:
         if not set(pc.unique(made["verified"]).to_pylist()) <= _VERDICTS:
             for number, verdict in enumerate(given):
                 if verdict is not None and verdict not in _VERDICTS:
-                    error = ParseError(self.table, f"verified={verdict!r} is no verdict", ("verified",))
+                    error = ParseError(self.table, f"verified={verdict!r} is not a verdict", ("verified",))
                     errors.setdefault(number, error)
 
     def _measure(self, made: dict[str, pa.Array], errors: dict[int, ParseError]) -> None:
@@ -205,7 +205,7 @@ def _exact(values: Sequence[Any], types: set[type], wanted: pa.DataType) -> pa.A
         if not all(value.is_finite() for value in values if value is not None):
             raise ValueError("not finite")  # Arrow would take it for null
         return pa.array(values, wanted)
-    raise TypeError(f"{types} are no exact numbers of one kind")
+    raise TypeError(f"{types} are not exact numbers of one kind")
 
 
 def _levels(values: Sequence[Any], wanted: pa.DataType) -> pa.Array:

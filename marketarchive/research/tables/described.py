@@ -250,7 +250,7 @@ OWN: Mapping[str, Mapping[str, FieldDoc]] = {
         "contract_size": FieldDoc("size of a contract", "base units", _UNSTATED, "1"),
         "listed_at": FieldDoc("the listing", _UTC, _UNSTATED, "1"),
         "delisted_at": FieldDoc("the delisting", _UTC, _UNSTATED, "1"),
-        "funding_interval_s": FieldDoc("from one settlement to the next", "seconds", _UNSTATED, "1"),
+        "funding_interval_s": FieldDoc("time from one settlement to the next", "seconds", _UNSTATED, "1"),
         "taker_bps": FieldDoc("the taker's fee", "basis points", _UNSTATED, "1"),
         "maker_bps": FieldDoc("the maker's fee", "basis points", _UNSTATED, "1"),
     },
@@ -258,10 +258,10 @@ OWN: Mapping[str, Mapping[str, FieldDoc]] = {
         "event_time": FieldDoc("when it was in force", _UTC, since="1"),
         "symbol": FieldDoc("the coin, as the venue calls it", since="1"),
         "bps_per_day": FieldDoc(
-            "where the sides of a contract differ, what longs pay", "basis points a day", since="1"
+            "where the sides of a contract differ, what longs pay", "basis points per day", since="1"
         ),
         "bps_per_day_short": FieldDoc(
-            "what shorts pay", "basis points a day", "the sides do not differ", "1"
+            "what shorts pay", "basis points per day", "the sides do not differ", "1"
         ),
     },
     "gaps": {

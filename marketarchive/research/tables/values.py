@@ -33,15 +33,15 @@ def fitting(kind: Kind, decimals: Decimals) -> Fit:
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
-        raise ValueError(f"{value!r} is no text")
+        raise ValueError(f"{value!r} is not a text")
     value.encode()  # a lone surrogate raises UnicodeEncodeError, a ValueError
     return value
 
 
 def _time(value: Any) -> int:
-    """Convert a time from ns to us. Raises ValueError for a value that is no time in ns up to LATEST_NS."""
+    """Convert a time from ns to us. Raises ValueError where it is not ns up to LATEST_NS."""
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= LATEST_NS:
-        raise ValueError(f"{value!r} is no time in ns")
+        raise ValueError(f"{value!r} is not a time in ns")
     return value // 1000
 
 
@@ -52,11 +52,11 @@ def _exact(precision: int, scale: int) -> Fit:
 
     def fit(value: Any) -> Decimal:
         if isinstance(value, bool) or not isinstance(value, Decimal | int | str):
-            raise ValueError(f"{value!r} is no exact number")
+            raise ValueError(f"{value!r} is not an exact number")
         try:
             number = Decimal(value)
         except InvalidOperation:
-            raise ValueError(f"{value!r} is no number") from None
+            raise ValueError(f"{value!r} is not a number") from None
         if not number.is_finite() or abs(number.adjusted()) > _DIGITS or not fits(f"{number:f}"):
             raise ValueError(f"{value!r} does not fit DECIMAL({precision},{scale})")
         return number
@@ -69,7 +69,7 @@ def _integer(bits: int) -> Fit:
 
     def fit(value: Any) -> int:
         if not isinstance(value, int) or isinstance(value, bool) or not -limit <= value < limit:
-            raise ValueError(f"{value!r} is no integer of {bits} bits")
+            raise ValueError(f"{value!r} is not an integer of {bits} bits")
         return value
 
     return fit
@@ -89,7 +89,7 @@ def _levels(decimals: Decimals) -> Fit:
         try:
             return [(of_price(price), of_size(size)) for price, size in value]
         except TypeError:
-            raise ValueError(f"{value!r} is no list of (price, size)") from None
+            raise ValueError(f"{value!r} is not a list of (price, size)") from None
 
     return fit
 

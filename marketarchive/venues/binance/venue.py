@@ -20,7 +20,7 @@ _COLUMNS = {
         "source",
         "`fundingRate` of /fapi/v1/fundingRate: what was settled",
     ),
-    "funding_interval_h": Column("source", "from one settlement to the next"),
+    "funding_interval_h": Column("source", "time from one settlement to the next"),
     "mark": Column("source", "/fapi/v1/markPriceKlines"),
     "index": Column("source", "/fapi/v1/indexPriceKlines"),
     "open_interest": Column(

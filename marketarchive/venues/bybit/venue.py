@@ -14,7 +14,7 @@ from marketarchive.venues.venue import Venue
 
 _COLUMNS = {
     "funding_rate": Column("source", "`fundingRate` of /v5/market/funding/history: what was settled"),
-    "funding_interval_h": Column("source", "from one settlement to the next"),
+    "funding_interval_h": Column("source", "time from one settlement to the next"),
     "mark": Column("source", "/v5/market/mark-price-kline"),
     "index": Column("source", "/v5/market/index-price-kline"),
     "open_interest": Column(

@@ -318,7 +318,7 @@ def _interest_row(
     if decimals is None:
         return  # the decimals of its token are unknown
     if not any(_integer(each) for each in (*tokens, *usd)):
-        raise BadRowError(f"{market}: zeros of a pool that is in use are a hole")
+        raise BadRowError(f"{market}: zeros of a pool that is in use are missing data")
     now = dollars(_integer(price), decimals)
     amounts = [times(_integer(each), Decimal(1).scaleb(-decimals)) for each in tokens]
     worth = [times(_integer(each), FIXED) for each in usd]
@@ -430,7 +430,7 @@ def _integer(sent: Whole) -> int:
     found = number(str(sent))
     whole = int(found)
     if found != whole:
-        raise BadRowError(f"{sent!r} is no whole number")
+        raise BadRowError(f"{sent!r} is not an integer")
     return whole
 
 

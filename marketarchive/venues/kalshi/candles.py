@@ -111,7 +111,7 @@ def parse_many_candles(received: Received) -> Parsed:
 def _minutes(received: Received) -> int:
     text: Any = received.params.get("period_interval")
     if not isinstance(text, str) or not text.isdigit():
-        raise ParseError(ITEM, f"period_interval={text!r} is no number of minutes", ("period_interval",))
+        raise ParseError(ITEM, f"period_interval={text!r} is not a number of minutes", ("period_interval",))
     return int(text)
 
 

@@ -62,5 +62,5 @@ def _trade(row: wire.SentTrade | ParseError) -> Trade:
         raise ParseError(ITEM, f"taker_outcome_side={taken!r} is neither yes nor no", ("taker_outcome_side",))
     at = wire.time(row.created_time, "created_time", ITEM)
     if at is None:
-        raise ParseError(ITEM, f"created_time={row.created_time!r} is no time", ("created_time",))
+        raise ParseError(ITEM, f"created_time={row.created_time!r} is not a time", ("created_time",))
     return Trade(row.trade_id, row.ticker, from_datetime(at), price, size, side, bool(row.is_block_trade))

@@ -36,7 +36,7 @@ def test_a_report_counts_verdicts_and_names_what_is_odd(tmp_path: Path) -> None:
     assert "Flags: 1 scalar." in told
     assert "the result is scalar: a contract of YES is paid 0.24" in told
     assert "KXBTC15M-26NOV210715-15" not in told  # it is reproduced
-    assert "outcomes of Kalshi reproduced; 0 more restated" in text
+    assert "outcomes of Kalshi reproduced; 0 restated" in text
     assert "of seconds of Kalshi" in text
 
 
@@ -47,7 +47,7 @@ def test_a_report_of_two_venues_has_the_rounds_of_both(tmp_path: Path) -> None:
     text = page(tmp_path)
     assert "KXBTC15M" not in section(text, "outcomes")
     assert "15m" in section(text, "outcomes")
-    assert "1 more restated by its published means" in text
+    assert "1 restated by its published means" in text
 
 
 def test_a_report_without_rounds_says_so(tmp_path: Path) -> None:

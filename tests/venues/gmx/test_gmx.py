@@ -198,7 +198,7 @@ def test_open_interest_is_of_the_larger_side_and_both_are_kept() -> None:
     [
         ({"longOpenInterestInTokens": "2000000000000000000"}, "are not 160000"),  # 18 decimals, not 8
         ({"longOpenInterestUsd": "160000"}, "are not 1.6"),
-        ({name: "0" for name in interest() if "OpenInterest" in name}, "a hole"),
+        ({name: "0" for name in interest() if "OpenInterest" in name}, "missing data"),
     ],
 )
 def test_open_interest_that_makes_no_sense_is_left_out(changed: dict[str, str], why: str) -> None:

@@ -155,7 +155,7 @@ def brti_errors(
     DiskError, OSError.
     """
     if unknown := sorted(set(assets or ()) - PARAMETERS.keys()):
-        raise ArgumentError(f"there is no proxy of {unknown[0]}, but of {', '.join(PARAMETERS)}")
+        raise ArgumentError(f"there is no proxy of {unknown[0]}, only of {', '.join(PARAMETERS)}")
     shown = progress or NullProgress()
     rounds, _ = terms.rounds(terms.stated(root, terms.segments(root), NullProgress()))
     chosen = [

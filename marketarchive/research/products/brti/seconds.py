@@ -78,7 +78,7 @@ def index_seconds(
     ArgumentError for an asset without an index, ArchiveError, CorruptError.
     """
     if asset not in PARAMETERS:
-        raise ArgumentError(f"there is no index of {asset!r}, but of {', '.join(PARAMETERS)}")
+        raise ArgumentError(f"there is no index of {asset!r}, only of {', '.join(PARAMETERS)}")
     venues = CONSTITUENTS[asset]
     gaps = RecordedGaps(root, venues, first * SECOND, last * SECOND)
     calculated = RealTimeIndex(PARAMETERS[asset], needed=needed)
@@ -117,7 +117,7 @@ def brti(
 
     first, last = ns(start), ns(end)
     if first is None or last is None:
-        raise ArgumentError("brti needs a start and an end")
+        raise ArgumentError("brti needs both: start= and end=")
     seconds = range(-(-first // SECOND), -(-last // SECOND))
     found = list(index_seconds(Path(root), asset, seconds.start, seconds.stop, needed=needed))
     columns = {

@@ -11,17 +11,17 @@ _UNSTATED = "not stated"
 _OPEN = "not stated, or the market is open"
 _NO_RESULT = "there is no result"
 _NO_PRICE = "nobody observed a price, or the snapshot has none"
-_SHARE = "dollars a share"
+_SHARE = "dollars per share"
 
 FIELDS: Mapping[str, FieldDoc] = {
     "time": FieldDoc("`start_at`", _UTC, _UNSTATED, type="time"),
     "venue": FieldDoc("the venue", type="text"),
     "market": FieldDoc("the slug, the id where it has none", type="text"),
     "market_id": FieldDoc("the venue's own id", type="text"),
-    "event_id": FieldDoc("the event that it is one of several markets of", "", _UNSTATED, type="text"),
+    "event_id": FieldDoc("the event of which it is one of several markets", "", _UNSTATED, type="text"),
     "group": FieldDoc(
-        "what splits go by, since siblings reveal each other's outcome. A market for which none is stated "
-        "forms its own",
+        "markets whose outcomes depend on one another; for splits. A market for which none is stated forms a "
+        "group of its own",
         type="text",
     ),
     "neg_risk": FieldDoc(
@@ -34,7 +34,7 @@ FIELDS: Mapping[str, FieldDoc] = {
     "outcomes": FieldDoc("labels of the outcomes", "", _UNSTATED, type="list of text"),
     "tokens": FieldDoc("label to token", "", _UNSTATED, type="dict of text"),
     "asset": FieldDoc("the asset that it is about", "`BTC`", _UNSTATED, type="text"),
-    "series": FieldDoc("the series of rounds that it is one of", "", _UNSTATED, type="text"),
+    "series": FieldDoc("the series of rounds to which it belongs", "", _UNSTATED, type="text"),
     "duration": FieldDoc("length of a round", "`5m`, `15m`, ...", _UNSTATED, type="text"),
     "start_at": FieldDoc("scheduled start", _UTC, _UNSTATED, type="time"),
     "end_at": FieldDoc("scheduled end of trading", _UTC, _UNSTATED, type="time"),
@@ -62,10 +62,12 @@ FIELDS: Mapping[str, FieldDoc] = {
     "result_kind": FieldDoc("the venue's own word for the result", "", "it has none", type="text"),
     "strike": FieldDoc("the strike of a round", "dollars", _UNSTATED, type="float"),
     "strike_type": FieldDoc("in the venue's words", "", _UNSTATED, type="text"),
-    "strike_cap": FieldDoc("upper end, where the strike is a range", "dollars", "it is none", type="float"),
-    "strike_source": FieldDoc("what states the strike", "", "`strike` is", type="text"),
+    "strike_cap": FieldDoc(
+        "upper end, where the strike is a range", "dollars", "the strike is no range", type="float"
+    ),
+    "strike_source": FieldDoc("what states the strike", "", "`strike` is null", type="text"),
     "settlement": FieldDoc("the price that decided it", "dollars", _UNSTATED, type="float"),
-    "settlement_source": FieldDoc("what states the settlement", "", "`settlement` is", type="text"),
+    "settlement_source": FieldDoc("what states the settlement", "", "`settlement` is null", type="text"),
     "rule": FieldDoc("the rule of its outcome", "", _UNSTATED, type="text"),
     "tick_size": FieldDoc("step of prices", _SHARE, _UNSTATED, type="float"),
     "volume_unit": FieldDoc("unit of `volume`: dollars, contracts", "", _UNSTATED, type="text"),
@@ -74,8 +76,10 @@ FIELDS: Mapping[str, FieldDoc] = {
     "yes_price": FieldDoc(
         "price of the first outcome, in the last price snapshot", _SHARE, _NO_PRICE, type="float"
     ),
-    "no_price": FieldDoc("price of the second outcome, there", _SHARE, _NO_PRICE, type="float"),
-    "spread": FieldDoc("spread, there", _SHARE, _NO_PRICE, type="float"),
+    "no_price": FieldDoc(
+        "price of the second outcome, in the same snapshot", _SHARE, _NO_PRICE, type="float"
+    ),
+    "spread": FieldDoc("spread, in the same snapshot", _SHARE, _NO_PRICE, type="float"),
     "volume": FieldDoc(
         "of the last price snapshot, or newer where nothing was received after `T`",
         "`volume_unit`",

@@ -23,7 +23,7 @@ from marketarchive.times import MICROSECOND, from_iso, utc
 if TYPE_CHECKING:
     import pyarrow as pa
 
-WHAT = "a row a prompt of a resolved market"
+WHAT = "one row per prompt of a resolved market"
 AT_THE_END = (0,)
 """Default of the spans (ns) before a market's end at which prompts are cut."""
 _ALERT = ("at", "known_at", "side", "action", "outcome", "value", "price", "win_rate")
@@ -37,7 +37,7 @@ FIELDS: Mapping[str, FieldDoc] = {
     "context": FieldDoc(
         "`price_history` (`at`, `price`), `whale_alerts` (null where nobody watched), `news` (`at`, "
         "`headline`, `source`, `url`), each received before the cut",
-        "UTC, dollars a share of YES",
+        "UTC, dollars per share of YES",
         type="object of lists",
     ),
     "answer": FieldDoc("YES or NO", type="text"),
@@ -50,7 +50,9 @@ FIELDS: Mapping[str, FieldDoc] = {
     "asset": FieldDoc("the asset that it is about", "`BTC`", "not stated", type="text"),
     "title": FieldDoc("as stated last before the cut; a later revision is in none", type="text"),
     "description": FieldDoc("rules as stated last before the cut", "", _UNSTATED, type="text"),
-    "description_sha256": FieldDoc("digest of their UTF-8", "64 hex digits", "`description` is", type="text"),
+    "description_sha256": FieldDoc(
+        "SHA-256 of `description` in UTF-8", "64 hex digits", "`description` is null", type="text"
+    ),
     "end_at": FieldDoc("the end that was scheduled before the cut", "UTC", _UNSTATED, type="time"),
     "split": FieldDoc("`train`, `validation`, `test`", "", "without `--split`; at a border", type="text"),
 }

@@ -18,9 +18,11 @@ from marketarchive.times import DAY, MICROSECOND, from_seconds, iso
 if TYPE_CHECKING:
     import pyarrow as pa
 
-WHAT = "a row a resolved market, for training: prices, whale alerts, headlines before its end, its outcome"
+WHAT = (
+    "one row per resolved market, for training: prices, whale alerts, headlines before its end, its outcome"
+)
 _UNSTATED = "not stated"
-_SHARE = "dollars a share of YES"
+_SHARE = "dollars per share of YES"
 _CATALOGUE = "as in [the catalogue](RESEARCH.md#the-catalogue)"
 
 FIELDS: Mapping[str, FieldDoc] = {
@@ -44,7 +46,7 @@ FIELDS: Mapping[str, FieldDoc] = {
     "price_at_close": FieldDoc("the last mid before the end", _SHARE, "none was received", type="double"),
     "price_history": FieldDoc(
         "array of `at`, `price` (mid) of every price snapshot before the end",
-        "UTC, dollars a share of YES",
+        "UTC, dollars per share of YES",
         type="JSON text",
     ),
     "whale_alerts": FieldDoc(
@@ -53,15 +55,15 @@ FIELDS: Mapping[str, FieldDoc] = {
         "nobody watched, or no `WWATCHER_DB_PATH`",
         type="JSON text",
     ),
-    "whale_count": FieldDoc("how many they are", "alerts", "`whale_alerts` is", type="int"),
+    "whale_count": FieldDoc("number of these alerts", "alerts", "`whale_alerts` is null", type="int"),
     "whale_net_direction": FieldDoc(
-        "YES or NO, where more dollars went; NEUTRAL where as many or none",
+        "the side with more dollars, YES or NO; NEUTRAL where equal or none",
         "",
-        "`whale_alerts` is",
+        "`whale_alerts` is null",
         type="text",
     ),
     "whale_avg_win_rate": FieldDoc(
-        "mean of the traders' rates of wins", "0 to 1", "no rate is known", type="double"
+        "mean win rate of the traders", "0 to 1", "no rate is known", type="double"
     ),
     "whale_max_value": FieldDoc("the largest alert", "dollars", "there is no alert", type="double"),
     "news_headlines": FieldDoc(
@@ -79,16 +81,18 @@ FIELDS: Mapping[str, FieldDoc] = {
     ),
     "reopened": FieldDoc("an earlier result was withdrawn or replaced", type="boolean"),
     "event_id": FieldDoc(
-        "the event that it is one of several markets of; for splits", "", _UNSTATED, type="text"
+        "the event of which it is one of several markets; for splits", "", _UNSTATED, type="text"
     ),
     "group": FieldDoc("markets whose outcomes depend on one another; for splits", type="text"),
     "neg_risk": FieldDoc("at most one market of the event ends YES", "", _UNSTATED, type="boolean"),
     "asset": FieldDoc("the asset that it is about", "`BTC`", _UNSTATED, type="text"),
-    "series": FieldDoc("the series of rounds that it is one of", "", _UNSTATED, type="text"),
+    "series": FieldDoc("the series of rounds to which it belongs", "", _UNSTATED, type="text"),
     "duration": FieldDoc("length of a round", "`5m`, `15m`, ...", _UNSTATED, type="text"),
     "subtitle": FieldDoc("what its first outcome stands for", "", _UNSTATED, type="text"),
     "description": FieldDoc("rules as stated last", "", _UNSTATED, type="text"),
-    "description_sha256": FieldDoc("digest of their UTF-8", "64 hex digits", "`description` is", type="text"),
+    "description_sha256": FieldDoc(
+        "SHA-256 of `description` in UTF-8", "64 hex digits", "`description` is null", type="text"
+    ),
     "volume_unit": FieldDoc("dollars, contracts", "", _UNSTATED, type="text"),
     "liquidity_unit": FieldDoc("dollars, contracts", "", _UNSTATED, type="text"),
     "whale_win_rate_source": FieldDoc(

@@ -13,16 +13,16 @@ from marketarchive.research.labels.label import Label, plain
 from marketarchive.venues.kalshi.venue import VENUE
 
 CHAIN_RULE = (
-    "The strike of each round is the final value of the round before it, of the same series: both are the "
-    "mean of the same 60 seconds, as published (floor_strike[N] = expiration_value[N-1], exactly). A strike "
-    "that is flagged as implausible differs too: that is known, and a warning. Rounds without a neighbour, "
-    "or without either value, are not compared."
+    "The strike of each round equals the final value of the preceding round of its series, since both are "
+    "the published mean of the same 60 seconds (floor_strike[N] = expiration_value[N-1], exactly). If the "
+    "strike is flagged as implausible, a difference is a warning. Rounds without a preceding round, or "
+    "without one of the two values, are not compared."
 )
 RESULT_RULE = (
-    "The result that the venue states is the one that its own values give (YES if expiration_value is at "
-    "least floor_strike) and its own payout says. One of 25,065 published results was seen that is not: what "
-    "the venue says is kept, its label has both outcomes, and that is a warning. Where archived values of "
-    "the index prove it, the outcome differs, and the check of outcomes fails."
+    "The result that the venue states agrees with its own values (YES if expiration_value is at least "
+    "floor_strike) and with its own payout. If it does not, this is a warning: the label keeps the stated "
+    "result beside the computed one. (One of 25,065 published results was such a case.) Where archived "
+    "values of the index prove the stated result wrong, the check of outcomes fails."
 )
 
 
@@ -75,7 +75,7 @@ def results(labels: Sequence[Label]) -> CheckResult:
     count = max(len(graded), len(bad))
     return CheckResult(
         "kalshi_results",
-        "Results follow from the values that they are stated with",
+        "Results agree with the values stated beside them",
         RESULT_RULE,
         "nothing to check" if not count else "warn" if bad else "pass",
         f"{count - len(bad):,} of {count:,} agree ({share(count - len(bad), count)}); "

@@ -19,10 +19,11 @@ from marketarchive.research.report.shares import observed
 from marketarchive.venues.kalshi.venue import VENUE
 
 _TEXT = """\
-Of Kalshi's 15-minute rounds: whether the result follows from the two means that the rule names. Only archived
-values of the index prove one (<b>reproduced</b>, <b>differs</b>). The means that the venue publishes with the
-round restate it; the proxy estimates it. <b>Flags</b> name what is odd of a round that is not graded, or
-whose result differs from its own values (contradicted); <b>pending</b> lacks only its end or result."""
+Whether the result of each of Kalshi's 15-minute rounds follows from the two means that its rule names. Only
+archived values of the index prove it (<b>reproduced</b>, <b>differs</b>). The means that the venue publishes
+with the round restate it; the proxy estimates it. <b>Flags</b> state why a round is not graded, or that its
+result differs from its own values (contradicted). <b>Pending</b>: the round has not ended, or has no result
+yet."""
 
 
 def prepare(root: Path, since: int, until: int, master_url: str | None, progress: Progress) -> None:
@@ -54,7 +55,7 @@ def part(found: Found) -> ReportPart:
             (
                 5,
                 f"{proven['reproduced']:,} of {proven['reproduced'] + differing:,}",
-                f"outcomes of Kalshi reproduced; {proven['restated']:,} more restated by its published means",
+                f"outcomes of Kalshi reproduced; {proven['restated']:,} restated by its published means",
             ),
         ],
         facts=[("rounds of Kalshi", f"{len(labels):,}")],

@@ -34,12 +34,12 @@ explained."""
 SLACK_NS = SECOND
 """Tolerance at both ends of a gap, ns, since the times of a gap are our estimate of the venue's time."""
 RULE = (
-    "A market has a tick for each second from its open up to its close, none twice of one run, and of no "
-    f"more than {LONGEST_S} in a row is it unknown why they are not observed. Of runs that recorded at once "
-    "one that observed it suffices. Recorded: a gap of prices, of the stream or of an exchange concerns the "
-    f"market. Copy: the tick says that the state may have been one of up to {COPY_S} s ago. "
-    "Untracked: nobody collected, or a run had no data of any market yet. Recorded gaps "
-    "and copies warn, untracked seconds are counted. The record is that in OUTPUT_DIR."
+    "Each market has one tick per run for each second from its open to its close, and no more than "
+    f"{LONGEST_S} seconds in a row are unobserved for an unknown reason. If several runs recorded at the "
+    "same time, it suffices that one observed the second. Recorded: a gap of prices, of the stream or of an "
+    "exchange concerns the market (a warning). Copy: the tick states that a cache may have answered with a "
+    f"state up to {COPY_S} s old (a warning). Untracked: no run collected, or none had data of any market "
+    "yet; these seconds are only counted. The record in OUTPUT_DIR is checked."
 )
 
 Kind = Literal["observed", "recorded", "copy", "untracked", "unknown"]

@@ -27,7 +27,7 @@ def _are_both(recorded: Collection[tuple[str, str]]) -> bool:
 
 EXPORTS = (
     of_arrow(
-        "pairs", "a row a second of two venues' rounds of the same asset and window", _seconds, _are_both
+        "pairs", "one row per second of two venues' rounds of the same asset and window", _seconds, _are_both
     ),
-    of_arrow("pair_windows", "a row a window of them: rules, strikes, outcomes", _windows, _are_both),
+    of_arrow("pair_windows", "one row per window of them: rules, strikes, outcomes", _windows, _are_both),
 )

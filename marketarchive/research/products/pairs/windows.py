@@ -46,14 +46,18 @@ FIELDS: Mapping[str, FieldDoc] = {
     ),
     "polarity": FieldDoc("`same`: Up and yes both win when the price rises", type="string"),
     **{f"{venue}_{name}": each for venue in SIDES for name, each in _ROUND.items()},
-    "kalshi_flag": FieldDoc("what is odd of Kalshi's round, in one word", "", "nothing is", type="string"),
+    "kalshi_flag": FieldDoc(
+        "a peculiarity of Kalshi's round, in one word", "", "there is none", type="string"
+    ),
     "strike_difference": FieldDoc(
         "Kalshi's strike minus Polymarket's", "dollars", "either is not known", type="decimal128(38, 18)"
     ),
     "settlement_difference": FieldDoc(
         "Kalshi's settlement minus Polymarket's", "dollars", "either is not known", type="decimal128(38, 18)"
     ),
-    "agree": FieldDoc("both ended alike", "", "either has no outcome, or is split or scalar", type="bool"),
+    "agree": FieldDoc(
+        "true: both have the same outcome", "", "either has no outcome, or is split or scalar", type="bool"
+    ),
 }
 """Columns of a window; docs/KALSHI_COLLECTOR.md lists them."""
 COLUMNS = tuple(FIELDS)

@@ -74,7 +74,7 @@ def distributions(rows: Sequence[dict[str, Any]], venues: Sequence[str]) -> Char
         *tooltip([("asset", "asset"), ("venue", "venue"), ("rates", "rates")]),
         *(amount(field, title) for field, title in titles),
     ]
-    title = "basis points of 8 hours; positive: longs pay"
+    title = "basis points per 8 hours; positive: longs pay"
     color = _venue(venues, {row["venue"] for row in rows})
 
     def layer(mark: Chart, first: str, last: str | None = None) -> Chart:
@@ -142,7 +142,7 @@ def panels(
 def spreads(rows: Sequence[dict[str, Any]], scope: ReportScope) -> Chart:
     """Return a chart of the difference between venues by asset over time, the darker the greater."""
     titles = {
-        "funding": "Funding: basis points of 8 hours",
+        "funding": "Funding: basis points per 8 hours",
         "mark": "Mark prices: basis points",
     }
     hints = tooltip([("asset", "asset"), ("from", "from")])

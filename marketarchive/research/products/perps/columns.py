@@ -30,7 +30,7 @@ FIELDS: Mapping[str, FieldDoc] = {
         type="double",
     ),
     "funding_rate_30m": FieldDoc(
-        "`funding_rate` / 16", "fraction of the notional, 30 minutes", "`funding_rate` is", type="double"
+        "`funding_rate` / 16", "fraction of the notional, 30 minutes", "`funding_rate` is null", type="double"
     ),
     "mark_o": FieldDoc("first mark price", _PRICE, _NO_PRICE, type="double"),
     "mark_h": FieldDoc("highest mark price", _PRICE, _NO_PRICE, type="double"),
@@ -64,7 +64,7 @@ FIELDS: Mapping[str, FieldDoc] = {
     "borrow_bps_per_day": FieldDoc(
         "for a loan of the asset, or what a long pays to the pool that it trades against; the newest of the "
         "period; 0 where a venue takes nothing",
-        "basis points a day",
+        "basis points per day",
         _UNSTATED,
         type="double",
     ),
@@ -74,7 +74,7 @@ FIELDS: Mapping[str, FieldDoc] = {
     "volume_quote": FieldDoc(
         "`volume`, as the venue states it in money",
         "quote currency",
-        "`volume` is, or the venue does not state it",
+        "`volume` is null, or the venue does not state it",
         type="double",
     ),
     "mark_source": FieldDoc(
@@ -102,15 +102,15 @@ FIELDS: Mapping[str, FieldDoc] = {
     "n_settlements": FieldDoc(
         "settlements in the period", "settlements", "the venue is continuous", type="int32"
     ),
-    "funding_rate_long": FieldDoc("what longs paid", _RATE, "`funding_rate` is", type="double"),
+    "funding_rate_long": FieldDoc("what longs paid", _RATE, "`funding_rate` is null", type="double"),
     "funding_rate_short": FieldDoc(
         "what shorts received; another number only where the sides differ",
         _RATE,
-        "`funding_rate` is",
+        "`funding_rate` is null",
         type="double",
     ),
     "open_interest_rule": FieldDoc(
-        "how `open_interest` follows from what the venue states", "", "`open_interest` is", type="string"
+        "how `open_interest` follows from what the venue states", "", "`open_interest` is null", type="string"
     ),
     "open_interest_long": FieldDoc("the longs", "base units", _ONE_SIDE, type="double"),
     "open_interest_short": FieldDoc("the shorts", "base units", _ONE_SIDE, type="double"),

@@ -22,21 +22,21 @@ from marketarchive.venues import venues
 from marketarchive.venues.perps import FEED, PERIODS_S
 
 _COLLECTED = """\
-Of the unified data of perpetuals, {first} to {last}, a row per contract and {period}: the days on which
-all rows are there that are expected, some of them, or none. This is the time that the data are of, not that
-of the recording."""
+The unified data of perpetuals from {first} to {last}, one row per contract and {period}. The chart shows on
+which days all expected rows exist, some of them, or none. Its time axis is that of the data, not of the
+recording."""
 _FUNDING = """\
-What longs paid, in basis points of 8 hours, whatever the interval of a venue: the median of all periods, half
-of them within the bar, nine of ten within the line."""
+Funding paid by longs, in basis points per 8 hours, whatever the venue's funding interval. The tick marks the
+median of all periods, the bar spans the middle 50 %, the line the middle 90 %."""
 _OVER_TIME = """\
-The same over time, the mean of {step}. A line ends where nothing is known. Each asset has a scale of its
-own."""
+The same over time, as means of {step}. A line breaks where no value is known. Each asset has its own
+scale."""
 _BASIS = """\
-(mark - index) / index at the end of a period, in basis points, the mean of {step}. A venue whose mark price
-is the index, or of which one of them is not known, is left out."""
+(mark - index) / index at the end of each period, in basis points, as means of {step}. Venues whose mark price
+is the index, or of which only one of the two is known, are left out."""
 _SPREADS = """\
-How far the highest venue lies above the lowest at one time: of funding, and of mark prices. Mean of {step}.
-Dollars and stablecoins count alike."""
+The highest venue minus the lowest at the same time, for funding and for mark prices, as means of {step}.
+Dollars and stablecoins are treated as equal."""
 
 
 def prepare(root: Path, since: int, until: int, master_url: str | None, progress: Progress) -> None:
@@ -57,7 +57,7 @@ def part(found: Found) -> ReportPart:
     document = read_quality(root)
     if document is None or not document["rows"]:
         shown = nothing(
-            f"There are no rows: `{command('perps', root=found.scope.root)}` collects perpetuals."
+            f"There are no rows yet; `{command('perps', root=found.scope.root)}` collects perpetuals."
         )
         return ReportPart(sections=[(9, Section("perps", _titled(9, "what was collected"), shown))])
     assets = {each["asset"] for each in document["contracts"] if each["records"]}
@@ -79,14 +79,14 @@ def part(found: Found) -> ReportPart:
         ),
         Section(
             "perps-time", _titled(11, "funding over time"), paragraph(_OVER_TIME.format(step=step)),
-            charts.panels(lines, names, "funding", "basis points of 8 hours", time),
+            charts.panels(lines, names, "funding", "basis points per 8 hours", time),
         ),
         Section(
             "perps-basis", _titled(12, "basis over time"), paragraph(_BASIS.format(step=step)),
             charts.panels(lines, names, "basis", "basis points", time),
         ),
         Section(
-            "perps-spreads", _titled(13, "how far venues lie apart"), paragraph(_SPREADS.format(step=days)),
+            "perps-spreads", _titled(13, "spreads between venues"), paragraph(_SPREADS.format(step=days)),
             charts.spreads(drawn.spreads(document["spread_by_day"], chosen, step_s), time),
         ),
     ]  # fmt: skip
@@ -105,7 +105,7 @@ def _missing(document: Mapping[str, Any]) -> list[str]:
     expected = sum(row["expected"] or 0 for row in document["contracts"])
     found = [f"perpetuals of {venue} are not up to date: {why}" for venue, why in document["failed"].items()]
     if there < expected:
-        found.append(f"{expected - there:,} of {expected:,} rows of perpetuals are not there (section 9)")
+        found.append(f"{expected - there:,} of {expected:,} rows of perpetuals are missing (section 9)")
     return found
 
 
@@ -127,7 +127,7 @@ def _collected(document: Mapping[str, Any], time: ReportScope) -> Section:
     ]
     if odd:
         extra += table([(name, name) for name in ("finding", "rows", "which")], odd)
-    extra += paragraph(f"All of it, contract by contract, is in {FOLDER}/{STEM}.md.", soft=True)
+    extra += paragraph(f"{FOLDER}/{STEM}.md lists everything by contract.", soft=True)
     chart = charts.collected(drawn.alike_spans(document["records_by_day"]), time)
     return Section("perps", _titled(9, "what was collected"), paragraph(shown), chart, extra)
 
@@ -138,7 +138,7 @@ def _by_venue(contracts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         there = [each for each in contracts if each["venue"] == venue and each["records"]]
         without = sum(each["venue"] == venue for each in contracts) - len(there)
         rows, expected = sum(each["there"] for each in there), sum(each["expected"] for each in there)
-        state = "complete" if rows >= expected else f"{expected - rows:,} rows are not there"
+        state = "complete" if rows >= expected else f"{expected - rows:,} rows are missing"
         names = f"{without} contract{'s' if without > 1 else ''} without rows"
         made.append(
             {

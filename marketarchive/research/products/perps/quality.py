@@ -41,30 +41,30 @@ _RATES = """count(funding_rate) AS rates, median(funding_rate) * 10000 AS median
     min(funding_rate) * 10000 AS lowest, max(funding_rate) * 10000 AS highest"""
 _WRONG = {
     "duplicates": (
-        "timestamp, venue and symbol stand there more than once",
+        "rows whose timestamp, venue and symbol occur more than once",
         "SELECT * FROM unified QUALIFY count(*) OVER (PARTITION BY timestamp, venue, symbol) > 1",
     ),
     "disorder": (
-        "stand after a row that they belong before",
+        "rows that are out of order",
         """SELECT * FROM unified QUALIFY row(timestamp, venue, symbol)
             < lag(row(timestamp, venue, symbol)) OVER (ORDER BY file_row_number)""",
     ),
     "off_grid": (
-        "do not stand at the end of a period",
+        "rows whose timestamp is not the end of a period",
         "SELECT * FROM unified WHERE epoch_us(timestamp) % {period_us} <> 0",
     ),
     "holes": (
-        "stand after a period of the same contract that has no row",
+        "rows that follow a missing period of the same contract",
         f"SELECT * FROM unified QUALIFY epoch_us(timestamp) - {_BEFORE} > {{period_us}}",
     ),
     "prices_disagree": (
-        "a high below, or a low above, another price of the same candle",
+        "rows with a high below, or a low above, another price of the same candle",
         """SELECT * FROM unified WHERE mark_h < greatest(mark_o, mark_l, mark_c)
             OR mark_l > least(mark_o, mark_c) OR index_h < greatest(index_o, index_l, index_c)
             OR index_l > least(index_o, index_c)""",
     ),
     "out_of_range": (
-        "a price that is not positive, or an amount below zero",
+        "rows with a price that is not positive, or an amount below zero",
         f"""SELECT * FROM unified WHERE least({", ".join(PRICES)}) <= 0
             OR least(open_interest, volume, open_interest_usd, volume_quote) < 0""",
     ),
@@ -72,7 +72,7 @@ _WRONG = {
 """Faults that no row may have: name -> (description, SQL of the faulty rows)."""
 _ODD = {
     "outliers": (
-        f"funding further from the contract's median than {OUTLIER} times the median deviation",
+        f"rows whose funding is further from the contract's median than {OUTLIER} times the median deviation",
         f"""SELECT * EXCLUDE (far) FROM (SELECT *, {_DISTANCE} AS far FROM unified)
             QUALIFY far > {OUTLIER} * median(far) OVER (PARTITION BY venue, symbol)
                 AND median(far) OVER (PARTITION BY venue, symbol) > 0""",

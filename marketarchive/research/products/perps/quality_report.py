@@ -105,10 +105,10 @@ def _head(document: Mapping[str, Any]) -> list[str]:
     span = f", {document['first'][:19]}Z to {document['last'][:19]}Z" if document["first"] else ""
     verdict = {
         "wrong": f"WRONG: {', '.join(document['wrong'])}",
-        "partial": "partial: something that was expected is not there",
-        "complete": "complete: contracts with rows have all that were expected",
+        "partial": "partial: expected rows or values are missing",
+        "complete": "complete: every contract that has rows has all expected ones",
     }[document["status"]]
-    period = f"a row each {document['period_s'] // 60} minutes"
+    period = f"one row per {document['period_s'] // 60} minutes"
     return [
         f"Status: {verdict}.",
         f"{document['rows']:,} rows{span}, {period}; made {document['made_at_utc'][:19]}Z.",
@@ -135,27 +135,27 @@ def _tables(document: Mapping[str, Any]) -> dict[str, Table]:
     tables: dict[str, Table] = {
         "Venues that failed": (("venue", "why"), [[name, why] for name, why in document["failed"].items()]),
         "Records": (shown, contracts),
-        "Rows a day": (_DAYS, _days(document["records_by_day"])),
+        "Rows per day": (_DAYS, _days(document["records_by_day"])),
         f"The {SHORTEST_DAYS} days that lack the most rows": (
             ("day", "venue", "records", "expected"), _shortest(document["records_by_day"]),
         ),
-        "Age of what is newest (hours before the last row that is due)": (
-            ("venue", "asset", "row", *NEWEST, "rows of one mark price"), _ages(document["contracts"]),
+        "Age of the newest values (hours before the last row that is due)": (
+            ("venue", "asset", "row", *NEWEST, "rows of unchanged mark"), _ages(document["contracts"]),
         ),
         "Findings": (("", "rows", "what", "examples"), findings),
-        "Missing share (*: this venue does not say it)": (("column", *there), columns),
-        "Funding of each contract (basis points of 8 hours)": (
-            ("venue", "asset", *STATISTICS, "mark and index correlate"), per_contract,
+        "Missing share (*: the venue does not state it)": (("column", *there), columns),
+        "Funding of each contract (basis points per 8 hours)": (
+            ("venue", "asset", *STATISTICS, "correlation of mark and index"), per_contract,
         ),
     }  # fmt: skip
     for by, rows in document["funding_bps_8h"].items():
         names = (by, *STATISTICS, "spread")
-        tables[f"Funding by {by} (basis points of 8 hours; spread: between venues)"] = (
+        tables[f"Funding by {by} (basis points per 8 hours; spread: between venues)"] = (
             names, [[_cell(row[name]) for name in names] for row in rows],
         )  # fmt: skip
     for name, what in (("funding_bps", "funding"), ("mark_bps", "mark prices")):
         assets, spreads = _spreads(document["spread_by_day"], name)
-        title = f"Between venues over time: {what} (basis points, the highest above the lowest, mean)"
+        title = f"Between venues over time: {what} (basis points, mean of highest minus lowest)"
         tables[title] = (("from", *assets), spreads)
     return tables
 

@@ -52,4 +52,6 @@ def _is_recorded(recorded: Collection[tuple[str, str]]) -> bool:
     return any(venue == SOURCE.platform for venue, _ in recorded)
 
 
-EXPORTS = (of_arrow("canonical", "a row a second of each labelled up/down round", _canonical, _is_recorded),)
+EXPORTS = (
+    of_arrow("canonical", "one row per second of each labelled up/down round", _canonical, _is_recorded),
+)

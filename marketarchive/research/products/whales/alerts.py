@@ -24,7 +24,7 @@ _JSON = ("whale_profile", "wallet_activity", "market_context")
 
 @dataclass(frozen=True, slots=True)
 class WhaleAlert:
-    """A large trade reported by wwatcher. Times are ns UTC, `value` is dollars, `price` dollars a share."""
+    """A large trade reported by wwatcher. Times are ns UTC, `value` is dollars, `price` dollars per share."""
 
     row: int  # its number in the file
     platform: str  # lower case

@@ -34,10 +34,10 @@ FIELDS: Mapping[str, FieldDoc] = {
     ),
     "whale_count": FieldDoc("how many", "alerts", _UNWATCHED, type="integer"),
     "whale_net_direction": FieldDoc(
-        "YES or NO, where more dollars went; NEUTRAL where as many or none", "", _UNWATCHED, type="text"
+        "the side with more dollars, YES or NO; NEUTRAL where equal or none", "", _UNWATCHED, type="text"
     ),
     "whale_avg_win_rate": FieldDoc(
-        "mean of the traders' rates of wins", "0 to 1", "no rate is known", type="float"
+        "mean win rate of the traders", "0 to 1", "no rate is known", type="float"
     ),
     "whale_win_rate_source": FieldDoc(
         "`stated`: in the file; `computed`: see below", "", "no rate is known", type="text"

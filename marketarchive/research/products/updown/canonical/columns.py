@@ -16,7 +16,7 @@ CLOCKS: tuple[Clock, ...] = ("observation", "received")
 _PAGE = "there was no page, or no report of it in that second"
 _SIDE = "that side is empty, or `pm_ffill` is null"
 _BOOKS = "neither book was observed or proven within `--carry`"
-_OF_BOTH = "one of the two is"
+_OF_BOTH = "one of the two is null"
 _TWAP = "the rule is spot, or none was observed within `--carry`"
 _REFERENCE = "none of them did, or none was collected in this `OUTPUT_DIR`"
 
@@ -34,7 +34,7 @@ FIELDS: Mapping[str, FieldDoc] = {
     ),
     "cl_bid": FieldDoc("the newest that the page showed in the second of `cl_mid`", "dollars", _PAGE, "1"),
     "cl_ask": FieldDoc("the newest that the page showed in the second of `cl_mid`", "dollars", _PAGE, "1"),
-    "cl_ffill": FieldDoc("0: observed in (t-1, t]; 1: carried", "", "`cl_mid` is", "1"),
+    "cl_ffill": FieldDoc("0: observed in (t-1, t]; 1: carried", "", "`cl_mid` is null", "1"),
     "pm_up_mid": FieldDoc("mean of bid and ask of Up", "dollars per share", _OF_BOTH, "1"),
     "pm_up_bid": FieldDoc("best bid of Up", "dollars per share", _SIDE, "1"),
     "pm_up_ask": FieldDoc("best ask of Up", "dollars per share", _SIDE, "1"),
@@ -56,8 +56,8 @@ FIELDS: Mapping[str, FieldDoc] = {
     "pm_up_spread": FieldDoc("`pm_up_ask - pm_up_bid`", "dollars per share", _OF_BOTH, "1"),
     "pm_down_spread": FieldDoc("`pm_down_ask - pm_down_bid`", "dollars per share", _OF_BOTH, "1"),
     "cl_twap": FieldDoc("the average that the rule names", "dollars", _TWAP, "1"),
-    "cl_source": FieldDoc("where `cl_mid` is from", "`venue/feed`", "`cl_mid` is", "1"),
-    "cl_lag": FieldDoc("from the observation of `cl_mid` to its receipt", "seconds", "`cl_mid` is", "1"),
+    "cl_source": FieldDoc("source of `cl_mid`", "`venue/feed`", "`cl_mid` is null", "1"),
+    "cl_lag": FieldDoc("from the observation of `cl_mid` to its receipt", "seconds", "`cl_mid` is null", "1"),
     "pm_lag": FieldDoc("from the venue's time of the books to receipt", "seconds", _BOOKS, "1"),
     "ref_mid": FieldDoc(
         "median of the mids of spot exchanges' books, of those that changed in the 10 s before",
@@ -82,7 +82,7 @@ FIELDS: Mapping[str, FieldDoc] = {
     "delta_twap": FieldDoc(
         "`cl_twap - K`: what the round is settled on",
         "dollars",
-        "one of them is, so under the spot rule",
+        "one of them is null, as under the spot rule",
         "5",
     ),
 }

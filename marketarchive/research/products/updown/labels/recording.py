@@ -134,17 +134,17 @@ def _checked(folder: Path, made: Recording) -> list[str]:
             raise ArgumentError(f"{path} is nested too deep for a manifest")
         manifest = msgspec.json.decode(data, type=_RecordingManifest)
     except OSError as error:
-        raise ArgumentError(f"{folder} is no recording: {error}") from error
+        raise ArgumentError(f"{folder} is not a recording: {error}") from error
     except msgspec.DecodeError as error:
-        raise ArgumentError(f"{path} is no manifest of a recording: {error}") from error
+        raise ArgumentError(f"{path} is not a manifest of a recording: {error}") from error
     names = []
     for file in manifest.files:
         if "/" in file.name or "\\" in file.name or file.name in ("", ".", ".."):
-            raise ArgumentError(f"{path} names {file.name!r}, which is no file of its folder")
+            raise ArgumentError(f"{path} names {file.name!r}, which is not a file of its folder")
         is_wanted = MARKETS_FILE.fullmatch(file.name) or PRICES_FILE.fullmatch(file.name)
         if not (folder / file.name).is_file():
             if is_wanted:
-                raise CorruptError(f"{file.name} stands in the manifest and not in {folder}")
+                raise CorruptError(f"{file.name} is in the manifest, but not in {folder}")
             made.absent.append(file.name)
             continue
         _check(folder / file.name, file)
@@ -184,7 +184,7 @@ def _windows(path: Path) -> Iterator[tuple[_RecordedMarket, MarketWindow]]:
         try:
             row = _ROW.decode(line)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise CorruptError(f"{path.name} line {number} is no market: {error}") from error
+            raise CorruptError(f"{path.name} line {number} is not a market: {error}") from error
         yield row, _window(row, path.name, number)
 
 
@@ -200,9 +200,9 @@ def _window(row: _RecordedMarket, name: str, number: int) -> MarketWindow:
         try:
             parsed = gamma.parse_one_market(received)
         except ParseError as error:
-            raise CorruptError(f"{name} line {number}: raw is no market: {error}") from error
+            raise CorruptError(f"{name} line {number}: raw is not a market: {error}") from error
         if parsed.errors:
-            raise CorruptError(f"{name} line {number}: raw is no market: {parsed.errors[0]}")
+            raise CorruptError(f"{name} line {number}: raw is not a market: {parsed.errors[0]}")
         found, _ = windows(of_items(parsed.items))
         if found:
             return found[0]
@@ -232,7 +232,7 @@ def _ticks(path: Path) -> Iterator[tuple[int, Tick]]:
             value = int(exact) if exact else e18(Decimal(row["value"]))
             at, received = int(row["feed_ts_ms"]) * _MS, int(row["recv_ms"]) * _MS
         except (TypeError, ValueError, InvalidOperation) as error:
-            raise CorruptError(f"{path.name} line {number} is no tick: {error}") from error
+            raise CorruptError(f"{path.name} line {number} is not a tick: {error}") from error
         yield at, Tick(value, received, f"recording {path.name}")
 
 

@@ -18,28 +18,27 @@ from marketarchive.times import SECOND
 _MS = SECOND // 1000
 
 PAGES = """\
-Chainlink's stream pages were recorded too. Nothing says when one of them should have shown a price, so they
-have no share."""
+Chainlink's stream pages were recorded too. They are not in this chart, since nothing states when a page
+should have shown a price."""
 _ROUND = """\
-Chainlink's price against the strike K, and the mid of Up's book, by the time at which they were valid.
-<b>Solid</b>: observed in that second, or, of books, proven unchanged. <b>Dashed grey</b>: the last value
-carried on, for 60 s at most. No line: nothing was known, or, of books, a side was empty. <b>Shaded</b>: a
-recorded gap of that stream. Orange: Chainlink's time-weighted mean, where it decides the round and came; it
-is never carried. The strip has the state of every stretch."""
+Chainlink's price against the strike K, and the mid price of Up's book, by the time at which they were valid.
+<b>Solid</b>: observed in that second, or (books) proven unchanged. <b>Dashed grey</b>: the last value,
+carried forward for at most 60 s. No line: no value is known, or (books) a side was empty. <b>Shaded</b>: a
+recorded gap of that stream. Orange: Chainlink's time-weighted average, where the rule of the round uses it
+and it was received; it is never carried forward. The strip shows the state of every second."""
 _THINNED = """\
-Long rounds are thinned to one second in n, as said at the round; what happened between two such seconds is
-not drawn. The strip and the dashes show the worst second of each n, and gaps are exact."""
+Long rounds show only every n-th second; n is stated at the round. Values between these seconds are not drawn.
+The strip and the dashes show the worst state within each n seconds; gaps are drawn exactly."""
 _DEPTH = """\
-Of the books of Up in rounds under way, per {step}: the line is the median of the states that came, the band
-holds the middle 80 %. Depth is all shares on a side (bids green, asks red), told by whole books only.
-Medians are over messages, not over time: busy seconds count more. Where nothing came there is no line; red
+Books of Up in open rounds, per {step}: the line is the median of the states received, the band spans the
+middle 80 %. Depth is the sum of all shares on a side (bids green, asks red); only snapshots state it. Medians
+are taken over messages, not over time, so busy seconds weigh more. Without messages there is no line. Red
 shade: a gap of at least one of the asset's books."""
 _OUTCOMES = """\
-Whether the official outcome follows from both boundary prices of the very instrument that the round's rule
-names. <b>Reproduced</b> and <b>differs</b> are proofs; <b>restated</b> rests on the venue's own later
-statement, <b>estimated</b> on other prices; <b>not provable</b>: something is missing; <b>pending</b>: only
-its end or the official outcome, which are still to come. All rounds that touch this time are counted, also
-those that it cuts."""
+Whether the official outcome follows from both boundary prices of the exact instrument that the round's rule
+names. <b>Reproduced</b> and <b>differs</b> are proven. <b>Restated</b> rests on the venue's own later
+statement, <b>estimated</b> on other prices. <b>Not provable</b>: something is missing. <b>Pending</b>: the
+round has not ended, or has no official outcome yet. All rounds that overlap this time are counted."""
 
 _PICK = """
 <div class="pick"><label>Asset <select id="round-asset"></select></label>
@@ -54,7 +53,9 @@ def one_round(rounds: Sequence[Mapping[str, Any]], labels: int) -> Section:
     if not labels:
         return Section("one", title, text + nothing("No round of this time is known."))
     if not rounds:
-        return Section("one", title, text + nothing("No price and no book of a round of this time came."))
+        return Section(
+            "one", title, text + nothing("No price and no book was received for a round of this time.")
+        )
     return Section("one", title, text + paragraph(_THINNED, soft=True) + _PICK)
 
 
@@ -87,10 +88,10 @@ def reproduced(labels: Sequence[Label], scope: ReportScope) -> Section:
     if without := outcomes.without_proof(labels, scope.until):
         listed = without[: outcomes.LISTED]
         names = ("market", "start", "verdict", "computed", "official", "reason")
-        extra += paragraph(f"{len(without):,} rounds that differ or are not proven:")
+        extra += paragraph(f"{len(without):,} rounds differ or are not proven:")
         if len(listed) < len(without):
             extra += paragraph(
-                f"The first {len(listed):,} are listed, all stand in research/market_master.json."
+                f"The first {len(listed):,} are listed here, all of them in research/market_master.json."
             )
         extra += f'<div class="long">{table([(name, name) for name in names], listed)}</div>'
     return Section("outcomes", title, text, extra=extra)
@@ -99,11 +100,11 @@ def reproduced(labels: Sequence[Label], scope: ReportScope) -> Section:
 def validation(document: Mapping[str, Any] | None) -> str:
     """Return a summary of a validation report as HTML; document: its JSON, None: there is none."""
     if document is None:
-        return paragraph("There is no validation report: <code>scrapy validate</code> makes one.", soft=True)
+        return paragraph("There is no validation report; <code>scrapy validate</code> writes one.", soft=True)
     requested = f"{document['since'] or 'the beginning'} to {document['until'] or 'the end'}"
     head = (
         f"<b>scrapy validate: {escape(document['state'])}</b>, made {escape(document['made_at_utc'][:19])}Z, "
-        f"of rounds that start from {escape(requested)}."
+        f"for rounds that start in {escape(requested)}."
     )
     columns = [("state", "result"), ("title", "check"), ("figure", "figure")]
     return paragraph(head) + table(columns, document["checks"])

@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     import duckdb
 
 RULE = (
-    "Each round has one row for each second t = 0..duration, none missing and none twice. Of its duration "
-    "(one denominator; the settlement row t = duration stands outside) the shares cl, pm and both of "
-    "observed seconds keep max(0, cl + pm - 1) <= both <= min(cl, pm). Observed: the value came in the "
-    "second, or, of books, it is proven that nothing changed (quiet), and no recorded gap concerns it."
+    "Each round has exactly one row for each second t = 0..duration. The shares of its duration (without "
+    "the settlement row t = duration) in which Chainlink's price (cl), the books (pm) and both were "
+    "observed satisfy max(0, cl + pm - 1) <= both <= min(cl, pm). Observed: the value arrived in that "
+    "second, or (books) it is proven that nothing changed (quiet), and no recorded gap concerns it."
 )
 NOT_TRUE = (
-    "cl <= both is not true in general: the seconds with both are among those with Chainlink, so both <= cl. "
-    "both <= max(cl, pm) holds too, and says less than the bound that is checked."
+    "cl <= both does not hold in general: seconds with both are a subset of those with Chainlink, so both "
+    "<= cl. both <= max(cl, pm) holds too, and is weaker than the bound that is checked."
 )
 
 _EMPTY = """

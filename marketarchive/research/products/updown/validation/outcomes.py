@@ -10,9 +10,9 @@ from marketarchive.research.checks.check import OFFENDERS, CheckResult, share
 from marketarchive.research.labels.label import VERDICTS, Label
 
 RULE = (
-    "Of every round with both boundary prices of the very instrument that its rule names and an official "
-    "outcome, the outcome computed from them is the official one (100 %). Rounds that are restated, "
-    "estimated or not provable are no part of this, and are counted apart."
+    "For every round that has an official outcome, and both boundary prices of the exact instrument that "
+    "its rule names, the computed outcome equals the official one (100 %). Rounds that are restated, "
+    "estimated or not provable are not checked; they are counted separately."
 )
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT[\d:]+Z")
 _INSTRUMENT = re.compile(r"chainlink:[a-z0-9]+-usd")

@@ -12,24 +12,22 @@ SHOWN = 50
 
 _RESULT = {"pass": "pass", "warn": "**warn**", "fail": "**FAIL**", "nothing to check": "nothing to check"}
 _MEANING = """\
-- pass: the rule holds of everything that could be checked.
-- warn: something that the archive knows of itself, and that is worth knowing.
-- fail: the archive, or what was made of it, says something that is not so, or hides a hole.
-- nothing to check: there is no data of this kind. That is no pass.
+- pass: the rule holds for everything that could be checked.
+- warn: the archive itself records something that is worth knowing.
+- fail: the archive, or a file made from it, states something untrue, or hides missing data.
+- nothing to check: there is no data of this kind. This is not a pass.
 """
 _BLIND_SPOTS = """
-- What happened in seconds that no run was to see (untracked), and whether a second that is missing and
-  recorded held anything.
-- Losses that nothing in the messages shows: `docs/METHODOLOGY.md` lists, message by message, what is not
-  noticed.
-- Anything of rounds that are restated, estimated or not provable: their outcomes rest on the venue's word, or
-  on nothing.
-- Whether the venue's own words are right. Official outcomes, published strikes and hashes are what labels,
-  strikes and books are held against; nothing else here comes from outside. A fault that raw, tables and
-  dataset share goes unnoticed.
+- What happened in untracked seconds, and whether anything happened in the seconds of recorded gaps.
+- Losses that cannot be detected from the messages: `docs/METHODOLOGY.md` lists them, message by message.
+- Whether outcomes of restated, estimated and not provable rounds are right: they rest on the venue's
+  statement, on other prices, or on nothing.
+- Whether the venue's own statements are right. Labels, strikes and books are compared with official outcomes,
+  published strikes and hashes; there is no other outside source. An error that raw, tables and dataset share
+  is not detected.
 - Whether the bytes on the disk are those that were written: `verify` reads them again.
-- What a live reader knew when: this judges the dataset on the observation clock.
-  `canonical --clock received` has the other one.
+- What a live reader knew at a given time: this report checks the dataset on the observation clock.
+  `canonical --clock received` makes the other one.
 """
 
 
@@ -50,30 +48,33 @@ def markdown(document: Mapping[str, Any], checks: Sequence[CheckResult]) -> str:
             *_table(["check", "result", "figure"], rows),
             "",
             _MEANING,
-            "## What was looked at",
+            "## What was checked",
             *_table(
                 ["", ""],
                 [
                     ["time range", f"{document['since'] or 'the beginning'} to {document['until'] or 'now'}"],
                     ["rounds", f"{looked['rounds']:,}: {span}"],
                     *(
-                        [["left out", f"{before:,} labelled rounds that ended before the recording"]]
+                        [["left out", f"{before:,} labelled rounds that ended before the recording began"]]
                         if (before := looked.get("rounds_before_the_recording", 0))
                         else []
                     ),
-                    ["days (UTC, of starts)", _days(looked["days"])],
+                    ["UTC days of round starts", _days(looked["days"])],
                     ["assets", _counted(looked["assets"])],
                     ["durations", _counted(looked["durations"])],
                     ["dataset", f"`{looked['dataset']}`, {looked['rows']:,} rows of these rounds"],
                     ["versions", _counted(document["versions"])],
                     ["ledger", f"`{document['ledger']['count']}:{document['ledger']['head']}`"],
-                    *([["**not looked at**", ", ".join(unseen)]] if unseen else []),
-                    ["inputs", f"{len(document['inputs']):,} files; the JSON lists them with their keys"],
+                    *([["**not checked**", ", ".join(unseen)]] if unseen else []),
+                    [
+                        "inputs",
+                        f"{len(document['inputs']):,} files, listed in the JSON with checksums or keys",
+                    ],
                 ],
             ),
             "",
             *(line for each in checks for line in _section(each)),
-            "## What this report cannot tell",
+            "## What this report cannot show",
             _BLIND_SPOTS,
         ]
     )
@@ -88,7 +89,7 @@ def _section(check: CheckResult) -> list[str]:
     if check.offenders:
         lines += ["", "Worst offenders:", "", *_records(check.offenders)]
     if check.details:
-        lines += ["", "Counted one by one:", "", *_records(check.details)]
+        lines += ["", "In detail:", "", *_records(check.details)]
     return [*lines, ""]
 
 

@@ -21,12 +21,13 @@ if TYPE_CHECKING:
 LONGEST_S = 2
 
 RULE = (
-    f"In either stream of a round (cl: Chainlink, pm: books), over {LONGEST_S} successive seconds before the "
-    "end that a run was to see and that are neither observed, nor proven quiet, nor silent are a gap. "
-    "Where no recorded gap touches those seconds it fails; where one does it is a warning, and fails with "
-    "--strict. Silent: nothing came on an open connection, and the next change came out by its hash, so "
-    f"none before it is missing; before a whole book, or after the last message, {SILENT_S} s at most. "
-    "Untracked: no run was to see the round then, or its segment is labelled: nothing can be said of it."
+    f"In each stream of a round (cl: Chainlink, pm: books), more than {LONGEST_S} successive tracked seconds "
+    "before the end that are neither observed, nor quiet, nor silent are a gap. A gap without a recorded "
+    "gap in these seconds fails; one with a recorded gap is a warning, and fails with --strict. Quiet: "
+    "proven unchanged. Silent: nothing was received on an open connection, and the hash of the next delta "
+    "matches, so none before it is missing; before a snapshot, or after the last message, for at most "
+    f"{SILENT_S} s. Untracked: no run was to observe the round at that time, or its segment is labelled; "
+    "such seconds are not judged."
 )
 _NAMED = {"cl": "Chainlink", "pm": "books"}
 _COUNTED = (
@@ -106,7 +107,9 @@ def _check(
         tracked = found["seconds"] - found["untracked"]
         all_tracked += tracked
         if not tracked:
-            notes.append(f"No run was to see {_NAMED[stream]} ({stream}): nothing to check there.")
+            notes.append(
+                f"No run was to observe {_NAMED[stream]} ({stream}), so that stream was not checked."
+            )
         unrecorded += found["unrecorded gaps"]
         recorded += found["recorded gaps"]
         shown.append(f"{stream} {share(found['recorded'], tracked)}")

@@ -13,9 +13,9 @@ DOLLARS = Decimal(1)
 BASIS_POINTS = Decimal(1)
 
 RULE = (
-    "Of every round whose strike is a tick and whose price to beat the venue published, the two differ by at "
-    "most $1 and by at most 1 bp of the published price (both bounds hold). Strikes that were taken from "
-    "the published price itself, or estimated, prove nothing here and are counted apart."
+    "For every round whose strike is a tick, and for which the venue published the price to beat, the two "
+    "differ by at most $1 and by at most 1 bp of the published price. Strikes that were taken from the "
+    "published price itself, or estimated, cannot be compared; they are counted separately."
 )
 
 
@@ -45,7 +45,7 @@ def check(labels: Sequence[Label]) -> CheckResult:
     }
     return CheckResult(
         "strikes",
-        "Strikes are the published ones",
+        "Strikes agree with the published ones",
         RULE,
         "nothing to check" if not compared else "fail" if bad else "pass",
         f"{len(compared) - len(bad):,} of {len(compared):,} within both bounds "

@@ -14,12 +14,12 @@ LOW, HIGH = "0.95", "1.05"
 """Bounds of the sums of best prices, dollars; as SQL decimals, since prices have at most 9 decimals."""
 
 RULE = (
-    f"In every row before the end with both sides, carried or not, sum_bids <= {HIGH}, sum_asks >= {LOW}: "
-    "a pair of shares pays exactly $1, so bids above or asks below are a sure profit, which a market does "
-    "not leave standing: the books are wrong, or not of the same moment. Where a recorded gap touches the "
-    f"second it is a warning, since the loss is known. The other side (sum_bids below {LOW}, sum_asks above "
-    f"{HIGH}) is a wide spread, as thin books have it near the close: a warning. With --strict each of them "
-    "fails."
+    f"In every row before the end that has both outcomes, carried forward or not, sum_bids <= {HIGH} and "
+    f"sum_asks >= {LOW}. One share of each outcome pays exactly $1 together, so sums beyond these bounds are "
+    "a riskless profit, which a market does not leave standing: the books are wrong, or not of the same "
+    "moment. In a second that a recorded gap touches, this is a warning, since the loss is known. Sums on "
+    f"the other side (sum_bids below {LOW}, sum_asks above {HIGH}) are a wide spread, as in thin books near "
+    "the close: a warning. With --strict each of these fails."
 )
 _BIDS, _ASKS = "sum_bids::DECIMAL(18,9)", "sum_asks::DECIMAL(18,9)"
 _ROWS = "dataset WHERE t < duration AND (sum_bids IS NOT NULL OR sum_asks IS NOT NULL)"
