@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from marketarchive.archive.ledger import Entry, check_chain
-from marketarchive.archive.locks import try_lock
+from marketarchive.archive.locks import exclusive_lock, try_lock
 from marketarchive.archive.offload.files import (
     PRUNED_KINDS,
     FinalFile,
@@ -33,7 +33,7 @@ from marketarchive.archive.offload.record import (
     recorded,
     write_record,
 )
-from marketarchive.archive.paths import LEDGER, OFFLOAD_LOCK
+from marketarchive.archive.paths import COMPACT_LOCK, LEDGER, OFFLOAD_LOCK
 from marketarchive.archive.store import Store
 from marketarchive.archive.stored import ByteRange, merged_segments
 from marketarchive.exceptions import ArchiveError, RemoteError
@@ -119,7 +119,10 @@ def plan(store: Store, rclone: Rclone, options: OffloadOptions) -> Offloaded:
 
 @contextmanager
 def exclusive(store: Store, rclone: Rclone) -> Iterator[None]:
-    """Keep other offloads of this archive out. Raises ArchiveError where one works."""
+    """Keep other offloads of this archive out, and what moves files within it: `compact` waits until the end.
+
+    Waits for a `compact` that works. Raises ArchiveError where another offload does.
+    """
     path = store.root / OFFLOAD_LOCK
     store.files.make_dirs(path.parent, store.root)
     handle = store.files.open_append(path)
@@ -129,7 +132,8 @@ def exclusive(store: Store, rclone: Rclone) -> Iterator[None]:
                 f"another offload of this archive works, or an rclone that one had started: it holds {path}"
             )
         rclone.hold(handle)
-        yield
+        with exclusive_lock(store.root, store.files, COMPACT_LOCK):
+            yield
     finally:
         store.files.close(handle)
 
