@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 import threading
+import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,7 +26,7 @@ from marketarchive.archive.locks import try_lock
 from marketarchive.archive.offload.offload import Offloaded, OffloadOptions, offload, plan
 from marketarchive.archive.offload.rclone import Rclone
 from marketarchive.archive.offload.restore import absent, restore
-from marketarchive.archive.paths import OFFLOAD_LOCK
+from marketarchive.archive.paths import LEDGER, OFFLOAD_LOCK
 from marketarchive.archive.reader import ArchiveReader
 from marketarchive.archive.status import status
 from marketarchive.archive.store import Store
@@ -348,6 +349,24 @@ def test_what_it_is_about_to_copy_is_not_joined_and_removed_meanwhile(
     assert joined[0].removed > 0
     assert run(root, Rclone(str(tmp_path / "target"))).problems == {}
     assert verify(root).problems == []
+
+
+def test_the_lines_of_a_long_ledger_are_not_held_in_memory(tmp_path: Path) -> None:
+    root = tmp_path / "archive"
+    cron(root)
+    first = ledger_of(root, "segment")[0]
+    line = {name: value for name, value in first.items() if name != "previous"}
+    paths = [line["path"].replace("-1.jsonl", f"-{n}.jsonl") for n in range(2, 2000)]
+    Ledger(root).append(*({**line, "path": path} for path in paths))
+    rclone = Rclone(str(tmp_path / "target"))
+    tracemalloc.start()
+    try:
+        found = plan(store(root), rclone, options())
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(found.problems) == len(paths)  # they are not here
+    assert peak < 3 * (root / LEDGER).stat().st_size
 
 
 def test_killed_while_it_copies_it_is_resumed_when_its_rclone_has_ended(root: Path, tmp_path: Path) -> None:
