@@ -277,16 +277,18 @@ class _Verification:
                 report.problem(relative(self._root, path), f"its run is dead: run `{command('recover')}`")
         for path in stray_locks(self._root):
             report.problem(relative(self._root, path), "is no lock of a run, and nothing of the archive")
+        feeds_of: dict[str, list[FeedOfRun]] = {}
         for key, feed in self._feeds.items():
             check_density(feed, report, is_alive=key[0] in self._alive)
+            feeds_of.setdefault(key[0], []).append(feed)
+        lines = {entry["path"]: entry.number for entry in manifests}
         for entry in manifests:
             document = self._document(entry["path"])
-            name = Path(entry["path"]).stem
-            feeds = [feed for key, feed in self._feeds.items() if key[0] == name]
+            feeds = feeds_of.get(Path(entry["path"]).stem, ())
             if document is None:
                 continue
             try:
-                check_manifest(entry["path"], document, entry, self._entries, feeds, report)
+                check_manifest(entry["path"], document, entry, self._entries, lines, feeds, report)
                 check_records(self._root, entry["path"], document, self._entered, report)
             except (KeyError, TypeError, ValueError, AttributeError) as error:
                 report.problem(entry["path"], f"lacks what a manifest has: {error!r}")

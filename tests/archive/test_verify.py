@@ -13,13 +13,14 @@ from marketarchive.archive.book_checks import BookChecks
 from marketarchive.archive.ledger import Ledger
 from marketarchive.archive.reader import Message
 from marketarchive.archive.report import VerifyReport
+from marketarchive.archive.run import run_name
 from marketarchive.archive.verify import verify
 from marketarchive.exceptions import ArgumentError
 from marketarchive.invocation import command as named
 from marketarchive.times import from_iso
 from tests.archive import museum
 from tests.archive.checking import check
-from tests.archive.writing import FEED, NOON, VENUE, HandClock, ledger_of, open_run, response, writer
+from tests.archive.writing import FEED, NOON, VENUE, HandClock, cron, ledger_of, open_run, response, writer
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +132,27 @@ def test_a_dead_run_asks_for_recovery(tmp_path: Path) -> None:
     whats = [problem.what for problem in verify(tmp_path).problems]
     assert len(whats) == 2
     assert all(f"run `{named('recover')}`" in what for what in whats)
+
+
+def test_each_manifest_is_compared_with_the_segments_of_its_run_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With those of every run, a year of a cron line would take hours."""
+
+    class Counting(str):
+        comparisons = 0
+
+        def __eq__(self, other: object) -> bool:
+            Counting.comparisons += 1
+            return super().__eq__(other)
+
+        __hash__ = str.__hash__
+
+    runs = 12
+    cron(tmp_path, runs)
+    monkeypatch.setattr("marketarchive.archive.verify.run_name", lambda *parts: Counting(run_name(*parts)))
+    assert verify(tmp_path).state == "passed"
+    assert 0 < Counting.comparisons < 10 * runs
 
 
 def test_lost_and_doubled_seqs_are_named(tmp_path: Path) -> None:
