@@ -310,7 +310,7 @@ class _Verification:
                 continue
             if path.startswith("manifests/"):
                 if Path(path).stem not in self._alive:
-                    report.problem(path, "is not in the ledger")
+                    self._judge_unentered_manifest(path)
                 continue
             if is_joined(path):
                 self._judge_unentered_joined(path)
@@ -331,6 +331,19 @@ class _Verification:
                 report.problem(
                     path, f"is not in the ledger; if recovery was interrupted, run `{command('recover')}`"
                 )
+
+    def _judge_unentered_manifest(self, path: str) -> None:
+        """Report a manifest that is not in the ledger.
+
+        That of a command which ended before it could enter it is only noted: nothing is read by it.
+        """
+        document = self._document(path) or {}
+        if Path(path).stem == f"{document.get('command')}-{document.get('run')}":
+            self._report.notes.append(
+                f"{path}: is not in the ledger, as its command was interrupted; nothing depends on it"
+            )
+        else:
+            self._report.problem(path, "is not in the ledger")
 
     def _judge_restoring(self, path: str, final: str) -> None:
         """Report what of a file was brought back so far: the whole of it lies elsewhere."""
