@@ -78,13 +78,15 @@ def check_manifest(
     document: Mapping[str, Any],
     entry: Entry,
     entries: Sequence[Entry],
+    manifests: Mapping[str, int],
     feeds: Sequence[FeedOfRun],
     report: VerifyReport,
 ) -> None:
     """Check a manifest against the ledger and the segments of its run.
 
     path: of the manifest; document: its decoded JSON; entry: its ledger line; entries: all lines of the
-    ledger; feeds: the segments of the manifest's run.
+    ledger; manifests: path of each manifest in it -> number of its line; feeds: the segments of the
+    manifest's run.
     """
     said = document.get("ledger")
     if said is not None:
@@ -97,9 +99,8 @@ def check_manifest(
     if "raw" not in document:
         return  # the manifest of a derived product
     if listed := document["summary"].get("runs"):  # the manifest of a `scrapy collect`
-        before_it = {each["path"] for each in entries[: entry.number - 1] if each.kind == "manifest"}
         for path_of_run in (ran["manifest"] for ran in listed):
-            if path_of_run is not None and path_of_run not in before_it:
+            if path_of_run is not None and manifests.get(path_of_run, entry.number) >= entry.number:
                 report.problem(path, f"it lists {path_of_run}, which no earlier ledger line enters")
     stated = {(one["venue"], one["feed"]): one for one in document["raw"]}
     present = {(one.entries[0]["venue"], one.entries[0]["feed"]): one for one in feeds}

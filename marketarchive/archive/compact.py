@@ -74,8 +74,8 @@ def compact(store: Store, older_than_ns: int, smaller_than: int, *, remove: bool
     older_than_ns: only hours that ended at least so many ns ago; smaller_than: only segments of fewer bytes;
     remove: delete the small files of all joined segments afterwards, those joined by earlier calls too.
     Left alone are segments that are recovered, labelled, moved, damaged or of a run that has not ended, and
-    every hour in which a file is open or unknown. Waits for another process that compacts. Raises DiskError,
-    CorruptError; the call can be repeated after either.
+    every hour in which a file is open or unknown. Waits for another process that compacts or offloads. Raises
+    DiskError, CorruptError; the call can be repeated after either.
     """
     try:
         with locks.exclusive_lock(store.root, store.files, COMPACT_LOCK):

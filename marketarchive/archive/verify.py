@@ -279,16 +279,18 @@ class _Verification:
             report.problem(
                 relative(self._root, path), "is not a lock file of a run, nor any other file of the archive"
             )
+        feeds_of: dict[str, list[FeedOfRun]] = {}
         for key, feed in self._feeds.items():
             check_density(feed, report, is_alive=key[0] in self._alive)
+            feeds_of.setdefault(key[0], []).append(feed)
+        lines = {entry["path"]: entry.number for entry in manifests}
         for entry in manifests:
             document = self._document(entry["path"])
-            name = Path(entry["path"]).stem
-            feeds = [feed for key, feed in self._feeds.items() if key[0] == name]
+            feeds = feeds_of.get(Path(entry["path"]).stem, ())
             if document is None:
                 continue
             try:
-                check_manifest(entry["path"], document, entry, self._entries, feeds, report)
+                check_manifest(entry["path"], document, entry, self._entries, lines, feeds, report)
                 check_records(self._root, entry["path"], document, self._entered, report)
             except (KeyError, TypeError, ValueError, AttributeError) as error:
                 report.problem(entry["path"], f"is not a complete manifest: {error!r}")
@@ -310,7 +312,7 @@ class _Verification:
                 continue
             if path.startswith("manifests/"):
                 if Path(path).stem not in self._alive:
-                    report.problem(path, "is not in the ledger")
+                    self._judge_unentered_manifest(path)
                 continue
             if is_joined(path):
                 self._judge_unentered_joined(path)
@@ -331,6 +333,19 @@ class _Verification:
                 report.problem(
                     path, f"is not in the ledger; if recovery was interrupted, run `{command('recover')}`"
                 )
+
+    def _judge_unentered_manifest(self, path: str) -> None:
+        """Report a manifest that is not in the ledger.
+
+        That of a command which ended before it could enter it is only noted: nothing is read by it.
+        """
+        document = self._document(path) or {}
+        if Path(path).stem == f"{document.get('command')}-{document.get('run')}":
+            self._report.notes.append(
+                f"{path}: is not in the ledger, as its command was interrupted; nothing depends on it"
+            )
+        else:
+            self._report.problem(path, "is not in the ledger")
 
     def _judge_restoring(self, path: str, final: str) -> None:
         """Report what of a file was brought back so far: the whole of it lies elsewhere."""

@@ -2,8 +2,8 @@
 
 A venue counts the requests of an IP address, not of a process. So the state of each limit lies in a small
 file, read and written under `flock`; the lock ends with the process that holds it. The file may be deleted:
-where it is missing, damaged, or from another boot of the machine, it is written anew from what this process
-knows.
+where it is missing, or from another boot of the machine, it is written anew from what this process knows.
+Where it is damaged, what the others have sent is not known: then with empty buckets.
 """
 
 from __future__ import annotations
@@ -13,14 +13,16 @@ import fcntl
 import logging
 import os
 import time
+import zlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import msgspec
 
+from marketarchive.clock import Clock
 from marketarchive.items import GapReason
-from marketarchive.times import SECOND, to_seconds
+from marketarchive.times import SECOND, from_seconds, to_seconds
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +36,12 @@ PATIENCE_S = 1.0
 """Seconds (wall) to wait for the lock.
 
 Then the process that holds it counts as stopped, and this process continues with a budget of its own.
+"""
+MAX_LEAD_S = 60.0
+"""Most seconds by which a file's times may lie ahead of this process's clock.
+
+Two readings of one clock differ by less. A machine that was restored from an image of its memory may find the
+times of a later hour, until which no token would be earned.
 """
 
 
@@ -62,6 +70,10 @@ class TokenBucket(msgspec.Struct):
         """
         return now + int(max(0.0, (cost - self.tokens) / rate) * SECOND)
 
+    def empty(self, now: int) -> None:
+        """Drop the tokens that were earned until `now` (monotonic ns)."""
+        self.tokens, self.filled_at = min(0.0, self.tokens), now
+
 
 class Budget(msgspec.Struct):
     """State of one documented request limit; times are monotonic, ns."""
@@ -81,29 +93,39 @@ class Budget(msgspec.Struct):
         tokens = max(1.0, rate * BURST_S)
         return cls(TokenBucket(tokens, now), TokenBucket(tokens, now))
 
+    def is_possible(self, now: int) -> bool:
+        """Return whether its tokens were added until `now` (monotonic ns), and not later."""
+        return max(self.promised.filled_at, self.sent.filled_at) <= now + from_seconds(MAX_LEAD_S)
+
 
 class _Stored(msgspec.Struct):
     timeline: str
     budget: Budget
+    crc32: int
+
+    @classmethod
+    def of(cls, timeline: str, budget: Budget) -> _Stored:
+        return cls(timeline, budget, zlib.crc32(msgspec.json.encode((timeline, budget))))
 
 
 class SharedBudget:
     """Budget of one limit, kept in a file that processes share, or in the memory of this process alone."""
 
-    def __init__(self, path: Path | None, timeline: str, budget: Budget) -> None:
+    def __init__(self, path: Path | None, clock: Clock, budget: Budget) -> None:
         """Use the budget that the file at `path` holds, or `budget` where it holds none.
 
-        path: None keeps the budget in this process; timeline: names the clock whose times the file has, so
-        that those of another boot are ignored.
+        path: None keeps the budget in this process; clock: whose times the file has. Those of another
+        timeline, as of another boot, are ignored.
         """
         self.path = path
         self.budget = budget  # state that this process read or wrote last
-        self._timeline = timeline
+        self._clock = clock
         self._file: int | None = None
         self._is_locked = False
         self._read = b""
         self._notes: list[Callable[[Budget], None]] = []  # changes that the file does not have yet
         self._is_held_up = False
+        self._is_damaged = False  # the file was, when it was read last
         self._has_warned = False
 
     @asynccontextmanager
@@ -190,13 +212,24 @@ class SharedBudget:
     def _load(self) -> None:
         if not self._read:
             return
+        found, now = self._decoded(), self._clock.mono_ns()
+        if found is not None and found.timeline != self._clock.timeline:
+            return
+        was_damaged, self._is_damaged = self._is_damaged, found is None or not found.budget.is_possible(now)
+        if found is not None and not self._is_damaged:
+            self.budget = found.budget
+        elif not was_damaged:  # once: a file that is damaged at each reading must not stop all requests
+            self.budget.promised.empty(now)
+            self.budget.sent.empty(now)
+            self._warn("damaged, written anew", is_shared=True)
+
+    def _decoded(self) -> _Stored | None:
+        """Return what was read; None where its checksum, or anything, is wrong."""
         try:
             found = msgspec.json.decode(self._read, type=_Stored)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            self._warn("damaged, written anew", is_shared=True)
-            return
-        if found.timeline == self._timeline:
-            self.budget = found.budget
+            return None
+        return found if found == _Stored.of(found.timeline, found.budget) else None
 
     def _apply_notes(self) -> None:
         for change in self._notes:
@@ -208,7 +241,7 @@ class SharedBudget:
             return
         self._is_locked = False
         try:
-            text = msgspec.json.encode(_Stored(self._timeline, self.budget)).ljust(SIZE)
+            text = msgspec.json.encode(_Stored.of(self._clock.timeline, self.budget)).ljust(SIZE)
             if text != self._read:
                 os.pwrite(self._file, text, 0)
                 if len(self._read) > SIZE:

@@ -43,7 +43,7 @@ class _Class:
 
     def __init__(self, limit: Limit, share: float, path: Path | None, clock: Clock) -> None:
         self.rate = limit.per_second * share  # tokens per second
-        self.shared = SharedBudget(path, clock.timeline, Budget.full(self.rate, clock.mono_ns()))
+        self.shared = SharedBudget(path, clock, Budget.full(self.rate, clock.mono_ns()))
         self.turn = asyncio.Lock()  # first come, first served
         self.queued = 0.0  # tokens of requests that wait for their turn
         self.promised_at = 0  # monotonic ns at which this process last reserved tokens

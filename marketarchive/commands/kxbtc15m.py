@@ -87,7 +87,11 @@ class Command(OfflineCommand):
             ) from error
         kept = [f"{name}={self.settings[name]}" for name in KEPT if self.settings[name]]
         settings = [word for text in kept for word in ("-s", text)]
-        pid = collector.start(folder, [*program(), "crawl", PLAN.name, *words, *settings])
+        try:
+            pid = collector.start(folder, [*program(), "crawl", PLAN.name, *words, *settings])
+        except collector.CollectorError as error:
+            print(f"kxbtc15m: {error}", file=sys.stderr)
+            return error.exit_code
         print(f"started, PID {pid}; log: {folder / LOG_FILE}")
         return 0
 

@@ -9,13 +9,15 @@ import shutil
 import stat
 import subprocess
 import sys
+import threading
+import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 
-from marketarchive.archive.compact import compact
+from marketarchive.archive.compact import Compaction, compact
 from marketarchive.archive.config import ArchiveConfig
 from marketarchive.archive.files import Files
 from marketarchive.archive.labels import label
@@ -24,7 +26,7 @@ from marketarchive.archive.locks import try_lock
 from marketarchive.archive.offload.offload import Offloaded, OffloadOptions, offload, plan
 from marketarchive.archive.offload.rclone import Rclone
 from marketarchive.archive.offload.restore import absent, restore
-from marketarchive.archive.paths import OFFLOAD_LOCK
+from marketarchive.archive.paths import LEDGER, OFFLOAD_LOCK
 from marketarchive.archive.reader import ArchiveReader
 from marketarchive.archive.status import status
 from marketarchive.archive.store import Store
@@ -327,6 +329,44 @@ def test_killed_at_any_step_it_loses_nothing_and_is_finished_by_the_next(tmp_pat
         assert (report.problems, list(report.moved)) == ([], [segment])
         assert len(ledger_of(root, "moved")) == 1
     assert steps > 10
+
+
+def test_what_it_is_about_to_copy_is_not_joined_and_removed_meanwhile(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    root, joined = tmp_path / "archive", list[Compaction]()
+    cron(root)
+    joining = threading.Thread(target=lambda: joined.append(compact(store(root), 0, 10**9, remove=True)))
+
+    def progress(text: str) -> None:
+        if not joining.ident:
+            joining.start()
+            until(lambda: joined or "waiting for another process" in caplog.text)
+
+    done = offload(store(root), Rclone(str(tmp_path / "target")), options(), progress)
+    joining.join(60)
+    assert done.problems == {}
+    assert joined[0].removed > 0
+    assert run(root, Rclone(str(tmp_path / "target"))).problems == {}
+    assert verify(root).problems == []
+
+
+def test_the_lines_of_a_long_ledger_are_not_held_in_memory(tmp_path: Path) -> None:
+    root = tmp_path / "archive"
+    cron(root)
+    first = ledger_of(root, "segment")[0]
+    line = {name: value for name, value in first.items() if name != "previous"}
+    paths = [line["path"].replace("-1.jsonl", f"-{n}.jsonl") for n in range(2, 2000)]
+    Ledger(root).append(*({**line, "path": path} for path in paths))
+    rclone = Rclone(str(tmp_path / "target"))
+    tracemalloc.start()
+    try:
+        found = plan(store(root), rclone, options())
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(found.problems) == len(paths)  # they are not here
+    assert peak < 3 * (root / LEDGER).stat().st_size
 
 
 def test_killed_while_it_copies_it_is_resumed_when_its_rclone_has_ended(root: Path, tmp_path: Path) -> None:

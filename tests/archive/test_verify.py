@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,16 +11,22 @@ from random import Random
 import pytest
 
 from marketarchive.archive.book_checks import BookChecks
+from marketarchive.archive.config import ArchiveConfig
 from marketarchive.archive.ledger import Ledger
+from marketarchive.archive.manifest import store_manifest
+from marketarchive.archive.paths import LEDGER, new_run_id
 from marketarchive.archive.reader import Message
 from marketarchive.archive.report import VerifyReport
+from marketarchive.archive.run import run_name
+from marketarchive.archive.store import Store
 from marketarchive.archive.verify import verify
 from marketarchive.exceptions import ArgumentError
 from marketarchive.invocation import command as named
 from marketarchive.times import from_iso
 from tests.archive import museum
 from tests.archive.checking import check
-from tests.archive.writing import FEED, NOON, VENUE, HandClock, ledger_of, open_run, response, writer
+from tests.archive.faulty_files import WatchedFiles
+from tests.archive.writing import FEED, NOON, VENUE, HandClock, cron, ledger_of, open_run, response, writer
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +138,47 @@ def test_a_dead_run_asks_for_recovery(tmp_path: Path) -> None:
     whats = [problem.what for problem in verify(tmp_path).problems]
     assert len(whats) == 2
     assert all(f"run `{named('recover')}`" in what for what in whats)
+
+
+def test_a_manifest_that_its_command_could_not_enter_is_noted(tmp_path: Path) -> None:
+    class FullAtTheLedger(WatchedFiles):
+        def write(self, handle: int, data: bytes) -> None:
+            if self.paths[handle].name == LEDGER.name:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            super().write(handle, data)
+
+    cron(tmp_path)
+    files, run = FullAtTheLedger(), new_run_id(NOON)
+    store = Store(tmp_path, HandClock(), ArchiveConfig(), files, Ledger(tmp_path, files))
+    with pytest.raises(OSError, match="No space left"):
+        store_manifest(store, f"normalize-{run}", {"kind": "manifest", "command": "normalize", "run": run})
+    report = verify(tmp_path)
+    assert report.problems == []
+    [note] = report.notes
+    assert note.startswith(f"manifests/normalize-{run}.json: is not in the ledger")
+    (tmp_path / "manifests" / f"normalize-{run}.json").rename(tmp_path / "manifests" / "other.json")
+    assert [problem.path for problem in verify(tmp_path).problems] == ["manifests/other.json"]
+
+
+def test_each_manifest_is_compared_with_the_segments_of_its_run_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With those of every run, a year of a cron line would take hours."""
+
+    class Counting(str):
+        comparisons = 0
+
+        def __eq__(self, other: object) -> bool:
+            Counting.comparisons += 1
+            return super().__eq__(other)
+
+        __hash__ = str.__hash__
+
+    runs = 12
+    cron(tmp_path, runs)
+    monkeypatch.setattr("marketarchive.archive.verify.run_name", lambda *parts: Counting(run_name(*parts)))
+    assert verify(tmp_path).state == "passed"
+    assert 0 < Counting.comparisons < 10 * runs
 
 
 def test_lost_and_doubled_seqs_are_named(tmp_path: Path) -> None:

@@ -6,11 +6,14 @@ import json
 import re
 import shutil
 import subprocess
+import urllib.request
 from pathlib import Path
 
 import pytest
 
 from marketarchive.collecting.metric_figures import METRICS
+from marketarchive.collecting.metrics import Metrics
+from tests.archive.writing import HandClock, writer
 
 FOLDER = Path(__file__).parent.parent.parent / "deploy" / "monitoring"
 RULES = FOLDER / "marketarchive.rules.yml"
@@ -21,6 +24,9 @@ OF_OTHERS = {
     "process_cpu_seconds_total",  # prometheus-client's collector of the process
     "process_resident_memory_bytes",
 }
+WITHOUT_PROMTOOL = pytest.mark.skipif(
+    shutil.which("promtool") is None, reason="promtool of Debian's package prometheus"
+)
 EXPORTED = {metric.exported: metric for metric in METRICS}
 
 
@@ -69,8 +75,39 @@ def test_every_alert_is_explained() -> None:
         assert f"| `{metric.exported}` |" in page
 
 
+def test_every_alert_is_seen_to_fire() -> None:
+    tests = (FOLDER / "marketarchive.rules.test.yml").read_text(encoding="utf-8")
+    firing = set(re.findall(r"alertname: (\w+)\n +exp_alerts:\n +- exp_labels:", tests))
+    assert firing == set(re.findall(r"- alert: (\w+)", RULES.read_text(encoding="utf-8")))
+
+
+def test_the_endpoint_has_every_metric_that_is_named(tmp_path: Path) -> None:
+    with writer(tmp_path, HandClock()) as writing:
+        metrics = Metrics(writing, 0)
+        try:
+            assert metrics.url is not None
+            with urllib.request.urlopen(metrics.url, timeout=60) as answer:
+                exported = set(re.findall(r"^# TYPE (\w+)", answer.read().decode(), re.MULTILINE))
+        finally:
+            metrics.close()
+    named = {name for expression in expressions().values() for name in METRIC.findall(expression)}
+    assert named - exported == {"up"}
+
+
 @pytest.mark.process
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool of Debian's package prometheus")
+@WITHOUT_PROMTOOL
+def test_every_expression_of_the_dashboard_can_be_read_by_prometheus(tmp_path: Path) -> None:
+    panels = [expression for where, expression in expressions().items() if where.startswith("panel ")]
+    rules = [{"record": f"panel:{n}", "expr": expression} for n, expression in enumerate(panels)]
+    file = tmp_path / "panels.yml"  # JSON is YAML
+    file.write_text(json.dumps({"groups": [{"name": "panels", "rules": rules}]}), encoding="utf-8")
+    done = subprocess.run(["promtool", "check", "rules", file], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"{len(panels)} rules found" in done.stdout
+
+
+@pytest.mark.process
+@WITHOUT_PROMTOOL
 @pytest.mark.parametrize(
     "words",
     [

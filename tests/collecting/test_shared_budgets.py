@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import fcntl
 import logging
 import os
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marketarchive.collecting.budget import BURST_S
+from marketarchive.collecting.budget import BURST_S, Budget, SharedBudget
 from marketarchive.collecting.limits import Limiter
 from marketarchive.simulated_time import SimulatedClock
 from marketarchive.times import SECOND, from_seconds
@@ -32,9 +33,10 @@ class NotingClock(SimulatedClock):
     """A clock that knows what it was last read: the moment of a grant, however late the machine is."""
 
     last = 0
+    set_back = 0  # ns
 
     def mono_ns(self) -> int:
-        self.last = super().mono_ns()
+        self.last = super().mono_ns() - self.set_back
         return self.last
 
 
@@ -198,6 +200,56 @@ async def test_a_damaged_file_is_written_anew(
     [warning] = caplog.records
     assert "damaged" in warning.message
     assert not await granted_within(second, clock, 0.01), "they share it again"
+    close([first, second])
+
+
+async def test_a_flipped_bit_gives_nobody_tokens(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (first,), clock = processes(tmp_path, 1, STANDING)
+    await use_up(first, clock)
+    first.back_off(BOOKS, 60)
+    first.close()
+    path, damaged = tmp_path / FILE, 0
+    written = path.read_bytes()
+
+    async def read() -> Budget:
+        shared = SharedBudget(path, clock, Budget.full(RATE, clock.mono_ns()))
+        async with shared.locked() as budget:
+            found = copy.deepcopy(budget)
+        shared.close()
+        return found
+
+    true = await read()
+    assert true.sent.tokens < 1
+    for bit in range(0, 8 * len(written.rstrip()), 7):
+        flipped = bytearray(written)
+        flipped[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(flipped)
+        caplog.clear()
+        if (found := await read()) != true:
+            damaged += 1
+            assert max(found.promised.tokens, found.sent.tokens) <= 0, bytes(flipped)
+            [warning] = caplog.records
+            assert "damaged" in warning.message
+    assert damaged > 8 * len(written.rstrip()) / 7 * 0.9
+
+
+async def test_where_the_state_is_lost_no_burst_is_sent(tmp_path: Path) -> None:
+    (first, second), clock = processes(tmp_path, 2, STANDING)
+    await use_up(first, clock)
+    (tmp_path / FILE).write_bytes(b"x" * 512)
+    assert not await granted_within(second, clock, 0.01), "it does not know what the first has sent"
+    close([first, second])
+
+
+async def test_times_of_a_later_hour_are_not_waited_for(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (first, second), clock = processes(tmp_path, 2, 1.0)
+    assert await granted_within(first, clock, 1)
+    clock.set_back = 3600 * SECOND  # as an image of the machine's memory does
+    assert await granted_within(second, clock, 5)
+    [warning] = caplog.records
+    assert "damaged" in warning.message
     close([first, second])
 
 

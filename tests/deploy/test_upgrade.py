@@ -22,7 +22,11 @@ GUIDE = (ROOT / "docs" / "VPS_DEPLOYMENT.md").read_text(encoding="utf-8")
 BLOCKS: list[str] = re.findall(r"^(```sh ?\w*\n.*?)^```$", GUIDE, re.MULTILINE | re.DOTALL)
 """Of its commands, each with the line before it."""
 NEWER = "99.0.0"
-COLLECT = "deploy/systemd/marketarchive-collect.service"
+COPIED = {
+    "deploy/systemd/marketarchive-collect.service": "etc/systemd/system/marketarchive-collect.service",
+    "deploy/cron/run_cycle.sh": "usr/local/lib/marketarchive/run_cycle.sh",
+}
+"""File of the checkout -> where the guide puts it."""
 
 AROUND = f"""
 set -euo pipefail
@@ -67,11 +71,12 @@ def repository(tmp_path: Path) -> Path:
 
 
 def release(repository: Path) -> None:
-    """Add the version `new`: of the program, and of a unit."""
+    """Add the version `new`: of the program, a unit and a script."""
     version = repository / "marketarchive" / "version.py"
     version.write_text(version.read_text().replace(__version__, NEWER))
-    with (repository / COLLECT).open("a") as unit:
-        unit.write("# newer\n")
+    for name in COPIED:
+        with (repository / name).open("a") as file:
+            file.write("# newer\n")
     git(repository, "commit", "--quiet", "--all", "--message", "new")
     git(repository, "tag", "new")
 
@@ -88,7 +93,6 @@ def test_an_upgrade_and_the_way_back(repository: Path, tmp_path: Path) -> None:
         (root / name).write_text(text)
         (root / name).chmod(0o755)
     current, calls = root / "opt/marketarchive/current", root / "calls"
-    unit = root / "etc/systemd/system" / Path(COLLECT).name
 
     def run(*commands: str) -> list[str]:
         """Run commands in one shell; return what was printed."""
@@ -110,7 +114,7 @@ def test_an_upgrade_and_the_way_back(repository: Path, tmp_path: Path) -> None:
     archive = archive.partition("archive version")[0]
     assert f"marketarchive {NEWER}" in run(archive, block("```sh upgrade"))
     assert current.readlink() == Path("new")
-    assert unit.read_text().endswith("# newer\n")
+    assert all((root / name).read_text().endswith("# newer\n") for name in COPIED.values())
     restarted = ["daemon-reload", "try-restart marketarchive-*.service"]
     assert calls.read_text().splitlines() == [f"new: {call}" for call in restarted]
 
@@ -118,5 +122,6 @@ def test_an_upgrade_and_the_way_back(repository: Path, tmp_path: Path) -> None:
         archive, block("```sh rollback"), "archive version", "archive verify"
     )
     assert current.readlink() == Path("old")
-    assert unit.read_bytes() == (ROOT / COLLECT).read_bytes()
+    for name, copy in COPIED.items():
+        assert (root / copy).read_bytes() == (ROOT / name).read_bytes()
     assert calls.read_text().splitlines() == [f"old: {call}" for call in restarted]

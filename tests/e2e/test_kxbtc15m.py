@@ -202,6 +202,12 @@ def test_it_is_kept_in_the_background_through_a_crash(tmp_path: Path, out: Path)
     assert command("verify", folder).returncode == 0
 
 
+def test_a_collector_that_does_not_start_tells_its_exit_code(out: Path) -> None:
+    done = command("kxbtc15m", out, "start", "-s", "SIMULATOR_URL=http://127.0.0.1:9")
+    assert done.returncode == 2
+    assert "it ended with exit code 2" in done.stderr
+
+
 @pytest.mark.soak
 @pytest.mark.timeout(7 * 3600)
 def test_a_day_has_900_ticks_a_market(tmp_path: Path, out: Path) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from marketarchive.archive.labels import labels
-from marketarchive.archive.ledger import FILE_KINDS, SEGMENT_KINDS, Entry
+from marketarchive.archive.ledger import FILE_KINDS, SEGMENT_KINDS, Ledger
 from marketarchive.archive.moved import moved
 from marketarchive.archive.paths import TORN
 from marketarchive.archive.stored import merged_segments
@@ -34,37 +34,34 @@ class FinalFile:
     moved_to: str | None  # by the ledger, also where it was brought back
 
 
-def final_files(root: Path, entries: Sequence[Entry]) -> Iterator[FinalFile]:
+def final_files(root: Path, ledger: Ledger) -> Iterator[FinalFile]:
     """Yield the files that the ledger enters, in its order, each once.
 
     Left out is what is gone for a reason that the ledger names: a day file whose gzip replaces it, a segment
     that lies in a joined file, which is a file of its own, unless that is lost and the segment was moved. A
     label of a segment is one of its joined file.
     """
-    replaced = {entry.get("replaces") for entry in entries} - {None}
+    replaced = {entry.get("replaces") for entry in ledger.of_kind("day_file")} - {None}
     holders = {path: line.to for path, line in merged_segments(root).items()}
-    to, labelled = moved(entries), set(labels(entries))
+    to, labelled = moved(ledger.of_kind("moved")), set(labels(ledger.of_kind("label")))
     labelled |= {holders[path] for path in labelled & holders.keys()}
-    ends = {
-        entry["path"]: from_iso(entry["last"])
-        for entry in entries
-        if entry.kind in (*SEGMENT_KINDS, "joined") and entry["last"]
-    }
-    seen: set[str] = set()
-    for entry in entries:
-        if entry.kind not in FILE_KINDS or (path := entry["path"]) in seen:
-            continue
-        seen.add(path)
+    ends: dict[str, int] = {}
+    entered: dict[str, tuple[str, int, str]] = {}  # without the rest of its line: there may be 300,000
+    for entry in ledger.of_kind(*FILE_KINDS):
+        entered.setdefault(entry["path"], (str(entry.kind), entry["bytes"], entry["sha256"]))
+        if entry.kind in (*SEGMENT_KINDS, "joined") and entry["last"]:
+            ends[entry["path"]] = from_iso(entry["last"])
+    for path, (kind, size, sha256) in entered.items():
         is_here = (root / path).is_file()
         holder = holders.get(path)
         is_held = holder is not None and (path not in to or holder in to or (root / holder).is_file())
-        if not is_here and (is_held or entry["sha256"] in replaced):
+        if not is_here and (is_held or sha256 in replaced):
             continue
         yield FinalFile(
             path,
-            str(entry.kind),
-            entry["bytes"],
-            entry["sha256"],
+            kind,
+            size,
+            sha256,
             ends.get(path.removesuffix(TORN)),
             is_here,
             path in labelled,

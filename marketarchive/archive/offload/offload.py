@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from marketarchive.archive.ledger import Entry, check_chain
-from marketarchive.archive.locks import try_lock
+from marketarchive.archive.ledger import NOTHING, Head
+from marketarchive.archive.locks import exclusive_lock, try_lock
 from marketarchive.archive.offload.files import (
     PRUNED_KINDS,
     FinalFile,
@@ -33,7 +33,7 @@ from marketarchive.archive.offload.record import (
     recorded,
     write_record,
 )
-from marketarchive.archive.paths import LEDGER, OFFLOAD_LOCK
+from marketarchive.archive.paths import COMPACT_LOCK, LEDGER, OFFLOAD_LOCK
 from marketarchive.archive.store import Store
 from marketarchive.archive.stored import ByteRange, merged_segments
 from marketarchive.exceptions import ArchiveError, RemoteError
@@ -119,7 +119,10 @@ def plan(store: Store, rclone: Rclone, options: OffloadOptions) -> Offloaded:
 
 @contextmanager
 def exclusive(store: Store, rclone: Rclone) -> Iterator[None]:
-    """Keep other offloads of this archive out. Raises ArchiveError where one works."""
+    """Keep other offloads of this archive out, and what moves files within it: `compact` waits until the end.
+
+    Waits for a `compact` that works. Raises ArchiveError where another offload does.
+    """
     path = store.root / OFFLOAD_LOCK
     store.files.make_dirs(path.parent, store.root)
     handle = store.files.open_append(path)
@@ -129,7 +132,8 @@ def exclusive(store: Store, rclone: Rclone) -> Iterator[None]:
                 f"another offload of this archive is running, or an rclone that one started: it holds {path}"
             )
         rclone.hold(handle)
-        yield
+        with exclusive_lock(store.root, store.files, COMPACT_LOCK):
+            yield
     finally:
         store.files.close(handle)
 
@@ -144,9 +148,8 @@ class _Run:
         self._options = options
         self._progress = progress
         self._now = store.clock.now_ns()
-        self._entries: list[Entry] = list(store.ledger.entries())
-        self._files = list(final_files(self._root, self._entries))
-        self._known = recorded(self._root, self._entries, rclone)
+        self._files = list(final_files(self._root, store.ledger))
+        self._known = recorded(self._root, store.ledger, rclone)
         self._done = Offloaded()
 
     def run(self) -> Offloaded:
@@ -346,11 +349,10 @@ class _Run:
 
     def _prune(self) -> None:
         """Delete what may go after its copy was compared once more; the ledger says so before it is gone."""
-        self._entries = list(self._store.ledger.entries())
-        if problems := check_chain(self._entries):
+        if problems := self._store.ledger.check():
             self._done.problems[str(LEDGER)] = f"{problems[0]}; nothing was deleted here"
             return
-        self._files = list(final_files(self._root, self._entries))  # with labels of this minute
+        self._files = list(final_files(self._root, self._store.ledger))  # with labels of this minute
         candidates = [file for file in self.prunable(self._done.verified) if not self._is_needed(file)]
         duplicates = self._rclone.listing().duplicates if candidates else set()
         for batch in _batches([Judged(file, "check") for file in candidates]):
@@ -421,24 +423,35 @@ class _Run:
 
     def _finish(self) -> None:
         """Copy the manifests of this run, and the ledger as it is now, and compare them."""
-        self._entries = list(self._store.ledger.entries())
-        made = set(self._done.manifests)
-        files = [each for each in final_files(self._root, self._entries) if each.path in made]
-        self._transfer([Judged(file, "copy") for file in files])
-        if not self._entries:
-            return
-        name = f"manifests/ledger-{self._entries[-1].number}-{self._entries[-1].sha256}.jsonl"
+        made = [
+            FinalFile(entry["path"], "manifest", entry["bytes"], entry["sha256"], None, True, False, None)
+            for entry in self._store.ledger.naming(self._done.manifests)
+        ]
+        self._transfer([Judged(file, "copy") for file in made])
         staged = self._root / "manifests" / ".ledger-snapshot.tmp"
-        data = b"".join(entry.raw + b"\n" for entry in self._entries)
-        self._store.files.write_whole(staged, data)
         try:
-            self._snapshot(name, staged, len(data))
+            head = self._stage(staged)
+            if head.count:
+                self._snapshot(f"manifests/ledger-{head.count}-{head.sha256}.jsonl", staged)
         finally:
             self._store.files.unlink(staged)
 
-    def _snapshot(self, name: str, staged: Path, size: int) -> None:
+    def _stage(self, staged: Path) -> Head:
+        """Write the ledger as it is now to a file that nobody appends to; return its head. Raises OSError."""
+        files, head = self._store.files, Head(0, NOTHING)
+        files.unlink(staged)  # of a run that was killed
+        handle = files.create(staged)
+        try:
+            for entry in self._store.ledger.entries():
+                files.write(handle, entry.raw + b"\n")
+                head = Head(entry.number, entry.sha256)
+        finally:
+            files.close(handle)
+        return head
+
+    def _snapshot(self, name: str, staged: Path) -> None:
         sha256, stated = digests(staged, self._rclone.hash_kind)
-        file = FinalFile(name, "ledger", size, sha256, None, False, False, None)
+        file = FinalFile(name, "ledger", staged.stat().st_size, sha256, None, False, False, None)
         local = {name: (sha256, stated)}
         cause = ""
         is_there = self._rclone.hash_kind is not None or name in self._rclone.stated([name]).files

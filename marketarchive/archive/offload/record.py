@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from marketarchive.archive.ledger import Entry
+from marketarchive.archive.ledger import Ledger
 from marketarchive.archive.manifest import store_manifest
 from marketarchive.archive.offload.files import FinalFile
 from marketarchive.archive.offload.rclone import Rclone
@@ -78,20 +78,20 @@ def is_record(path: str) -> bool:
     return path.startswith(PREFIX)
 
 
-def recorded(root: Path, entries: Iterable[Entry], rclone: Rclone) -> dict[tuple[str, str], Checked]:
+def recorded(root: Path, ledger: Ledger, rclone: Rclone) -> dict[tuple[str, str], Checked]:
     """Return (path, sha256) -> how its copy on a remote was verified last; what was found wrong later is not.
 
     Of a manifest that is not the one entered in the ledger, which `verify` names, nothing is believed, nor of
     one that this command found and had not entered itself.
     """
     found: dict[tuple[str, str], Checked] = {}
-    for entry in entries:
+    for entry in ledger.of_kind("moved", "manifest"):
         if entry.kind == "moved" and entry.get("to") == rclone.address(entry["path"]):
             if (by := entry.get("verified_by")) is not None:
                 at = from_iso(entry["verified_at_utc"])
                 found[entry["path"], entry["sha256"]] = Checked(by, entry["hash"], at)
             continue
-        if entry.kind != "manifest" or not is_record(entry["path"]) or entry.get("adopted"):
+        if not is_record(entry["path"]) or entry.get("adopted"):
             continue
         try:
             data = (root / entry["path"]).read_bytes()
@@ -117,11 +117,11 @@ def adopt_records(store: Store) -> None:
     folder = store.root / "manifests"
     for path in folder.glob(f"{COMMAND}-*.json.tmp"):
         store.files.unlink(path)
-    known = {entry.get("path") for entry in store.ledger.entries()}
-    for path in sorted(folder.glob(f"{COMMAND}-*.json")):
-        name, data = relative(store.root, path), path.read_bytes()
-        if name in known:
-            continue
+    found = {relative(store.root, path): path for path in sorted(folder.glob(f"{COMMAND}-*.json"))}
+    for entry in store.ledger.naming(found):
+        found.pop(entry["path"], None)
+    for name, path in found.items():
+        data = path.read_bytes()
         with suppress(msgspec.DecodeError):
             msgspec.json.decode(data, type=_OffloadManifest)
             store.ledger.append(

@@ -31,9 +31,10 @@ def absent(store: Store, paths: Sequence[str] = (), since: int | None = None) ->
     paths: files, or folders with all below them (default: all), a segment for the joined file that holds it;
     since: only files with a line at or after (ns). Raises ArgumentError for a path with no such file.
     """
-    entries = list(store.ledger.entries())
     moved = [
-        file for file in final_files(store.root, entries) if file.moved_to is not None and not file.is_here
+        file
+        for file in final_files(store.root, store.ledger)
+        if file.moved_to is not None and not file.is_here
     ]
     merged, alone = merged_segments(store.root), {file.path for file in moved}
     paths = [merged[path].to if path in merged and path not in alone else path for path in paths]

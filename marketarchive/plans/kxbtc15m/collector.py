@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from marketarchive.collecting.exit_codes import FAILED
 from marketarchive.collecting.together.claim import LOG_FILE, running, stale
 from marketarchive.exceptions import ArgumentError, MarketArchiveError
 from marketarchive.plans.kxbtc15m import history
@@ -27,7 +28,14 @@ TAIL = 2_000
 
 
 class CollectorError(MarketArchiveError):
-    """Raised when a collector does not start, or does not end, in time; its log has the cause."""
+    """Raised when a collector does not start, or does not end, in time; its log has the cause.
+
+    `exit_code` is the collector's own where it ended with one that says why.
+    """
+
+    def __init__(self, message: str, exit_code: int = FAILED) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
 
 
 @dataclass(frozen=True)
@@ -58,7 +66,8 @@ def start(folder: Path, command: Sequence[str]) -> int:
         )
     if process.poll() is not None:
         text = (folder / LOG_FILE).read_bytes()[-TAIL:].decode(errors="replace").strip()
-        raise CollectorError(f"it ended with exit code {process.returncode}:\n{text}")
+        code = process.returncode
+        raise CollectorError(f"it ended with exit code {code}:\n{text}", code if code > 0 else FAILED)
     return process.pid
 
 
