@@ -79,11 +79,7 @@ def unify(
         0 if first is None else -(-first // SECOND),
         10**11 if last is None else last // SECOND,
     )
-    declared = {
-        venue: perps
-        for venue, feed in feeds(root)
-        if feed == FEED and venue in venues() and (perps := venues()[venue].perps) is not None
-    }
+    declared = recorded(root)
     failed: dict[str, str] = {}
     if declared:
         wanted = [f"{venue}/{FEED}" for venue in declared]
@@ -96,6 +92,15 @@ def unify(
             return _unify(root, declared, window, period, failed, progress or NullProgress())
     except OSError as error:
         raise DiskError(f"the files in {root / FOLDER} cannot be written: {error}") from error
+
+
+def recorded(root: Path) -> dict[str, Perps]:
+    """Return the venues of whose perpetuals something is archived."""
+    return {
+        venue: perps
+        for venue, feed in feeds(root)
+        if feed == FEED and venue in venues() and (perps := venues()[venue].perps) is not None
+    }
 
 
 def _unify(
