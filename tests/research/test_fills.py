@@ -143,6 +143,9 @@ def test_many_orders_are_filled_as_each_alone(tmp_path: Path) -> None:
     assert len(archive.fills(SLUG, "buy", 1, times, outcome="Down")) == len(times)
     with pytest.raises(ArgumentError, match="2, 6 rows"):
         archive.fills("1", "buy", [1, 2], times)
+    for nothing in (float("nan"), None):  # as columns of a frame have it
+        with pytest.raises(ArgumentError, match="is no name: where a row has no token, give its market"):
+            archive.fills(["1", nothing], "buy", 1, times[:2])
 
 
 @pytest.mark.parametrize(
