@@ -55,7 +55,7 @@ class ResolvedMarket:
     history: MarketHistory  # all that was received, also after the end
 
     def price_at_open(self, cycle_us: int) -> float | None:
-        """Return the first mid, dollars a share; None unless it was seen within `cycle_us` of the opening."""
+        """Return the first price, dollars a share; None unless seen within `cycle_us` of the opening."""
         start, first = microseconds(self.row["start_at"]), self.seen.first_at
         if start is None or first is None or first > start + cycle_us:
             return None
