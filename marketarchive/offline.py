@@ -9,7 +9,7 @@ from pathlib import Path
 from marketarchive.clock import Clock, RealClock
 from marketarchive.collecting.arguments import moment_or_span
 from marketarchive.collecting.exit_codes import DISK, FAILED, WRONG_ARGUMENT
-from marketarchive.collecting.process import make_clock, output_dir
+from marketarchive.collecting.process import existing_output_dir, make_clock
 from marketarchive.configured import ConfiguredCommand
 from marketarchive.exceptions import ArgumentError, ConfigurationError, DiskError, MarketArchiveError
 from marketarchive.venues.symbols import known_assets
@@ -47,10 +47,7 @@ class OfflineCommand(ConfiguredCommand):
     def root(self) -> Path:
         """Return the existing folder OUTPUT_DIR. Raises ArgumentError without one, ConfigurationError."""
         assert self.settings is not None
-        root = output_dir(self.settings)
-        if not root.is_dir():
-            raise ArgumentError(f"there is no folder {root}; name one with -s OUTPUT_DIR=DIR")
-        return root
+        return existing_output_dir(self.settings)
 
     @property
     def clock(self) -> Clock:

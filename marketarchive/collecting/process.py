@@ -23,7 +23,7 @@ from marketarchive.collecting.route import replaced, route, stand_ins
 from marketarchive.collecting.service_manager import ServiceManager, ServiceReports
 from marketarchive.collecting.shutdown import Shutdown
 from marketarchive.collecting.together.listener import Listener
-from marketarchive.exceptions import ConfigurationError, DiskError
+from marketarchive.exceptions import ArgumentError, ConfigurationError, DiskError
 from marketarchive.simulated_time import FollowedEventLoop, SimulatedClock
 from marketarchive.time_page import TimePage
 
@@ -67,7 +67,12 @@ class Process:
             cause = error.__cause__ if isinstance(error, DiskError) else error
             if isinstance(cause, OSError) and cause.errno in NOT_ALLOWED:
                 raise _refusal(self.root, cause) from error
-            raise
+            if isinstance(error, DiskError):
+                raise
+            raise DiskError(
+                f"OUTPUT_DIR={str(self.root)!r} cannot be written: {error}. Mend or mount the disk, or name "
+                f"another folder with -s OUTPUT_DIR=DIR"
+            ) from error
         self.writer = ArchiveWriter(self.root, self.clock, config, files, budget)
         self.writer.start()
         self.reports = ServiceReports(manager, self.writer, quiet_s)
@@ -163,6 +168,14 @@ def output_dir(settings: BaseSettings) -> Path:
         raise ConfigurationError(
             f"OUTPUT_DIR={settings['OUTPUT_DIR']!r} is not a folder; name one with -s OUTPUT_DIR=DIR"
         )
+    return root
+
+
+def existing_output_dir(settings: BaseSettings) -> Path:
+    """Return OUTPUT_DIR. Raises ArgumentError when there is no such folder, ConfigurationError."""
+    root = output_dir(settings)
+    if not root.is_dir():
+        raise ArgumentError(f"there is no folder {root}; name one with -s OUTPUT_DIR=DIR")
     return root
 
 

@@ -15,10 +15,10 @@ from scrapy.exceptions import UsageError
 from marketarchive.collecting.arguments import ASSETS
 from marketarchive.collecting.exit_codes import BLOCKED, DISK, FAILED, FINISHED
 from marketarchive.collecting.perps import PerpsSpider
-from marketarchive.collecting.process import Process
+from marketarchive.collecting.process import Process, existing_output_dir
 from marketarchive.collecting.run import exit_of, run_of
 from marketarchive.crawling import CrawlingCommand
-from marketarchive.exceptions import ArgumentError, MarketArchiveError
+from marketarchive.exceptions import ArchiveError, ArgumentError, MarketArchiveError
 from marketarchive.pipelines.market_master import check_settings
 from marketarchive.progress import Bar
 from marketarchive.venues.symbols import symbols
@@ -94,7 +94,7 @@ class Command(CrawlingCommand):
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
-        from marketarchive.research.products.perps.unified import unify
+        from marketarchive.research.products.perps.unified import recorded, unify
 
         assert self.settings is not None
         given = {
@@ -106,6 +106,8 @@ class Command(CrawlingCommand):
         chosen = _with_any(given.get("assets"), self._chosen(args))
 
         def prepare() -> Process:
+            if opts.no_crawl:
+                existing_output_dir(settings)
             for venue in chosen:
                 venue.spider.check_arguments(venue.of(given))
             check_settings(settings)
@@ -120,6 +122,10 @@ class Command(CrawlingCommand):
             shutdown.finish(self.exitcode)
             Process.close_all()
             try:
+                if opts.no_crawl and not recorded(process.root):
+                    raise ArchiveError(
+                        f"nothing of perpetuals is archived in {process.root}; leave out --no-crawl"
+                    )
                 made = unify(process.root, opts.period, opts.start, opts.end, bar)
             except MarketArchiveError as error:
                 print(f"perps: {error}", file=sys.stderr)

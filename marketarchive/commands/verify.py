@@ -9,6 +9,8 @@ from itertools import islice
 from marketarchive.archive.book_checks import BookChecks
 from marketarchive.archive.report import VerifyReport
 from marketarchive.archive.verify import verify
+from marketarchive.collecting.exit_codes import FAILED, FINISHED
+from marketarchive.exceptions import ArchiveError
 from marketarchive.offline import OfflineCommand
 
 LISTED = 15
@@ -23,7 +25,7 @@ class Command(OfflineCommand):
             "Checks the ledger's chain, every file and gzip member, line counts, sequence numbers, the "
             "digest of every body, the manifests, and names files that are not in the ledger. Collectors "
             "may run meanwhile. Removal of the ledger's newest lines can only be detected with a head that "
-            "was printed earlier (--head)."
+            "was printed earlier (--head). Exit code 1 also where there is nothing to check."
         )
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
@@ -50,7 +52,9 @@ class Command(OfflineCommand):
         since = self.moment("--since", opts.since)
         report = verify(self.root, since, BookChecks() if opts.books else None, opts.head)
         print(json.dumps(report.as_dict(), indent=2) if opts.json else _text(report))
-        return 1 if report.problems else 0
+        if report.state == "nothing to check":
+            raise ArchiveError(f"{self.root} has neither a ledger nor raw files: is it the right OUTPUT_DIR?")
+        return FAILED if report.problems else FINISHED
 
 
 def _text(report: VerifyReport) -> str:

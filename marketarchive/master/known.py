@@ -29,6 +29,12 @@ def known_markets(connection: Connection, moment: int) -> Iterator[Sequence[Any]
     yield from connection.execute(query.order_by(table.created_at, table.platform, table.market_id))
 
 
+def newest_change(connection: Connection) -> int | None:
+    """Return the newest receipt that changed any market, in microseconds; None without markets."""
+    found: int | None = connection.scalar(select(func.max(markets.c.updated_at)))
+    return found
+
+
 def known_changes(
     connection: Connection, moment: int, fields: Sequence[str]
 ) -> Iterator[Sequence[Sequence[Any]]]:

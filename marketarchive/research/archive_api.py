@@ -22,7 +22,7 @@ from marketarchive.master.fields import microseconds
 from marketarchive.research import views
 from marketarchive.research.book_at import BookAt
 from marketarchive.research.books_at import books_of
-from marketarchive.research.engine import connect, of_feeds, require, run, stored, text
+from marketarchive.research.engine import connect, of_feeds, reading_tables, require, run, stored, text
 from marketarchive.research.fills import Fill, fill, latency_ns, side_of, size_of
 from marketarchive.research.labels.label import Label
 from marketarchive.research.labels.label_files import read_labels
@@ -510,8 +510,7 @@ class Archive:
         of_books = sorted(feeds_with("books"))
         self._bring_up_to_date(of_books, ("books", "book_changes", "coverage"), first, last)
         shared = self._bring_gaps_up_to_date(of_books, first, last)
-        connection = self._connect()
-        try:
+        with reading_tables(), closing(self._connect()) as connection:
             known = views.view_names(connection, self.root, self._master_url)
             for table in ("books", "book_changes"):
                 views.view_rows(connection, self.root, table, first, last)
@@ -525,8 +524,6 @@ class Archive:
             wanted = [(tokens[name], at) for name, at in requests]
             found = dict(books_of(connection, wanted))
             return [(token, found[place]) for place, (token, _) in enumerate(wanted)]
-        finally:
-            connection.close()
 
     def book_changes(
         self,
@@ -701,7 +698,8 @@ class Archive:
         """Yield a DuckDB connection; close it afterwards, unless a returned relation needs it."""
         connection = self._connect()
         try:
-            yield connection
+            with reading_tables():
+                yield connection
         except BaseException:
             connection.close()
             raise
@@ -753,14 +751,11 @@ class Archive:
         A trade may have been received before `first` already, but hardly before it was made.
         """
         self._bring_up_to_date(sorted(feeds_with("trades")), ("trades",), first, last)
-        connection = self._connect()
-        try:
+        with reading_tables(), closing(self._connect()) as connection:
             views.view_names(connection, self.root, self._master_url)
             views.view_rows(connection, self.root, "trades", first, last)
             where = _all_of([*conditions(given), *views.received(first, last)])
             [(oldest,)] = run(connection, f"SELECT epoch_us(min(event_time)) FROM trades WHERE {where}")
-        finally:
-            connection.close()
         return first if oldest is None else min(first, oldest * 1000 - _CLOCKS_DIFFER_NS)
 
     def _rows(

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from marketarchive.exceptions import ConfigurationError
+from marketarchive.exceptions import ArchiveError, ConfigurationError
 
 if TYPE_CHECKING:
     import duckdb
@@ -91,6 +91,23 @@ def pattern(path: object) -> str:
 def text(value: object) -> str:
     """Return a value as an SQL string literal."""
     return "'" + str(value).replace("'", "''") + "'"
+
+
+@contextmanager
+def reading_tables(what: str = "the tables") -> Iterator[None]:
+    """Raise ArchiveError with the remedy where DuckDB cannot read the derived files of the block.
+
+    what: names them. A file that was damaged after it was written is noticed only by who reads it.
+    """
+    import duckdb
+
+    try:
+        yield
+    except duckdb.Error as error:
+        why = str(error).strip().splitlines()[0]
+        raise ArchiveError(
+            f"{what} cannot be read: {why}. Delete what is damaged in tables/, or all of it: it is made again"
+        ) from error
 
 
 def of_feeds(feeds: Iterable[tuple[str, str]]) -> str:

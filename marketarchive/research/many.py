@@ -54,6 +54,8 @@ def orders_of(
             "many of each, or one"
         )
     count = counts.pop() if counts else 1
+    if wrong := [name for name in columns[0] if not isinstance(name, str)]:
+        raise ArgumentError(f"token={wrong[0]!r} is no name: where a row has no token, give its market")
     rows = zip(
         *(
             column if many else repeat(column[0], count)
@@ -61,9 +63,7 @@ def orders_of(
         ),
         strict=True,
     )
-    return [
-        Order(str(name), side_of(str(way)), size_of(shares), moment) for name, way, shares, moment in rows
-    ]
+    return [Order(name, side_of(str(way)), size_of(shares), moment) for name, way, shares, moment in rows]
 
 
 def books_table(books: Sequence[tuple[int, str, BookAt | None]], levels: int) -> pa.Table:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from marketarchive.field_docs import FieldDoc
 from marketarchive.research import views
-from marketarchive.research.engine import connect, run, text
+from marketarchive.research.engine import connect, reading_tables, run, text
 from marketarchive.research.tables import copies, schemas
 from marketarchive.research.tables.gap_scope import of_row
 from marketarchive.research.tables.making import makers
@@ -78,7 +78,7 @@ def recorders(
     subscription, a request beside a socket) is missed by nobody. Runs without a market in common have no row.
     Trades of tables that have each trade once are not counted. Tables are brought up to date first.
 
-    Raises ArchiveError, DiskError, duckdb.Error.
+    Raises ArchiveError, DiskError.
     """
     if pairs is None:
         pairs = pairs_within(root, first, last)
@@ -89,7 +89,7 @@ def recorders(
     bring_up_to_date(root, shared, sorted(tables), *around(first, last), master_url=master_url)
     bring_gaps_up_to_date(root, shared, first, last, master_url=master_url)
     rows: list[dict[str, Any]] = []
-    with closing(connect(root / "tables" / ".spill")) as connection:
+    with reading_tables(), closing(connect(root / "tables" / ".spill")) as connection:
         views.view_names(connection, root, master_url)
         views.view_gaps(connection, root, first, last)
         views.view_plain(connection, root, "coverage", first, last)

@@ -56,8 +56,25 @@ def scrapy(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) 
 def test_the_commands_are_there_in_a_process_of_their_own(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "scrapy", "verify", "-s", f"OUTPUT_DIR={tmp_path}"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 1, "an unmounted disk or a mistyped folder is not verified"
+    assert (
+        done.stderr == f"verify: {tmp_path} has neither a ledger nor raw files: is it the right OUTPUT_DIR?\n"
+    )
     assert done.stdout.splitlines()[-1] == "nothing to check: 0 problems"
+
+
+@pytest.mark.process
+def test_unified_data_of_nothing_are_an_error_and_leave_no_file(tmp_path: Path) -> None:
+    for root, code, why in (
+        (tmp_path / "mistyped", 2, "there is no folder"),
+        (tmp_path, 1, "nothing of perpetuals is archived in"),
+    ):
+        command = [sys.executable, "-m", "scrapy", "perps", "--no-crawl", "-s", f"OUTPUT_DIR={root}"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        assert done.returncode == code
+        assert f"{why} {root}" in done.stderr
+        assert not (tmp_path / "mistyped").exists()
+        assert not (tmp_path / "perps").exists()
 
 
 @pytest.fixture

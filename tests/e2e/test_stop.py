@@ -168,7 +168,8 @@ def test_a_disk_that_takes_nothing_ends_the_run_with_3(world: Simulator, out: Pa
 def test_an_archive_that_cannot_be_opened_is_exit_code_3(world: Simulator) -> None:
     done = crawl(world.url, Path("/proc/marketarchive"), "polymarket_markets")
     assert done.code == 3
-    assert "/proc/marketarchive" in done.log
+    assert "OUTPUT_DIR='/proc/marketarchive' cannot be written: [Errno 2] No such file" in done.log
+    assert "Mend or mount the disk, or name another folder with -s OUTPUT_DIR=DIR" in done.log
 
 
 RIGHT = "Give this user the right to write there, or name another folder with -s OUTPUT_DIR=DIR"

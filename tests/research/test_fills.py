@@ -13,9 +13,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from marketarchive import Archive
-from marketarchive.exceptions import ArgumentError
+from marketarchive.exceptions import ArchiveError, ArgumentError
 from marketarchive.research.book_at import BookAt
 from marketarchive.research.fills import Side, fill
+from tests.research.making import spoil_pages
 from tests.research.streaming import Frame, Lost, Socket, record
 from tests.research.test_stream_api import NOON, SLUG, TRACKED, at, change, dump
 from tests.venues.polymarket.rows import CONDITION
@@ -143,6 +144,12 @@ def test_many_orders_are_filled_as_each_alone(tmp_path: Path) -> None:
     assert len(archive.fills(SLUG, "buy", 1, times, outcome="Down")) == len(times)
     with pytest.raises(ArgumentError, match="2, 6 rows"):
         archive.fills("1", "buy", [1, 2], times)
+    with pytest.raises(ArgumentError, match="is no name: where a row has no token, give its market"):
+        archive.fills(pd.Series(["1", None]), "buy", 1, times[:2])
+    for table in tmp_path.glob("tables/book*/**/*.parquet"):
+        spoil_pages(table)
+    with pytest.raises(ArchiveError, match="Delete what is damaged in tables/"):
+        archive.fills("1", "buy", 1, times)
 
 
 @pytest.mark.parametrize(

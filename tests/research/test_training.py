@@ -130,13 +130,32 @@ def test_an_export_as_of_each_time_is_what_was_known_then(tmp_path: Path) -> Non
         ({"until": START + 7000 * SECOND}, {"0xabc"}),
         ({"options": {"min_volume": 6.5}}, {"0xabc"}),
         ({"options": {"min_volume": 6.6}}, set()),
-        ({"options": {"category": ("WEATHER", "Sports")}}, {"0xabc"}),
+        ({"options": {"category": ("WEATHER",)}}, {"0xabc"}),
     ],
     ids=["since", "since later", "until", "volume", "more volume", "category"],
 )
 def test_rows_are_chosen(tmp_path: Path, wanted: dict[str, Any], expected: set[str]) -> None:
     rain(tmp_path)
     assert {row["market_id"] for row in rows(tmp_path, **wanted)} == expected
+
+
+@pytest.mark.parametrize("form", ["parquet", "prompts"])
+def test_a_category_that_no_market_has_is_an_error(tmp_path: Path, form: str) -> None:
+    rain(tmp_path)
+    with pytest.raises(ArgumentError, match="category='Wether'; there is Weather"):
+        export(tmp_path, "catalog", tmp_path / "x", form, options={"category": ("weather", "Wether")})
+    assert not (tmp_path / "x").exists()
+    known_later = {"category": ("Weather",), "as_of": START - 200 * SECOND}
+    assert export(tmp_path, "catalog", tmp_path / "x", form, options=known_later).rows == 0
+
+
+def test_an_export_as_of_a_time_that_nothing_reaches_names_the_newest_receipt(tmp_path: Path) -> None:
+    rain(tmp_path)
+    said = [
+        export(tmp_path, "catalog", tmp_path / "x", options={"as_of": START + t * SECOND}).remarks
+        for t in (8000, 8001)
+    ]
+    assert said == [[], [f"--as-of: nothing that was received after {at(8000)} changed a market"]]
 
 
 def test_every_format_has_the_lists_as_text_and_prices_can_be_left_out(tmp_path: Path) -> None:

@@ -9,11 +9,13 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from marketarchive.exceptions import ArgumentError
+from marketarchive.exceptions import ArchiveError, ArgumentError
 from marketarchive.items import Response
 from marketarchive.research.products.perps.unified import Unified, unify
+from marketarchive.research.tables.normalize import normalize
 from marketarchive.times import SECOND, from_iso
 from tests.archive.writing import NOON, HandClock, open_run, writer
+from tests.research.making import spoil_pages
 
 BINANCE = "https://fapi.binance.com/fapi/v1/fundingRate"
 BYBIT = "https://api.bybit.com/v5/market/funding/history"
@@ -82,6 +84,17 @@ def test_a_venue_whose_recording_is_damaged_spoils_no_other(tmp_path: Path) -> N
     assert done.made == ["binance"]
     assert done.failed.keys() == {"bybit"}
     assert rates(done) == {"binance": [0.0001] * 3, "bybit": [0.0002] * 2}  # as they were before
+
+
+def test_a_damaged_table_is_an_error_with_the_remedy(tmp_path: Path) -> None:
+    settle(tmp_path, "binance", [0, 8], "0.0001")
+    normalize(tmp_path)
+    [table] = tmp_path.glob("tables/fundings/**/*.parquet")
+    spoil_pages(table)
+    with pytest.raises(ArchiveError, match="Delete what is damaged in tables/"):
+        unify(tmp_path)
+    table.unlink()
+    assert unify(tmp_path).rows == 2
 
 
 def test_an_archive_without_perpetuals_has_an_empty_file(tmp_path: Path) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import re
+import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -84,11 +86,10 @@ def lines_of(path: Path) -> Iterator[bytes]:
 
 def _lines(path: Path) -> Iterator[_Line]:
     decode = msgspec.json.Decoder(_Line).decode
-    for line in lines_of(path):
-        try:
-            yield decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            continue
+    with suppress(EOFError, gzip.BadGzipFile, zlib.error):  # what comes after the damage is lost
+        for line in lines_of(path):
+            with suppress(msgspec.DecodeError, UnicodeDecodeError):
+                yield decode(line)
 
 
 def _add(history: History, line: _Line, day: str, series: str, asset: str) -> None:

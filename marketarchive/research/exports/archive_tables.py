@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from marketarchive.research import views
-from marketarchive.research.engine import connect
+from marketarchive.research.engine import connect, reading_tables
 from marketarchive.research.exports.table import ExportedTable, ExportRequest, of_arrow
 from marketarchive.research.tables import coverage, gaps, schemas
 from marketarchive.research.tables.copies import CAUSES, TABLES
@@ -62,7 +62,7 @@ def _by_day(name: str, request: ExportRequest) -> Iterator[pa.Table]:
     yield schema.empty_table()
     _bring_up_to_date(name, request, request.until)
     for day in sorted({day_of(path) for path in files(request.root, name, request.since, request.until)}):
-        with closing(connect(request.root / "tables" / ".spill")) as connection:
+        with reading_tables(), closing(connect(request.root / "tables" / ".spill")) as connection:
             for batch in _rows(connection, name, request, day):
                 yield batch.cast(schema)
 
@@ -95,7 +95,7 @@ def _rows(
 def _gaps(request: ExportRequest) -> Iterator[pa.Table]:
     _bring_up_to_date("gaps", request, None)  # a crash is noticed long after it
     columns = [each for each in gaps.nothing().schema.names if each != "date"]
-    with closing(connect(request.root / "tables" / ".spill")) as connection:
+    with reading_tables(), closing(connect(request.root / "tables" / ".spill")) as connection:
         views.view_names(connection, request.root, request.master_url)
         views.view_gaps(connection, request.root, request.since, request.until, is_named=True)
         yield connection.sql(

@@ -16,9 +16,9 @@ import msgspec
 
 from marketarchive.archive.ledger import Ledger
 from marketarchive.clock import Clock, RealClock
-from marketarchive.exceptions import ArchiveError, DiskError
+from marketarchive.exceptions import DiskError
 from marketarchive.research.derived import NullProgress, Progress, exclusive_lock, write_manifest
-from marketarchive.research.engine import require
+from marketarchive.research.engine import reading_tables, require
 from marketarchive.research.labels import label_files
 from marketarchive.research.labels.label import VERDICTS, Label, touches
 from marketarchive.research.labels.label_files import LabelStamp, read_labels
@@ -160,18 +160,14 @@ def _prepare(
 
 
 def _label(root: Path, rounds: _Rounds, estimate: bool, progress: Progress) -> list[Label]:
-    import duckdb
-
     progress.begin("labels")
-    try:
+    with reading_tables("the prices"):
         return _ordered(
             label
             for source, windows in rounds.chosen
             if windows
             for label in source.label(root, windows, rounds.newest, estimate)
         )
-    except duckdb.Error as error:
-        raise ArchiveError(f"the prices cannot be read: {str(error).splitlines()[0]}") from error
 
 
 def _ordered(labels: Iterable[Label]) -> list[Label]:

@@ -14,11 +14,11 @@ import msgspec
 from marketarchive.archive.files import Files
 from marketarchive.archive.status import RunStatus, Status, status
 from marketarchive.clock import RealClock
-from marketarchive.exceptions import ArchiveError, ConfigurationError, DiskError
+from marketarchive.exceptions import ConfigurationError, DiskError
 from marketarchive.research.checks import verified_books
 from marketarchive.research.checks.check import share
 from marketarchive.research.derived import NullProgress, Progress, exclusive_lock, write_manifest
-from marketarchive.research.engine import connect, require
+from marketarchive.research.engine import connect, reading_tables, require
 from marketarchive.research.names import known as known_of
 from marketarchive.research.products import products_of
 from marketarchive.research.recorders import longest, pairs_within, recorders
@@ -71,15 +71,11 @@ def report(
     """
     require()
     libraries = _libraries()
-    import duckdb
-
     try:
-        with exclusive_lock(root / FOLDER / "report.lock"):
+        with reading_tables(), exclusive_lock(root / FOLDER / "report.lock"):
             return _Report(
                 root, scope(root, since, until, assets), master_url, progress or NullProgress()
             ).make(output, libraries)
-    except duckdb.Error as error:
-        raise ArchiveError(f"the tables cannot be read: {str(error).splitlines()[0]}") from error
     except OSError as error:
         raise DiskError(f"the report cannot be written: {error}") from error
 

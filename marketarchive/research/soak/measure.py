@@ -7,6 +7,7 @@ import statistics
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -27,7 +28,7 @@ from marketarchive.clock import Instant
 from marketarchive.exceptions import ArchiveError, ConfigurationError
 from marketarchive.research.checks.check import dicts
 from marketarchive.research.derived import Progress
-from marketarchive.research.engine import connect, require
+from marketarchive.research.engine import connect, reading_tables, require
 from marketarchive.research.names import known as known_of
 from marketarchive.research.report import recorded_gaps, shares
 from marketarchive.research.report.scope import scope
@@ -311,15 +312,12 @@ def _tables(root: Path, since: int, until: int, master_url: str | None, progress
     Raises ArchiveError, ConfigurationError.
     """
     require()
-    import duckdb
-
     about = scope(root, since, until, None)
     for tables, last in ((("coverage",), about.until), (("gaps",), None)):  # a crash is noticed after it
         bring_up_to_date(
             root, None, tables, about.since, last, master_url=master_url, processes=None, progress=progress
         )
-    connection = connect(root / "tables" / ".spill")
-    try:
+    with reading_tables(), closing(connect(root / "tables" / ".spill")) as connection:
         view_names(connection, root, master_url)
         found = recorded_gaps.recorded_gaps(connection, about, known_of(root, master_url))
         lasting: dict[str, float] = {}
@@ -335,10 +333,6 @@ def _tables(root: Path, since: int, until: int, master_url: str | None, progress
             recorded_gaps.reasons(found),
             lasting,
         )
-    except duckdb.Error as error:
-        raise ArchiveError(f"the tables cannot be read: {str(error).splitlines()[0]}") from error
-    finally:
-        connection.close()
 
 
 def _traffic(root: Path, since: int, until: int) -> SoakTraffic:

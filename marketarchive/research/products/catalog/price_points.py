@@ -68,8 +68,8 @@ class SeenPrices:
 
     history: str  # JSON array of {at, price}
     last_price: float | None
-    first_at: int | None  # us: time of the first mid at or after the market's opening
-    first_price: float | None  # that mid
+    first_at: int | None  # us: time of the first price at or after the market's opening
+    first_price: float | None  # that price
     volume: float | None
     liquidity: float | None
 

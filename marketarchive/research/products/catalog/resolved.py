@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection
 
+from marketarchive.master.known import newest_change
 from marketarchive.research.exports.table import ExportRequest
 from marketarchive.research.products.catalog.frame import frame, reading
 from marketarchive.research.products.catalog.leaks import STATED, Text, leak_report, stated_texts
@@ -26,6 +27,7 @@ from marketarchive.research.products.catalog.splits import (
     splits,
 )
 from marketarchive.research.products.whales.whales import whale_columns
+from marketarchive.research.selection import check
 from marketarchive.times import MICROSECOND, from_datetime, iso
 
 if TYPE_CHECKING:
@@ -53,7 +55,7 @@ class ResolvedMarket:
     history: MarketHistory  # all that was received, also after the end
 
     def price_at_open(self, cycle_us: int) -> float | None:
-        """Return the first mid, dollars per share; None unless seen within `cycle_us` of the opening."""
+        """Return the first price, dollars per share; None unless seen within `cycle_us` of the opening."""
         start, first = microseconds(self.row["start_at"]), self.seen.first_at
         if start is None or first is None or first > start + cycle_us:
             return None
@@ -83,6 +85,10 @@ def resolved_markets(
     as_of_ns = request.options.get("as_of")
     as_of = None if as_of_ns is None else as_of_ns // MICROSECOND
     with reading(request.root, request.master_url) as master:
+        newest = newest_change(master)
+        if as_of is not None and newest is not None and as_of > newest:
+            latest = iso(newest * MICROSECOND)
+            remarks.append(f"--as-of: nothing that was received after {latest} changed a market")
         if (percents := request.options.get("split")) is not None:
             texts = _texts(master, wanted, as_of, with_revisions=with_revisions)
             wanted = _split(wanted, shares_of(percents), texts, remarks)
@@ -123,10 +129,24 @@ def _catalogue(request: ExportRequest, remarks: list[str]) -> pd.DataFrame:
     found["settled_at"] = (
         found["resolved_at"].fillna(found["determined_at"]).fillna(found["resolution_seen_at"])
     )
+    _check_categories(request, found["category"])
     whales = whale_columns(request.wwatcher, found, found["ended_at"])
     if whales.unmatched_share is not None:
         remarks.append(f"whale alerts without a market: {whales.unmatched_share:.1%}")
     return found.join(whales.frame)
+
+
+def _check_categories(request: ExportRequest, known: pd.Series[str]) -> None:
+    """Raise ArgumentError for a requested category that no market has, not even later."""
+    given, there = request.options.get("category", ()), set(known.dropna())
+    if "as_of" in request.options and not _folded(given) <= _folded(there):  # known later, it is none yet
+        there = set(frame(request.root, request.master_url)["category"].dropna())
+    folded = _folded(there)
+    check("category", [each for each in given if each.casefold() not in folded], there)
+
+
+def _folded(names: Iterable[str]) -> set[str]:
+    return {each.casefold() for each in names}
 
 
 def _is_wanted(catalogue: pd.DataFrame, request: ExportRequest) -> pd.Series[bool]:
@@ -138,7 +158,7 @@ def _is_wanted(catalogue: pd.DataFrame, request: ExportRequest) -> pd.Series[boo
     if request.until is not None:
         wanted &= catalogue["settled_at"] < pd.Timestamp(request.until, tz="UTC")
     if (categories := request.options.get("category")) is not None:
-        wanted &= catalogue["category"].str.casefold().isin([each.casefold() for each in categories])
+        wanted &= catalogue["category"].str.casefold().isin(_folded(categories))
     return wanted
 
 

@@ -38,14 +38,15 @@ FIELDS: Mapping[str, FieldDoc] = {
         "the last figure before the end", "`liquidity_unit`", "none was received", type="double"
     ),
     "price_at_open": FieldDoc(
-        "the first mid at or after `start_at`",
+        "the first price at or after `start_at`",
         _SHARE,
         "received later than one snapshot cycle (`CATALOG_SNAPSHOT_MINUTES`) after it",
         type="double",
     ),
-    "price_at_close": FieldDoc("the last mid before the end", _SHARE, "none was received", type="double"),
+    "price_at_close": FieldDoc("the last price before the end", _SHARE, "none was received", type="double"),
     "price_history": FieldDoc(
-        "array of `at`, `price` (mid) of every price snapshot before the end",
+        "array of `at`, `price` of every price snapshot before the end: of Kalshi the mid, the last trade "
+        "where a side is empty; of Polymarket what it states as the price",
         "UTC, dollars per share of YES",
         type="JSON text",
     ),
@@ -140,7 +141,7 @@ def _tables(request: ExportRequest, remarks: list[str]) -> Iterator[pa.Table]:
 def training_row(market: ResolvedMarket, cycle_us: int) -> dict[str, Any]:
     """Return the row of a market: column of COLUMNS -> value.
 
-    cycle_us: time after a market's opening within which its first mid counts as the price at open.
+    cycle_us: time after a market's opening within which its first price counts as the price at open.
     """
     row = market.row
     alerts, rules = row["whale_alerts"], row["description"]

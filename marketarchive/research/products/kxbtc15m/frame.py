@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dates
 import gzip
 import re
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,7 +39,8 @@ def table(
     `root`. A column that a line's type does not have is null. `market` is the ticker; prices are cents.
     `feeds` becomes columns such as `feed_coinbase`. Only the ticks: `frame[frame["type"] == "tick"]`.
 
-    Raises ArgumentError without a file of that day, CorruptError for a complete line that is no JSON object.
+    Raises ArgumentError without a file of that day, CorruptError for a damaged file, or a complete line that
+    is no JSON object.
     """
     require()
     import pandas as pd
@@ -47,7 +49,8 @@ def table(
     found = day_files(place, series, str(date))
     if not found:
         raise ArgumentError(f"there is no {series}-{date}.jsonl in {place}, nor a .gz of it")
-    made = pd.DataFrame([row for path in found for row in _rows(path)])
+    rows = [row for path in found for row in _rows(path)]
+    made = pd.DataFrame(rows, columns=None if rows else ["type", "time", "ticker"])
     for name in TIMES:
         if name in made:
             made[name] = pd.to_datetime(made[name], format="ISO8601", utc=True)
@@ -70,12 +73,15 @@ def day_files(place: Path, series: str, day: str) -> list[Path]:
 def lines_of(path: Path) -> Iterator[tuple[int, bytes]]:
     """Yield (number, line) of the complete lines of a file, plain or gzip.
 
-    A last line still being written is left out.
+    A last line still being written is left out. Raises CorruptError for a damaged gzip file.
     """
-    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            if line.endswith(b"\n"):
-                yield number, line
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                if line.endswith(b"\n"):
+                    yield number, line
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise CorruptError(f"{path}: {error}") from error
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:

@@ -7,9 +7,8 @@ from decimal import Context, Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from marketarchive.exceptions import ArchiveError
 from marketarchive.research.described_schema import described_schema
-from marketarchive.research.engine import require
+from marketarchive.research.engine import reading_tables, require
 from marketarchive.research.labels.ground_truth import ground_truth
 from marketarchive.research.products.pairs import windows
 from marketarchive.research.products.pairs.seconds import seconds
@@ -53,12 +52,8 @@ def pair_seconds(
     ConfigurationError, DiskError.
     """
     require()
-    import duckdb
-
-    try:
+    with reading_tables():
         yield from seconds(root, pairs_of(root, since, until, assets), master_url)
-    except duckdb.Error as error:
-        raise ArchiveError(f"the tables cannot be joined: {str(error).splitlines()[0]}") from error
 
 
 def pair_windows(

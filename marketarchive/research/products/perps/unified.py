@@ -15,7 +15,7 @@ import msgspec
 from marketarchive.clock import RealClock
 from marketarchive.exceptions import ArgumentError, DiskError
 from marketarchive.research.derived import NullProgress, Progress, exclusive_lock, write_manifest
-from marketarchive.research.engine import connect, require
+from marketarchive.research.engine import connect, reading_tables, require
 from marketarchive.research.products.perps.convert import Window, rows_of
 from marketarchive.research.products.perps.quality_report import report_quality
 from marketarchive.research.tables.normalize import normalize
@@ -79,11 +79,7 @@ def unify(
         0 if first is None else -(-first // SECOND),
         10**11 if last is None else last // SECOND,
     )
-    declared = {
-        venue: perps
-        for venue, feed in feeds(root)
-        if feed == FEED and venue in venues() and (perps := venues()[venue].perps) is not None
-    }
+    declared = recorded(root)
     failed: dict[str, str] = {}
     if declared:
         wanted = [f"{venue}/{FEED}" for venue in declared]
@@ -92,10 +88,19 @@ def unify(
             venue = Path(path).parts[2].removeprefix("venue=")
             failed.setdefault(venue, f"{path} cannot be brought up to date: {why}")
     try:
-        with exclusive_lock(root / f"{FOLDER}.lock"):
+        with reading_tables(), exclusive_lock(root / f"{FOLDER}.lock"):
             return _unify(root, declared, window, period, failed, progress or NullProgress())
     except OSError as error:
         raise DiskError(f"the files in {root / FOLDER} cannot be written: {error}") from error
+
+
+def recorded(root: Path) -> dict[str, Perps]:
+    """Return the venues of whose perpetuals something is archived."""
+    return {
+        venue: perps
+        for venue, feed in feeds(root)
+        if feed == FEED and venue in venues() and (perps := venues()[venue].perps) is not None
+    }
 
 
 def _unify(

@@ -22,9 +22,9 @@ import msgspec
 
 from marketarchive.archive.files import Files
 from marketarchive.clock import RealClock
-from marketarchive.exceptions import ArchiveError, ArgumentError, DiskError
+from marketarchive.exceptions import ArgumentError, DiskError
 from marketarchive.research.derived import NullProgress, Progress, exclusive_lock, write_manifest
-from marketarchive.research.engine import connect, require
+from marketarchive.research.engine import connect, reading_tables, require
 from marketarchive.research.labels.label import Label
 from marketarchive.research.names import names, tokens_by_market
 from marketarchive.research.products.updown.canonical import inputs as canonical_inputs
@@ -154,14 +154,11 @@ def canonical(
         raise ArgumentError(f"clock {clock!r} is none of {', '.join(CLOCKS)}")
     if carry_s is not None and carry_s < 0:
         raise ArgumentError(f"a value cannot be carried for {carry_s} s")
-    import duckdb
 
     try:
-        with exclusive_lock(root / "research" / "canonical.lock"):
+        with reading_tables(), exclusive_lock(root / "research" / "canonical.lock"):
             build = _Build(root, clock, carry_s, all_labelled, master_url, progress or NullProgress())
             return build.make(since, until, assets, partitioned=partitioned)
-    except duckdb.Error as error:
-        raise ArchiveError(f"the tables cannot be joined: {str(error).splitlines()[0]}") from error
     except OSError as error:
         raise DiskError(f"the dataset in {root / 'research'} cannot be written: {error}") from error
 

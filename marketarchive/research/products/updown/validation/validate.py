@@ -14,11 +14,11 @@ import msgspec
 from marketarchive.archive.files import Files
 from marketarchive.archive.ledger import Ledger
 from marketarchive.clock import RealClock
-from marketarchive.exceptions import ArchiveError, DiskError
+from marketarchive.exceptions import DiskError
 from marketarchive.research.checks import sequence, verified_books
 from marketarchive.research.checks.check import CheckResult, State
 from marketarchive.research.derived import NullProgress, Progress, exclusive_lock, write_manifest
-from marketarchive.research.engine import connect, require, run
+from marketarchive.research.engine import connect, reading_tables, require, run
 from marketarchive.research.labels import ground_truth as truth
 from marketarchive.research.labels import label_files
 from marketarchive.research.labels.ground_truth import ground_truth
@@ -93,17 +93,14 @@ def validate(
     process waits for the first. Raises ArchiveError, ConfigurationError, DiskError.
     """
     require()
-    import duckdb
 
     shown = progress or NullProgress()
     try:
-        with exclusive_lock(root / "research" / "validation.lock"):
+        with reading_tables(), exclusive_lock(root / "research" / "validation.lock"):
             started = RealClock().now_ns()
             ground_truth(root, since, until, progress=shown)
             canonical(root, since, until, master_url=master_url, progress=shown)
             return _validate(root, (since, until), strict, master_url, shown, started)
-    except duckdb.Error as error:
-        raise ArchiveError(f"the tables cannot be checked: {str(error).splitlines()[0]}") from error
     except OSError as error:
         raise DiskError(f"the report in {root / 'research'} cannot be written: {error}") from error
 
