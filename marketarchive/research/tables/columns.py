@@ -29,6 +29,7 @@ SUBJECTS = ("market", "asset", "token", "symbol")
 """Columns that name the subject of a row: each row has at least one of them."""
 _VERDICTS = frozenset(get_args(Verdict))
 _NONE = type(None)
+_DIGITS = 38  # of the widest decimal
 
 
 class Place(NamedTuple):
@@ -143,7 +144,7 @@ def column(
     wanted = arrow_type(kind, decimals)
     try:
         return _at_once(kind, values, wanted), {}
-    except (pa.ArrowException, ValueError, TypeError, OverflowError):
+    except (pa.ArrowException, ValueError, TypeError, ArithmeticError):
         pass  # a value does not fit, or values of this kind are converted one by one
     fit, fitted, misfits = fitting(kind, decimals), [], {}
     for number, value in enumerate(values):
@@ -200,12 +201,33 @@ def _exact(values: Sequence[Any], types: set[type], wanted: pa.DataType) -> pa.A
     import pyarrow as pa
 
     if types == {str}:
-        return pa.array(values, pa.string()).cast(wanted)
+        texts = pa.array(values, pa.string())
+        if _may_overflow(texts, wanted):
+            raise ValueError("a number of too many digits")
+        return texts.cast(wanted)
+    if types == {str, Decimal}:
+        numbers = [Decimal(value) if isinstance(value, str) else value for value in values]
+        return _exact(numbers, {Decimal}, wanted)
     if types == {Decimal}:
         if not all(value.is_finite() for value in values if value is not None):
             raise ValueError("not finite")  # Arrow would take it for null
         return pa.array(values, wanted)
     raise TypeError(f"{types} are no exact numbers of one kind")
+
+
+def _may_overflow(texts: pa.Array, wanted: pa.DataType) -> bool:
+    """Return whether a number may have more digits than `_DIGITS`."""
+    import pyarrow.compute as pc
+
+    # of 1E+30, and of texts with as many digits, Arrow's cast makes another number (pyarrow 26)
+    whole = _DIGITS - wanted.scale
+    written = texts.buffers()[2].to_pybytes()
+    if b"e" in written or b"E" in written:
+        return True
+    is_long = pc.greater(pc.binary_length(texts), whole)
+    return bool(pc.any(is_long).as_py()) and bool(
+        pc.any(pc.match_substring_regex(texts.filter(is_long), rf"[0-9]{{{whole + 1}}}")).as_py()
+    )
 
 
 def _levels(values: Sequence[Any], wanted: pa.DataType) -> pa.Array:
