@@ -6,10 +6,10 @@ convert as a whole is converted value by value, and rows whose values do not fit
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from itertools import chain
+from itertools import chain, groupby
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
@@ -19,7 +19,7 @@ from marketarchive.research.tables.extract import Names
 from marketarchive.research.tables.measures import measure
 from marketarchive.research.tables.schemas import COLUMNS, Kind, arrow_type
 from marketarchive.research.tables.values import LATEST_NS, fitting
-from marketarchive.venues.table_rows import TableRow
+from marketarchive.venues.table_rows import ColumnarRows, TableRow
 from marketarchive.venues.venue import Decimals
 
 if TYPE_CHECKING:
@@ -49,9 +49,13 @@ class Batch:
     decimals: Decimals
     price_range: tuple[int, int] | None
     names: Names
-    rows: list[TableRow] = field(default_factory=list)
-    places: list[Place] = field(default_factory=list)
-    positions: list[int] = field(default_factory=list)
+    rows: list[TableRow | ColumnarRows] = field(default_factory=list)
+    places: list[Place] = field(default_factory=list)  # one a row, also of those in columns
+    positions: list[int] = field(default_factory=list)  # likewise
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.places)
 
     def clear(self) -> None:
         """Remove all rows, to begin the next batch."""
@@ -77,24 +81,24 @@ class Batch:
         if "slug" in kinds:
             _name(made, self.names)
         absent = {
-            name: pa.nulls(len(self.rows), arrow_type(kind, self.decimals))
+            name: pa.nulls(len(self), arrow_type(kind, self.decimals))
             for name, kind in kinds.items()
             if name not in made
         }
         found = pa.table({name: made.get(name, absent.get(name)) for name in kinds})
         if errors:
-            found = found.filter(pa.array([number not in errors for number in range(len(self.rows))]))
+            found = found.filter(pa.array([number not in errors for number in range(len(self))]))
         return found, errors
 
     def _given(self, kinds: Mapping[str, Kind]) -> dict[str, Sequence[Any]]:
-        rows = self.rows
+        first = self.rows[0]
+        names = (first.kind if isinstance(first, ColumnarRows) else first).__struct_fields__
+        runs = [(kind is ColumnarRows, list(rows)) for kind, rows in groupby(self.rows, type)]
         given: dict[str, Sequence[Any]] = {
-            name: list(map(attrgetter(name), rows))
-            for name in rows[0].__struct_fields__
-            if name in kinds and name not in ("index", "position")
+            name: _values(runs, name) for name in names if name in kinds and name not in ("index", "position")
         }
         if "position" in kinds:
-            given["index"] = [row.index for row in rows]  # type: ignore[union-attr]  # no UnreadableRow
+            given["index"] = _values(runs, "index")
             given["position"] = self.positions
         else:
             given["index"] = self.positions
@@ -130,6 +134,17 @@ class Batch:
         made.update(found)
         for number, error in misfits.items():
             errors.setdefault(number, error)
+
+
+def _values(runs: Iterable[tuple[bool, list[Any]]], name: str) -> list[Any]:
+    """Return the values of a field, one a row; runs: (they are columnar, rows)."""
+    found: list[Any] = []
+    for is_columnar, rows in runs:
+        if is_columnar:
+            found.extend(chain.from_iterable(each.column(name) for each in rows))
+        else:
+            found.extend(map(attrgetter(name), rows))
+    return found
 
 
 def column(
