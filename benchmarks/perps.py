@@ -3,6 +3,11 @@
 Against an expert's DuckDB program that takes the same fields out of the same segments into one file, see
 `perps_duckdb`: it has no tables in between, no exact decimals, checks nothing and says nothing of quality.
 Both begin with raw alone, and write the same values: every number of theirs is compared with ours.
+
+Of our processor time some 60 % goes into the tables of exact decimals: reading and checking each answer,
+values as Python's texts and integers on their way to Arrow, and one Parquet file a table. A quarter is
+their conversion to rows of the period, where duplicates, intervals that change and holes are looked for. The
+rest is the files of the unified data and the report of their quality.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from marketarchive.gap_lines import GapLineKey, held_subjects
 from marketarchive.scope import Scope
 from marketarchive.times import SECOND, from_iso
 from marketarchive.venues import feed_of
-from marketarchive.venues.table_rows import BookChangesRow, BooksRow, TableRow
+from marketarchive.venues.table_rows import BookChangesRow, BooksRow, ColumnarRows, TableRow
 from marketarchive.venues.venue import RowMaker
 
 SLACK_S = 1
@@ -133,7 +133,7 @@ def _is_in_gap(failure: _Failure, gaps: Iterable[tuple[Scope, int, int | None]])
     )
 
 
-def _judged(rows: Iterable[TableRow], received_at: int) -> Iterator[tuple[str, str, str, int]]:
+def _judged(rows: Iterable[TableRow | ColumnarRows], received_at: int) -> Iterator[tuple[str, str, str, int]]:
     for row in rows:
         if isinstance(row, BooksRow | BookChangesRow):
             recipe = row.recipe if isinstance(row, BooksRow) else None

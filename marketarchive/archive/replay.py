@@ -14,7 +14,7 @@ from marketarchive.archive.ledger import Entry
 from marketarchive.archive.reader import Message, read_segment
 from marketarchive.venues import feed_of
 from marketarchive.venues.messages import ConnectionLine
-from marketarchive.venues.table_rows import TableRow
+from marketarchive.venues.table_rows import ColumnarRows, TableRow
 from marketarchive.venues.venue import RowMaker
 
 
@@ -71,7 +71,7 @@ def is_read(message: Message) -> bool:
     )
 
 
-def make_rows(maker: RowMaker, message: Message) -> Iterable[TableRow]:
+def make_rows(maker: RowMaker, message: Message) -> Iterable[TableRow | ColumnarRows]:
     """Make the table rows of one message; none for a kind that has no rows.
 
     maker: of the message's run, venue and feed; it needs `connection` lines too. Raises the maker's errors.

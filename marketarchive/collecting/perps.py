@@ -44,7 +44,7 @@ from marketarchive.venues.perps import (
     uncovered,
 )
 from marketarchive.venues.symbols import symbols
-from marketarchive.venues.table_rows import InstrumentsRow
+from marketarchive.venues.table_rows import InstrumentsRow, single_rows
 
 logger = logging.getLogger(__name__)
 
@@ -296,7 +296,7 @@ class PerpsSpider(PollingSpider):
                 return None
             self.run.stats.inc_value("perps/pages")
             self.run.stats.inc_value("perps/rows", len(parsed.keys))
-            if over := sum(map(self._ends.is_over, parsed.statements)):
+            if over := sum(map(self._ends.is_over, single_rows(parsed.statements))):
                 self.run.stats.inc_value("perps/rows_after_end", over)
             times += [int(key) for key in parsed.keys]
             query = self._venue.next_page(query, parsed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Context, Decimal, InvalidOperation
@@ -11,19 +12,22 @@ import msgspec
 
 from marketarchive.exceptions import ParseError
 from marketarchive.items import Market, is_bounded
-from marketarchive.times import DAY, SECOND, from_iso, from_ms, utc
+from marketarchive.times import DAY, MILLISECOND, SECOND, from_iso, from_ms, utc
 from marketarchive.venues.messages import Parsed, Received
 from marketarchive.venues.perps import FEED, PERP_TABLES
 from marketarchive.venues.symbols import symbols
 from marketarchive.venues.table_rows import (
     TABLE_OF,
+    Amount,
     CandleSource,
     CandlesRow,
+    ColumnarRows,
     FundingsRow,
     InstrumentsRow,
     OpenInterestRow,
     TableRow,
     UnreadableRow,
+    single_rows,
 )
 from marketarchive.venues.venue import Feed, RowMaker
 
@@ -36,6 +40,8 @@ _EARLIEST_MS = 10**12
 """Smallest time that is read as milliseconds (that of 2001); smaller numbers are seconds."""
 LATE = 60 * SECOND
 """Longest time (ns) after a contract's end with which its last settlement or open interest may be dated."""
+_PLAIN = re.compile(r"(?:-?[0-9]{1,20}(?:\.[0-9]{1,18})?\n)*+")
+"""Numbers that every table can hold, each followed by the end of a line."""
 _EXACT = Context(prec=60)
 _LAST = Decimal("1E-18")
 """The smallest step of amounts in tables."""
@@ -57,10 +63,18 @@ class Contract:
         found = number(text)
         return found if self.multiplier == 1 else divided(found, self.multiplier)
 
+    def prices(self, texts: Sequence[str]) -> Sequence[Amount]:
+        """Return prices per base unit, exact, from the venue's. Raises BadRowError."""
+        return numbers(texts) if self.multiplier == 1 else list(map(self.price, texts))
+
     def amount(self, text: str) -> Decimal:
         """Return base units from a number of units of the symbol. Raises BadRowError."""
         found = number(text)
         return found if self.multiplier == 1 else times(found, self.multiplier)
+
+    def amounts(self, texts: Sequence[str]) -> Sequence[Amount]:
+        """Return base units, exact, from numbers of units of the symbol. Raises BadRowError."""
+        return numbers(texts) if self.multiplier == 1 else list(map(self.amount, texts))
 
 
 class Contracts:
@@ -84,7 +98,7 @@ class Page:
     """Accumulator of the rows and errors of one answer."""
 
     table: str
-    rows: list[TableRow] = field(default_factory=list)
+    rows: list[TableRow | ColumnarRows] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
     errors: list[ParseError] = field(default_factory=list)
 
@@ -101,7 +115,7 @@ def page(
     sent: Iterable[msgspec.Raw],
     wire: type[T],
     time_of: Callable[[T], int | str | None],
-    make: Callable[[T], Iterable[TableRow]],
+    make: Callable[[T], Iterable[TableRow | ColumnarRows]],
 ) -> Parsed:
     """Parse the rows of one answer into table rows; a bad row becomes an error and costs no other.
 
@@ -119,6 +133,26 @@ def page(
         except (msgspec.DecodeError, UnicodeDecodeError, BadRowError) as error:
             found.errors.append(ParseError(table, f"row {position}: {error}"))
     return found.parsed()
+
+
+def columns_page(
+    table: str,
+    sent: Sequence[msgspec.Raw],
+    wire: type[T],
+    time_of: Callable[[T], int | str],
+    make: Callable[[Sequence[T], Sequence[int]], Iterable[ColumnarRows]],
+) -> Parsed:
+    """Parse the rows of one answer as `page` does, by columns.
+
+    make: returns the table rows of several rows and their times, ms; it is called with all of the answer, and
+    with each row alone if that fails.
+    """
+    try:
+        rows = msgspec.json.decode(b"[" + b",".join(sent) + b"]", type=list[wire])  # type: ignore[valid-type]
+        at = [milliseconds(time_of(row)) for row in rows]
+        return Parsed(statements=list(make(rows, at)) if rows else [], keys=list(map(str, at)))
+    except (msgspec.DecodeError, UnicodeDecodeError, BadRowError):
+        return page(table, sent, wire, time_of, lambda row: make([row], [milliseconds(time_of(row))]))
 
 
 def lines_page(
@@ -198,6 +232,14 @@ def number(text: str) -> Decimal:
     return found
 
 
+def numbers(texts: Sequence[str]) -> Sequence[Amount]:
+    """Return the exact numbers that texts state: those texts, if they are plain. Raises BadRowError."""
+    lines = "\n".join(texts) + "\n"
+    if lines.count("\n") == len(texts) and _PLAIN.fullmatch(lines):
+        return texts
+    return list(map(number, texts))
+
+
 def maybe(text: str | None) -> Decimal | None:
     """Return the exact number that a text states; None for None or "". Raises BadRowError."""
     return number(text) if text else None
@@ -231,42 +273,43 @@ def is_over(opened_ns: int, step_s: int, received: Received) -> bool:
     return opened_ns + step_s * SECOND <= received.received_at
 
 
-def candle(
+def candles(
     contract: Contract,
     market: str,
     source: CandleSource,
     step_s: int,
-    opened: int | str,
-    prices: Sequence[str | None],
-    traded: tuple[str, str | None] | None,
+    opened: Sequence[int],
+    prices: Iterable[Sequence[str] | None],
+    traded: tuple[Sequence[str], Sequence[str] | None] | None,
     received: Received,
     *,
-    is_closed: bool | None = None,
-) -> CandlesRow:
-    """Return the table row of one candle of a contract.
+    is_closed: Sequence[bool] | None = None,
+) -> ColumnarRows:
+    """Return the table rows of candles of a contract; each sequence has an element for each candle.
 
-    market: name of the contract at the venue; step_s: length; opened: opening time as the venue writes it (ms
-    or s); prices: open, high, low, close as text, high and low None when unknown; traded: volume in units of
-    the symbol and in quote currency, None for candles without volume; is_closed: None = decide by the receipt
-    of the answer. Raises BadRowError.
+    market: name of the contract at the venue; step_s: length; opened: opening times, ms; prices: open, high,
+    low, close as text, high and low None when unknown; traded: volumes in units of the symbol and in quote
+    currency, None for candles without volume; is_closed: None = decide by the receipt of the answer. Raises
+    BadRowError.
     """
-    at = moment(opened)
-    first, high, low, last = (None if each is None else contract.price(each) for each in prices)
-    if first is None or last is None:
-        raise BadRowError("a candle without a price at its beginning or end")
-    return CandlesRow(
-        market=market,
-        asset=contract.asset,
-        event_time=at,
-        source=source,
-        interval_s=step_s,
-        open=first,
-        high=high,
-        low=low,
-        close=last,
-        volume=None if traded is None else contract.amount(traded[0]),
-        volume_quote=None if traded is None or traded[1] is None else number(traded[1]),
-        is_closed=is_over(at, step_s, received) if is_closed is None else is_closed,
+    at = [each * MILLISECOND for each in opened]
+    amounts = {
+        name: None if each is None else contract.prices(each)
+        for name, each in zip(("open", "high", "low", "close"), prices, strict=True)
+    }
+    if traded is not None:
+        amounts["volume"] = contract.amounts(traded[0])
+        amounts["volume_quote"] = None if traded[1] is None else numbers(traded[1])
+    shared = {"market": market, "asset": contract.asset, "source": source, "interval_s": step_s}
+    last = received.received_at - step_s * SECOND
+    return ColumnarRows(
+        CandlesRow,
+        {
+            "event_time": at,
+            "is_closed": [each <= last for each in at] if is_closed is None else is_closed,
+            **{name: each for name, each in amounts.items() if each is not None},
+        },
+        {**shared, **{name: None for name, each in amounts.items() if each is None}},
     )
 
 
@@ -338,6 +381,12 @@ class Ends:
         elif row.listed_at is not None:
             self._ends.pop(row.market, None)  # listed again
 
+    def may_be_over(self, rows: ColumnarRows) -> bool:
+        """Return whether one of the rows may be dated after the end of its contract."""
+        ends = (self._ends.get(market) for market in set(rows.column("market")))
+        newest = max(rows.column("event_time"))
+        return any(end is not None and newest >= end for end in ends)
+
     def is_over(self, row: TableRow) -> bool:
         """Return whether a row is dated after the end of its contract.
 
@@ -363,21 +412,28 @@ class PerpRows(RowMaker):
         self._parse = parse
         self._ends: Ends | None = None
 
-    def rows(self, received: Received) -> Iterator[TableRow]:
+    def rows(self, received: Received) -> Iterator[TableRow | ColumnarRows]:
         """Yield the table rows of an answer. Raises ParseError."""
         parsed = self._parse(received)
         if self._ends is None:
             self._ends = Ends(received.venue)
-        for row in parsed.statements:
-            self._ends.note(row)
-            if self._ends.is_over(row):
-                table = TABLE_OF[type(row)]
-                error = ParseError(table, f"{row.market} had ended")
-                yield UnreadableRow(table, error, reason="after_end")
+        for made in parsed.statements:
+            if isinstance(made, ColumnarRows) and not self._ends.may_be_over(made):
+                yield made
             else:
-                yield row
+                for row in single_rows([made]):
+                    yield _unless_over(row, self._ends)
         for error in parsed.errors:
             yield UnreadableRow(error.item, error)
+
+
+def _unless_over(row: TableRow, ends: Ends) -> TableRow:
+    """Return a row, or an unreadable one if it is dated after the end of its contract."""
+    ends.note(row)
+    if isinstance(row, CandlesRow | FundingsRow | OpenInterestRow) and ends.is_over(row):
+        table = TABLE_OF[type(row)]
+        return UnreadableRow(table, ParseError(table, f"{row.market} had ended"), reason="after_end")
+    return row
 
 
 def perp_feeds(rows: Callable[[], RowMaker], *more: str) -> dict[str, Feed]:

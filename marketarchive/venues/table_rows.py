@@ -7,9 +7,12 @@ counted from 1; with `position` 0 the rows of a message are numbered as they com
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
-from typing import Literal, TypeAlias
+from functools import cache
+from itertools import chain
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 
@@ -225,6 +228,53 @@ TableRow: TypeAlias = (
     | PerpRow
     | UnreadableRow
 )
+
+
+@dataclass(frozen=True)
+class ColumnarRows:
+    """Rows of one table by columns, for pages with many rows: no object is made for each of them."""
+
+    kind: type[PerpRow]  # class of the rows
+    columns: Mapping[str, Sequence[Any]]  # field -> its values, one a row; at least one field
+    shared: Mapping[str, Any]  # field -> the value that all rows have
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values())))
+
+    def column(self, name: str) -> Sequence[Any]:
+        """Return the values of a field, one a row."""
+        found = self.columns.get(name)
+        if found is None:
+            found = [self.shared.get(name, _defaults(self.kind).get(name))] * len(self)
+        return found
+
+    def rows(self) -> Iterator[PerpRow]:
+        """Yield the rows, an object each."""
+        for values in zip(*self.columns.values(), strict=True):
+            yield self.kind(**self.shared, **dict(zip(self.columns, values, strict=True)))
+
+
+def interleaved(one: ColumnarRows, other: ColumnarRows) -> ColumnarRows:
+    """Return as many rows of each as one: the first of both, the second of both, and so on."""
+    names = {*one.columns, *one.shared, *other.columns, *other.shared}
+    pairs = {name: zip(one.column(name), other.column(name), strict=True) for name in names}
+    return ColumnarRows(one.kind, {name: list(chain.from_iterable(each)) for name, each in pairs.items()}, {})
+
+
+def single_rows(made: Iterable[TableRow | ColumnarRows]) -> Iterator[TableRow]:
+    """Yield rows one by one, also those that stand in columns."""
+    for each in made:
+        if isinstance(each, ColumnarRows):
+            yield from each.rows()
+        else:
+            yield each
+
+
+@cache
+def _defaults(kind: type[PerpRow]) -> Mapping[str, Any]:
+    """Return field -> default value of a class of rows."""
+    return {field.name: field.default for field in msgspec.structs.fields(kind) if not field.required}
+
 
 TABLE_OF: dict[type[_Row], str] = {
     BooksRow: "books",

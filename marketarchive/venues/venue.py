@@ -13,7 +13,7 @@ from marketarchive.venues.endpoint import Address, Query
 from marketarchive.venues.messages import ConnectionLine, Parsed, Received
 from marketarchive.venues.perps import Perps
 from marketarchive.venues.probing import Probe
-from marketarchive.venues.table_rows import TableRow
+from marketarchive.venues.table_rows import ColumnarRows, TableRow
 
 
 class RowMaker:
@@ -28,7 +28,7 @@ class RowMaker:
     reads_ahead: bool = False
     """True: `connect` is called for all connection lines of a day, of every run, before the first message."""
 
-    def rows(self, received: Received) -> Iterable[TableRow]:
+    def rows(self, received: Received) -> Iterable[TableRow | ColumnarRows]:
         """Return the table rows of a frame, or of an answer with status 200. Raises ParseError."""
         raise NotImplementedError
 

@@ -11,6 +11,7 @@ from marketarchive.times import from_iso
 from marketarchive.venues import venues
 from marketarchive.venues.endpoint import Endpoint, Query
 from marketarchive.venues.messages import Parsed, Received
+from tests.venues.perp_rows import singly
 
 SAMPLES = Path(__file__).parents[3] / "shared" / "samples" / "perps"
 NOW = from_iso("2026-11-21T12:00:00Z")
@@ -28,7 +29,7 @@ def parsed(venue: str, endpoint: Endpoint, payload: bytes, **params: str) -> Par
 
 def answered(venue: str, query: Query, payload: bytes) -> Parsed:
     """The same of a request with a path or a body."""
-    found = venues()[venue].parse(Received.answer(venue, "perps", query, 200, payload, NOW, 1))
+    found = singly(venues()[venue].parse(Received.answer(venue, "perps", query, 200, payload, NOW, 1)))
     assert found.errors == []
     return found
 

@@ -6,10 +6,10 @@ convert as a whole is converted value by value, and rows whose values do not fit
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from itertools import chain
+from itertools import chain, groupby
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
@@ -19,7 +19,7 @@ from marketarchive.research.tables.extract import Names
 from marketarchive.research.tables.measures import measure
 from marketarchive.research.tables.schemas import COLUMNS, Kind, arrow_type
 from marketarchive.research.tables.values import LATEST_NS, fitting
-from marketarchive.venues.table_rows import TableRow
+from marketarchive.venues.table_rows import ColumnarRows, TableRow
 from marketarchive.venues.venue import Decimals
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ SUBJECTS = ("market", "asset", "token", "symbol")
 """Columns that name the subject of a row: each row has at least one of them."""
 _VERDICTS = frozenset(get_args(Verdict))
 _NONE = type(None)
+_DIGITS = 38  # of the widest decimal
 
 
 class Place(NamedTuple):
@@ -48,9 +49,13 @@ class Batch:
     decimals: Decimals
     price_range: tuple[int, int] | None
     names: Names
-    rows: list[TableRow] = field(default_factory=list)
-    places: list[Place] = field(default_factory=list)
-    positions: list[int] = field(default_factory=list)
+    rows: list[TableRow | ColumnarRows] = field(default_factory=list)
+    places: list[Place] = field(default_factory=list)  # one a row, also of those in columns
+    positions: list[int] = field(default_factory=list)  # likewise
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.places)
 
     def clear(self) -> None:
         """Remove all rows, to begin the next batch."""
@@ -76,24 +81,24 @@ class Batch:
         if "slug" in kinds:
             _name(made, self.names)
         absent = {
-            name: pa.nulls(len(self.rows), arrow_type(kind, self.decimals))
+            name: pa.nulls(len(self), arrow_type(kind, self.decimals))
             for name, kind in kinds.items()
             if name not in made
         }
         found = pa.table({name: made.get(name, absent.get(name)) for name in kinds})
         if errors:
-            found = found.filter(pa.array([number not in errors for number in range(len(self.rows))]))
+            found = found.filter(pa.array([number not in errors for number in range(len(self))]))
         return found, errors
 
     def _given(self, kinds: Mapping[str, Kind]) -> dict[str, Sequence[Any]]:
-        rows = self.rows
+        first = self.rows[0]
+        names = (first.kind if isinstance(first, ColumnarRows) else first).__struct_fields__
+        runs = [(kind is ColumnarRows, list(rows)) for kind, rows in groupby(self.rows, type)]
         given: dict[str, Sequence[Any]] = {
-            name: list(map(attrgetter(name), rows))
-            for name in rows[0].__struct_fields__
-            if name in kinds and name not in ("index", "position")
+            name: _values(runs, name) for name in names if name in kinds and name not in ("index", "position")
         }
         if "position" in kinds:
-            given["index"] = [row.index for row in rows]  # type: ignore[union-attr]  # no UnreadableRow
+            given["index"] = _values(runs, "index")
             given["position"] = self.positions
         else:
             given["index"] = self.positions
@@ -131,6 +136,17 @@ class Batch:
             errors.setdefault(number, error)
 
 
+def _values(runs: Iterable[tuple[bool, list[Any]]], name: str) -> list[Any]:
+    """Return the values of a field, one a row; runs: (they are columnar, rows)."""
+    found: list[Any] = []
+    for is_columnar, rows in runs:
+        if is_columnar:
+            found.extend(chain.from_iterable(each.column(name) for each in rows))
+        else:
+            found.extend(map(attrgetter(name), rows))
+    return found
+
+
 def column(
     kind: Kind, values: Sequence[Any], decimals: Decimals
 ) -> tuple[pa.Array, Mapping[int, ValueError]]:
@@ -143,7 +159,7 @@ def column(
     wanted = arrow_type(kind, decimals)
     try:
         return _at_once(kind, values, wanted), {}
-    except (pa.ArrowException, ValueError, TypeError, OverflowError):
+    except (pa.ArrowException, ValueError, TypeError, ArithmeticError):
         pass  # a value does not fit, or values of this kind are converted one by one
     fit, fitted, misfits = fitting(kind, decimals), [], {}
     for number, value in enumerate(values):
@@ -200,12 +216,33 @@ def _exact(values: Sequence[Any], types: set[type], wanted: pa.DataType) -> pa.A
     import pyarrow as pa
 
     if types == {str}:
-        return pa.array(values, pa.string()).cast(wanted)
+        texts = pa.array(values, pa.string())
+        if _may_overflow(texts, wanted):
+            raise ValueError("a number of too many digits")
+        return texts.cast(wanted)
+    if types == {str, Decimal}:
+        numbers = [Decimal(value) if isinstance(value, str) else value for value in values]
+        return _exact(numbers, {Decimal}, wanted)
     if types == {Decimal}:
         if not all(value.is_finite() for value in values if value is not None):
             raise ValueError("not finite")  # Arrow would take it for null
         return pa.array(values, wanted)
     raise TypeError(f"{types} are not exact numbers of one kind")
+
+
+def _may_overflow(texts: pa.Array, wanted: pa.DataType) -> bool:
+    """Return whether a number may have more digits than `_DIGITS`."""
+    import pyarrow.compute as pc
+
+    # of 1E+30, and of texts with as many digits, Arrow's cast makes another number (pyarrow 26)
+    whole = _DIGITS - wanted.scale
+    written = texts.buffers()[2].to_pybytes()
+    if b"e" in written or b"E" in written:
+        return True
+    is_long = pc.greater(pc.binary_length(texts), whole)
+    return bool(pc.any(is_long).as_py()) and bool(
+        pc.any(pc.match_substring_regex(texts.filter(is_long), rf"[0-9]{{{whole + 1}}}")).as_py()
+    )
 
 
 def _levels(values: Sequence[Any], wanted: pa.DataType) -> pa.Array:

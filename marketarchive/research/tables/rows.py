@@ -24,7 +24,7 @@ from marketarchive.research.tables.extract import MadeTable, Names, Progress
 from marketarchive.research.tables.partitions import METADATA, VERIFIED, Partition, tables_of
 from marketarchive.venues import feed_of
 from marketarchive.venues.messages import ConnectionLine
-from marketarchive.venues.table_rows import TABLE_OF, TableRow, UnreadableRow
+from marketarchive.venues.table_rows import TABLE_OF, ColumnarRows, TableRow, UnreadableRow
 from marketarchive.venues.venue import Feed, RowMaker
 
 if TYPE_CHECKING:
@@ -63,9 +63,22 @@ class _Table:
         self.count += 1
         return given or self.count
 
+    def add(self, row: TableRow | ColumnarRows, place: Place, number: int) -> None:
+        """Let a row, or rows in columns, wait to be converted; place, number: of their message."""
+        batch = self.batch
+        batch.rows.append(row)
+        if isinstance(row, ColumnarRows):
+            first = self.position(0, number)
+            self.count += len(row) - 1
+            batch.places += [place] * len(row)
+            batch.positions += range(first, first + len(row))
+        else:
+            batch.places.append(place)
+            batch.positions.append(self.position(row.position, number))
+
     def write(self, *, is_last: bool = False) -> None:
         """Convert and write the waiting rows, if there are enough or `is_last`."""
-        if self.batch.rows and (is_last or len(self.batch.rows) >= self.at_once):
+        if self.batch and (is_last or len(self.batch) >= self.at_once):
             self._convert()
         if self.group and (is_last or self.grouped >= self.group_rows):
             import pyarrow as pa
@@ -220,14 +233,11 @@ class _Pass:
         of_type = self._of_type
         try:
             for row in make_rows(maker, message):
-                table = of_type.get(type(row))
+                table = of_type.get(row.kind if isinstance(row, ColumnarRows) else type(row))
                 if table is None:
                     self._add_other(row, place, number, is_due=is_due)
                 elif is_due:
-                    batch = table.batch
-                    batch.rows.append(row)
-                    batch.places.append(place)
-                    batch.positions.append(table.position(row.position, number))
+                    table.add(row, place, number)
         except ParseError as error:
             for table in self._tables.values() if is_due else ():
                 table.miss(error, place, 0)
@@ -237,9 +247,12 @@ class _Pass:
             where = f"{message.path} line {message.line_number}"
             raise ArchiveError(f"{where}: the rows of its venue fail at it: {error!r}") from error
 
-    def _add_other(self, row: TableRow, place: Place, number: int, *, is_due: bool) -> None:
+    def _add_other(self, row: TableRow | ColumnarRows, place: Place, number: int, *, is_due: bool) -> None:
         """Count an unreadable row, and ignore one of a table that is not made now. Raises ArchiveError."""
-        name = row.table if isinstance(row, UnreadableRow) else TABLE_OF[type(row)]
+        if isinstance(row, UnreadableRow):
+            name = row.table
+        else:
+            name = TABLE_OF[row.kind if isinstance(row, ColumnarRows) else type(row)]
         if name not in self._known:
             feed = f"{self._partition.venue}/{self._partition.feed}"
             raise ArchiveError(f"{feed} makes rows of {name}, not declared")

@@ -23,18 +23,21 @@ from marketarchive.venues.perp_rows import (
     Contracts,
     PerpRows,
     Reader,
-    candle,
+    candles,
     lines_page,
+    milliseconds,
     moment,
     number,
 )
 from marketarchive.venues.table_rows import (
     CandleSource,
+    ColumnarRows,
     FundingsRow,
     OpenInterestRow,
     PerpRow,
     TableRow,
     UnreadableRow,
+    single_rows,
 )
 
 CONTRACTS = Contracts("binance")
@@ -83,7 +86,7 @@ class FileRows(PerpRows):
         super().__init__(read)
         self._digests: dict[str, str] = {}  # URL of a file -> its published digest
 
-    def rows(self, received: Received) -> Iterator[TableRow]:
+    def rows(self, received: Received) -> Iterator[TableRow | ColumnarRows]:
         """Yield the table rows of an answer.
 
         Raises ParseError, also for a file that differs from its published checksum.
@@ -99,7 +102,7 @@ class FileRows(PerpRows):
         if digest is not None and not has_digest(received.payload, digest):
             raise ParseError("file", "the SHA-256 is not the one published", ("payload",))
         verified = "unchecked" if digest is None else "ok"
-        for row in super().rows(received):
+        for row in single_rows(super().rows(received)):
             yield row if isinstance(row, UnreadableRow) else replace(row, verified=verified)
 
 
@@ -150,9 +153,10 @@ def _candles(received: Received, symbol: str, source: CandleSource, step_s: int)
     contract = CONTRACTS.of(symbol)
 
     def rows(line: _Line) -> Iterator[PerpRow]:
-        prices = [line[name] for name in ("open", "high", "low", "close")]
-        traded = (line["volume"], line["quote_volume"]) if source == "trade" else None
-        yield candle(contract, symbol, source, step_s, line["open_time"], prices, traded, received)
+        prices = [[line[name]] for name in ("open", "high", "low", "close")]
+        traded = ([line["volume"]], [line["quote_volume"]]) if source == "trade" else None
+        opened = [milliseconds(line["open_time"])]
+        yield from candles(contract, symbol, source, step_s, opened, prices, traded, received).rows()
 
     return lines_page("candles", rows_of(received.payload, _CANDLES), lambda line: line["open_time"], rows)
 

@@ -6,8 +6,9 @@ times as texts, so both are accepted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
+from operator import attrgetter
 
 import msgspec
 
@@ -19,7 +20,8 @@ from marketarchive.venues.perp_rows import (
     BadRowError,
     Contracts,
     MarketStatus,
-    candle,
+    candles,
+    columns_page,
     decode,
     listed,
     maybe_moment,
@@ -31,7 +33,7 @@ from marketarchive.venues.perp_rows import (
 )
 from marketarchive.venues.table_rows import (
     CandleSource,
-    CandlesRow,
+    ColumnarRows,
     FundingsRow,
     InstrumentsRow,
     OpenInterestRow,
@@ -68,6 +70,9 @@ class SentCandle(msgspec.Struct, array_like=True):
     volume: str
     closed: int
     quote_volume: str
+
+
+_CANDLE = attrgetter("open", "high", "low", "close", "volume", "quote_volume")
 
 
 class SentOpenInterest(msgspec.Struct, rename="camel"):
@@ -143,12 +148,12 @@ def _candles(source: CandleSource) -> Callable[[Received], Parsed]:
             raise ParseError("candles", "an interval of no known length", ("interval",))
         contract = CONTRACTS.of(symbol)
 
-        def rows(sent: SentCandle) -> Iterator[CandlesRow]:
-            prices = (sent.open, sent.high, sent.low, sent.close)
-            traded = (sent.volume, sent.quote_volume) if source == "trade" else None
-            yield candle(contract, symbol, source, step_s, sent.opened, prices, traded, received)
+        def rows(sent: Sequence[SentCandle], opened: Sequence[int]) -> Iterator[ColumnarRows]:
+            *prices, volumes, in_quote = zip(*map(_CANDLE, sent), strict=True)
+            traded = (volumes, in_quote) if source == "trade" else None
+            yield candles(contract, symbol, source, step_s, opened, prices, traded, received)
 
-        return page("candles", decode(received, _RAW), SentCandle, lambda sent: sent.opened, rows)
+        return columns_page("candles", decode(received, _RAW), SentCandle, lambda sent: sent.opened, rows)
 
     return read
 

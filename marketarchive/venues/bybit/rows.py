@@ -6,9 +6,10 @@ whole numbers; lists are newest first.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
-from typing import Generic, TypeVar
+from operator import attrgetter
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
@@ -22,7 +23,8 @@ from marketarchive.venues.perp_rows import (
     Contracts,
     MarketStatus,
     Reader,
-    candle,
+    candles,
+    columns_page,
     decode,
     divided,
     listed,
@@ -39,7 +41,7 @@ from marketarchive.venues.symbols import symbols
 from marketarchive.venues.table_rows import (
     BorrowRatesRow,
     CandleSource,
-    CandlesRow,
+    ColumnarRows,
     FundingsRow,
     InstrumentsRow,
     OpenInterestRow,
@@ -84,6 +86,9 @@ class SentCandle(msgspec.Struct, array_like=True):
     close: str
     volume: str = ""
     turnover: str = ""
+
+
+_CANDLE = attrgetter("open", "high", "low", "close", "volume", "turnover")
 
 
 class SentOpenInterest(msgspec.Struct, rename="camel"):
@@ -167,12 +172,12 @@ def _candles(source: CandleSource) -> Callable[[Received], Parsed]:
             raise ParseError("candles", "an interval of no known length", ("interval",))
         contract = CONTRACTS.of(symbol)
 
-        def rows(sent: SentCandle) -> Iterator[CandlesRow]:
-            prices = (sent.open, sent.high, sent.low, sent.close)
-            traded = (sent.volume, sent.turnover) if source == "trade" else None
-            yield candle(contract, symbol, source, step_s, sent.opened, prices, traded, received)
+        def rows(sent: Sequence[SentCandle], opened: Sequence[int]) -> Iterator[ColumnarRows]:
+            *prices, volumes, in_quote = zip(*map(_CANDLE, sent), strict=True)
+            traded = (volumes, in_quote) if source == "trade" else None
+            yield candles(contract, symbol, source, step_s, opened, prices, traded, received)
 
-        return page("candles", result.rows, SentCandle, lambda each: each.opened, rows)
+        return columns_page("candles", result.rows, SentCandle, lambda each: each.opened, rows)
 
     return read
 
@@ -186,17 +191,16 @@ def _open_interest(received: Received) -> Parsed:
     symbol = result.symbol or param(received, "symbol")
     contract = CONTRACTS.of(symbol)
 
-    def rows(sent: SentOpenInterest) -> Iterator[OpenInterestRow]:
-        amount, rule = one_side(contract, sent.open_interest, sent.single_open_interest)
-        yield OpenInterestRow(
-            market=symbol,
-            asset=contract.asset,
-            event_time=moment(sent.timestamp),
-            amount=amount,
-            rule=rule,
-        )
+    def rows(sent: Sequence[SentOpenInterest], at: Sequence[int]) -> Iterator[ColumnarRows]:
+        derived = [one_side(contract, each.open_interest, each.single_open_interest) for each in sent]
+        columns: dict[str, Sequence[Any]] = {
+            "event_time": list(map(from_ms, at)),
+            "amount": [amount for amount, _ in derived],
+            "rule": [rule for _, rule in derived],
+        }
+        yield ColumnarRows(OpenInterestRow, columns, {"market": symbol, "asset": contract.asset})
 
-    return page("open_interest", result.rows, SentOpenInterest, lambda each: each.timestamp, rows)
+    return columns_page("open_interest", result.rows, SentOpenInterest, lambda each: each.timestamp, rows)
 
 
 def _tickers(received: Received) -> Parsed:

@@ -9,13 +9,15 @@ of the answer.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import ROUND_DOWN, Decimal
+from itertools import groupby
+from operator import attrgetter
 
 import msgspec
 
 from marketarchive.exceptions import ParseError
-from marketarchive.times import SECOND, from_iso, to_ms
+from marketarchive.times import SECOND, from_iso, from_ms, to_ms
 from marketarchive.venues.dydx import endpoints
 from marketarchive.venues.dydx.queries import STEPS
 from marketarchive.venues.messages import Parsed, Received
@@ -24,19 +26,22 @@ from marketarchive.venues.perp_rows import (
     Contracts,
     MarketStatus,
     Reader,
-    candle,
+    candles,
+    columns_page,
     decode,
     listed,
     number,
+    numbers,
     page,
     param,
 )
 from marketarchive.venues.table_rows import (
-    CandlesRow,
+    ColumnarRows,
     FundingsRow,
     InstrumentsRow,
     OpenInterestRow,
     TableRow,
+    interleaved,
 )
 
 CONTRACTS = Contracts("dydx")
@@ -82,6 +87,13 @@ class SentCandle(msgspec.Struct, rename="camel"):
     orderbook_mid_price_close: str | None = None
 
 
+_FUNDING = attrgetter("effective_at", "rate", "price")
+_CANDLE = attrgetter(
+    "open", "high", "low", "close", "base_token_volume", "usd_volume", "orderbook_mid_price_open",
+    "orderbook_mid_price_close", "starting_open_interest",
+)  # fmt: skip
+
+
 class SentMarkets(msgspec.Struct):
     markets: dict[str, msgspec.Raw]
 
@@ -103,20 +115,21 @@ def parse(received: Received) -> Parsed:
 
 
 def _fundings(received: Received) -> Parsed:
-    def rows(sent: SentFunding) -> Iterator[FundingsRow]:
-        contract = CONTRACTS.of(sent.ticker)
-        yield FundingsRow(
-            market=sent.ticker,
-            asset=contract.asset,
-            event_time=_moment(sent.effective_at),
-            kind="settled",
-            rate=number(sent.rate),
-            interval_s=HOUR_S,
-            index_price=contract.price(sent.price),
-        )
+    def rows(sent: Sequence[SentFunding], at: Sequence[int]) -> Iterator[ColumnarRows]:
+        del at  # which has no microseconds
+        for ticker, of_ticker in groupby(sent, attrgetter("ticker")):
+            times, rates, prices = zip(*map(_FUNDING, of_ticker), strict=True)
+            contract = CONTRACTS.of(ticker)
+            columns = {
+                "event_time": list(map(_moment, times)),
+                "rate": numbers(rates),
+                "index_price": contract.prices(prices),
+            }
+            shared = {"market": ticker, "asset": contract.asset, "kind": "settled", "interval_s": HOUR_S}
+            yield ColumnarRows(FundingsRow, columns, shared)
 
     sent = decode(received, SentFundings).historical_funding
-    return page("fundings", sent, SentFunding, lambda row: _ms(row.effective_at), rows)
+    return columns_page("fundings", sent, SentFunding, lambda row: _ms(row.effective_at), rows)
 
 
 def _candles(received: Received) -> Parsed:
@@ -127,27 +140,34 @@ def _candles(received: Received) -> Parsed:
 
 
 def _candles_of(received: Received, step_s: int) -> Parsed:
-    def rows(sent: SentCandle) -> Iterator[CandlesRow | OpenInterestRow]:
-        contract = CONTRACTS.of(sent.ticker)
-        opened = _ms(sent.started_at)
-        prices = (sent.open, sent.high, sent.low, sent.close)
-        traded = (sent.base_token_volume, sent.usd_volume)
-        yield candle(contract, sent.ticker, "trade", step_s, opened, prices, traded, received)
-        first, last = sent.orderbook_mid_price_open, sent.orderbook_mid_price_close
-        if first is not None and last is not None:
+    def rows(sent: Sequence[SentCandle], opened: Sequence[int]) -> Iterator[ColumnarRows]:
+        each_opened = zip(sent, opened, strict=True)
+        for (ticker, has_middle, has_interest), alike in groupby(each_opened, lambda each: _kind(each[0])):
+            found, at = zip(*alike, strict=True)
+            contract = CONTRACTS.of(ticker)
+            *prices, volumes, in_quote, first, last, interest = zip(*map(_CANDLE, found), strict=True)
+            traded = candles(contract, ticker, "trade", step_s, at, prices, (volumes, in_quote), received)
             middle = (first, None, None, last)
-            yield candle(contract, sent.ticker, "mark", step_s, opened, middle, None, received)
-        if sent.starting_open_interest is not None:
-            yield OpenInterestRow(
-                market=sent.ticker,
-                asset=contract.asset,
-                event_time=_moment(sent.started_at),
-                amount=contract.amount(sent.starting_open_interest),
-                rule=RULE,
-            )
+            if has_middle and len(found) > 1:
+                mark = candles(contract, ticker, "mark", step_s, at, middle, None, received)
+                yield interleaved(traded, mark)
+            else:  # one that cannot be read does not cost the other
+                yield traded
+                if has_middle:
+                    yield candles(contract, ticker, "mark", step_s, at, middle, None, received)
+            if has_interest:
+                columns = {"event_time": list(map(from_ms, at)), "amount": contract.amounts(interest)}
+                shared = {"market": ticker, "asset": contract.asset, "rule": RULE}
+                yield ColumnarRows(OpenInterestRow, columns, shared)
 
     sent = decode(received, SentCandles).candles
-    return page("candles", sent, SentCandle, lambda row: _ms(row.started_at), rows)
+    return columns_page("candles", sent, SentCandle, lambda row: _ms(row.started_at), rows)
+
+
+def _kind(sent: SentCandle) -> tuple[str, bool, bool]:
+    """Return the contract of a candle, and whether it states the middle of the book and open interest."""
+    has_middle = sent.orderbook_mid_price_open is not None and sent.orderbook_mid_price_close is not None
+    return sent.ticker, has_middle, sent.starting_open_interest is not None
 
 
 def _markets(received: Received) -> Parsed:

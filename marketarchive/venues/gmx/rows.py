@@ -11,14 +11,15 @@ token, prices in units of 10**(decimals - 30), so that amount times price gives 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
-from typing import Literal, TypeAlias
+from operator import attrgetter, itemgetter
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 
 from marketarchive.exceptions import ParseError
-from marketarchive.times import from_iso
+from marketarchive.times import from_iso, from_ms
 from marketarchive.venues.gmx import endpoints
 from marketarchive.venues.gmx.queries import STEPS
 from marketarchive.venues.messages import Parsed, Received
@@ -28,6 +29,7 @@ from marketarchive.venues.perp_rows import (
     MarketStatus,
     PerpRows,
     Reader,
+    columns_page,
     decode,
     is_over,
     is_within,
@@ -44,11 +46,13 @@ from marketarchive.venues.symbols import symbols
 from marketarchive.venues.table_rows import (
     BorrowRatesRow,
     CandlesRow,
+    ColumnarRows,
     FundingsRow,
     InstrumentsRow,
     OpenInterestRow,
     TableRow,
     UnreadableRow,
+    single_rows,
 )
 
 CONTRACTS = Contracts("gmx")
@@ -56,6 +60,8 @@ DECIMALS = {row["symbol"]: int(row["decimals"]) for row in symbols("gmx").values
 """Pool -> decimals of its index token."""
 TOKENS = {row["token"]: (asset, row["symbol"], int(row["decimals"])) for asset, row in symbols("gmx").items()}
 """Symbol of an index token -> (asset, pool, decimals of the token)."""
+DIGITS = 60
+"""Most digits of a whole number that is taken without a closer look."""
 FIXED = Decimal("1E-30")
 EIGHT_H = 28_800
 DAY_S = 86_400
@@ -98,6 +104,10 @@ class SentRates(msgspec.Struct, rename="camel"):
     borrowing_rate_short: Whole
     net_rate_long: Whole
     net_rate_short: Whole
+
+
+_LONG = attrgetter("funding_rate_long", "borrowing_rate_long", "net_rate_long")
+_SHORT = attrgetter("funding_rate_short", "borrowing_rate_short", "net_rate_short")
 
 
 class SentRatesNow(SentRates, rename="camel"):
@@ -173,7 +183,7 @@ class GmxRows(PerpRows):
         super().__init__(parse)
         self._prices: dict[str, Decimal] = {}
 
-    def rows(self, received: Received) -> Iterator[TableRow]:
+    def rows(self, received: Received) -> Iterator[TableRow | ColumnarRows]:
         if received.canonical_url == endpoints.TICKERS.url:
             self._prices = prices(received)
         elif received.canonical_url == endpoints.CANDLES.url:
@@ -181,17 +191,23 @@ class GmxRows(PerpRows):
         else:
             yield from super().rows(received)
 
-    def _proven(self, token: str, made: list[TableRow]) -> Iterable[TableRow]:
-        candles = [row for row in made if isinstance(row, CandlesRow)]
-        if not candles:
+    def _proven(self, token: str, made: list[TableRow | ColumnarRows]) -> Iterable[TableRow | ColumnarRows]:
+        closes = [
+            close
+            for each in made
+            if isinstance(each, ColumnarRows)
+            for close in zip(each.column("event_time"), each.column("close"), strict=True)
+        ]
+        if not closes:
             return made
-        newest = max(candles, key=lambda row: row.event_time or 0)
+        _, newest = max(closes, key=itemgetter(0))
         price = self._prices.get(token)
-        if price is not None and is_within(Decimal(newest.close), price, NEAR):
+        if price is not None and is_within(newest, price, NEAR):
             return made
         reported = "no ticker" if price is None else f"the ticker says {price}"
-        error = ParseError("candles", f"{len(made)} candles end at {newest.close}, {reported}", ("close",))
-        return [UnreadableRow("candles", error, reason="unit_not_shown")] * len(made)
+        count = len(list(single_rows(made)))
+        error = ParseError("candles", f"{count} candles end at {newest}, {reported}", ("close",))
+        return [UnreadableRow("candles", error, reason="unit_not_shown")] * count
 
 
 def prices(received: Received) -> dict[str, Decimal]:
@@ -216,19 +232,15 @@ def dollars(price: Decimal | int, decimals: int) -> Decimal:
 # ---- rates -------------------------------------------------------------------------------------------------
 
 
-def frame_of(sent: Iterable[SentRates]) -> Frame | None:
+def frame_of(sent: Sequence[SentRates]) -> Frame | None:
     """Return what the sign of funding rates means; None when the rates do not show it.
 
     If positive funding is a cost, net = funding + borrowing, otherwise net = funding - borrowing. None also
     when nothing is borrowed, so that both hold, or when neither holds for all rows.
     """
     is_cost = is_receipt = True
-    for each in sent:
-        sides = (
-            (each.funding_rate_long, each.borrowing_rate_long, each.net_rate_long),
-            (each.funding_rate_short, each.borrowing_rate_short, each.net_rate_short),
-        )
-        for side in sides:
+    for rates_of in (_LONG, _SHORT):
+        for side in map(rates_of, sent):
             funding, borrowing, net = map(_integer, side)
             cut = max(1, (abs(funding) + abs(borrowing)) // 1_000_000)  # rounding of the venue
             is_cost &= abs(net - funding - borrowing) <= cut and borrowing >= 0
@@ -239,9 +251,9 @@ def frame_of(sent: Iterable[SentRates]) -> Frame | None:
 
 
 def _rate_rows(
-    sent: SentRates, frame: Frame | None, market: str, at: int, unit_s: int, shown_s: int
-) -> Iterator[TableRow]:
-    """Yield one row with the funding of both sides and, for a known asset, one with their borrowing.
+    sent: Sequence[SentRates], frame: Frame | None, market: str, at: Sequence[int], unit_s: int, shown_s: int
+) -> Iterator[ColumnarRows]:
+    """Yield rows with the funding of both sides and, for a known asset, rows with their borrowing.
 
     frame: meaning of the sign, None = raise BadRowError; at: ns since the Unix epoch; unit_s: seconds that
     the sent rates are per; shown_s: seconds that the funding rate in the row is per.
@@ -251,23 +263,24 @@ def _rate_rows(
     contract = CONTRACTS.of(market)
     sign = 1 if frame == "cost" else -1
     share = times(FIXED, Decimal(shown_s // unit_s))
-    yield FundingsRow(
-        market=market,
-        asset=contract.asset,
-        event_time=at,
-        kind="continuous",
-        rate=rounded(times(_integer(sent.funding_rate_long) * sign, share)),
-        rate_short=rounded(times(_integer(sent.funding_rate_short) * -sign, share)),
-        interval_s=shown_s,
-    )
+    columns: dict[str, Sequence[Any]] = {
+        "event_time": at,
+        "rate": [rounded(times(_integer(each.funding_rate_long) * sign, share)) for each in sent],
+        "rate_short": [rounded(times(_integer(each.funding_rate_short) * -sign, share)) for each in sent],
+    }
+    shared = {"market": market, "asset": contract.asset, "kind": "continuous", "interval_s": shown_s}
+    yield ColumnarRows(FundingsRow, columns, shared)
     if contract.asset is not None:
-        long, short = (
-            rounded(times(_integer(rate), FIXED) * DAY_S * 10_000 / unit_s)
-            for rate in (sent.borrowing_rate_long, sent.borrowing_rate_short)
-        )
-        yield BorrowRatesRow(
-            symbol=market, asset=contract.asset, event_time=at, bps_per_day=long, bps_per_day_short=short
-        )
+
+        def borrowed(rates: Iterable[Whole]) -> list[Decimal]:
+            return [rounded(times(_integer(rate), FIXED) * DAY_S * 10_000 / unit_s) for rate in rates]
+
+        columns = {
+            "event_time": at,
+            "bps_per_day": borrowed(each.borrowing_rate_long for each in sent),
+            "bps_per_day_short": borrowed(each.borrowing_rate_short for each in sent),
+        }
+        yield ColumnarRows(BorrowRatesRow, columns, {"symbol": market, "asset": contract.asset})
 
 
 def _readable(sent: Iterable[msgspec.Raw], wire: type[SentRates]) -> list[SentRates]:
@@ -291,10 +304,10 @@ def _rates(received: Received) -> Parsed:
     ]
     frame = frame_of(_readable(snapshots, SentSnapshot))
 
-    def rows(sent: SentSnapshot) -> Iterator[TableRow]:
-        yield from _rate_rows(sent, frame, market, moment(sent.timestamp), 1, EIGHT_H)
+    def rows(sent: Sequence[SentSnapshot], at: Sequence[int]) -> Iterator[ColumnarRows]:
+        yield from _rate_rows(sent, frame, market, list(map(from_ms, at)), 1, EIGHT_H)
 
-    return page("fundings", snapshots, SentSnapshot, lambda sent: sent.timestamp, rows)
+    return columns_page("fundings", snapshots, SentSnapshot, lambda sent: sent.timestamp, rows)
 
 
 def _rates_now(received: Received) -> Parsed:
@@ -303,7 +316,8 @@ def _rates_now(received: Received) -> Parsed:
     frame = frame_of(_readable(markets, SentRatesNow))
 
     def rows(sent: SentRatesNow) -> Iterator[TableRow]:
-        yield from _rate_rows(sent, frame, sent.market_token, received.received_at, YEAR_S, YEAR_S)
+        at = [received.received_at]
+        yield from single_rows(_rate_rows([sent], frame, sent.market_token, at, YEAR_S, YEAR_S))
 
     return page("fundings", markets, SentRatesNow, lambda _: None, rows)
 
@@ -375,23 +389,21 @@ def _candles(received: Received) -> Parsed:
     if step_s is None:
         raise ParseError("candles", "a period of no known length", ("period",))
 
-    def rows(sent: SentCandle) -> Iterator[CandlesRow]:
-        opened = moment(sent.opened)
-        yield CandlesRow(
-            market=market,
-            asset=asset,
-            event_time=opened,
-            source="index",
-            interval_s=step_s,
-            open=rounded(number(str(sent.open))),
-            high=rounded(number(str(sent.high))),
-            low=rounded(number(str(sent.low))),
-            close=rounded(number(str(sent.close))),
-            is_closed=is_over(opened, step_s, received),
-        )
+    def rows(sent: Sequence[SentCandle], at: Sequence[int]) -> Iterator[ColumnarRows]:
+        opened = list(map(from_ms, at))
+        columns: dict[str, Sequence[Any]] = {
+            "event_time": opened,
+            "open": [rounded(number(str(each.open))) for each in sent],
+            "high": [rounded(number(str(each.high))) for each in sent],
+            "low": [rounded(number(str(each.low))) for each in sent],
+            "close": [rounded(number(str(each.close))) for each in sent],
+            "is_closed": [is_over(each, step_s, received) for each in opened],
+        }
+        shared = {"market": market, "asset": asset, "source": "index", "interval_s": step_s}
+        yield ColumnarRows(CandlesRow, columns, shared)
 
     sent = decode(received, SentCandles).candles
-    return page("candles", sent, SentCandle, lambda each: each.opened, rows)
+    return columns_page("candles", sent, SentCandle, lambda each: each.opened, rows)
 
 
 def _tickers(received: Received) -> Parsed:
@@ -427,6 +439,9 @@ def _instruments(received: Received) -> Parsed:
 
 
 def _integer(sent: Whole) -> int:
+    digits = str(sent).removeprefix("-")
+    if len(digits) <= DIGITS and digits.isascii() and digits.isdecimal():
+        return int(sent)
     found = number(str(sent))
     whole = int(found)
     if found != whole:

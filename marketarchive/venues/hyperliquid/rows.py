@@ -7,28 +7,31 @@ values carry no time, so their `event_time` is the receipt of the answer.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
-from typing import Literal
+from itertools import groupby
+from operator import attrgetter
+from typing import Any, Literal
 
 import msgspec
 
 from marketarchive.exceptions import ParseError
-from marketarchive.times import SECOND, from_iso
+from marketarchive.times import SECOND, from_iso, from_ms
 from marketarchive.venues.hyperliquid.queries import HOUR_S, STEPS
 from marketarchive.venues.messages import Parsed, Received
 from marketarchive.venues.perp_rows import (
     BadRowError,
     Contracts,
     MarketStatus,
-    candle,
+    candles,
+    columns_page,
     decode,
     listed,
-    moment,
     number,
+    numbers,
     page,
 )
-from marketarchive.venues.table_rows import CandlesRow, FundingsRow, InstrumentsRow, OpenInterestRow
+from marketarchive.venues.table_rows import ColumnarRows, FundingsRow, InstrumentsRow, OpenInterestRow
 
 CONTRACTS = Contracts("hyperliquid")
 HOURLY_SINCE = from_iso("2023-06-08T00:01:00Z")
@@ -61,6 +64,9 @@ class SentCandle(msgspec.Struct):
     low: str = msgspec.field(name="l")
     close: str = msgspec.field(name="c")
     volume: str = msgspec.field(name="v")
+
+
+_CANDLE = attrgetter("open", "high", "low", "close", "volume")
 
 
 class SentCoin(msgspec.Struct, rename="camel"):
@@ -109,28 +115,28 @@ def parse(received: Received) -> Parsed:
 
 
 def _fundings(received: Received) -> Parsed:
-    def rows(sent: SentFunding) -> Iterator[FundingsRow]:
-        at = moment(sent.time)
-        yield FundingsRow(
-            market=sent.coin,
-            asset=CONTRACTS.of(sent.coin).asset,
-            event_time=at,
-            kind="settled",
-            rate=number(sent.funding_rate),
-            interval_s=HOUR_S if at >= HOURLY_SINCE else 8 * HOUR_S,
-        )
+    def rows(sent: Sequence[SentFunding], at: Sequence[int]) -> Iterator[ColumnarRows]:
+        settled = list(map(from_ms, at))
+        columns: dict[str, Sequence[Any]] = {
+            "market": [each.coin for each in sent],
+            "asset": [CONTRACTS.of(each.coin).asset for each in sent],
+            "event_time": settled,
+            "rate": numbers([each.funding_rate for each in sent]),
+            "interval_s": [HOUR_S if each >= HOURLY_SINCE else 8 * HOUR_S for each in settled],
+        }
+        yield ColumnarRows(FundingsRow, columns, {"kind": "settled"})
 
-    return page("fundings", decode(received, _RAW), SentFunding, lambda sent: sent.time, rows)
+    return columns_page("fundings", decode(received, _RAW), SentFunding, lambda sent: sent.time, rows)
 
 
 def _candles(received: Received, step_s: int) -> Parsed:
-    def rows(sent: SentCandle) -> Iterator[CandlesRow]:
-        prices = (sent.open, sent.high, sent.low, sent.close)
-        traded = (sent.volume, None)
-        contract = CONTRACTS.of(sent.coin)
-        yield candle(contract, sent.coin, "trade", step_s, sent.opened, prices, traded, received)
+    def rows(sent: Sequence[SentCandle], opened: Sequence[int]) -> Iterator[ColumnarRows]:
+        for coin, of_coin in groupby(zip(sent, opened, strict=True), lambda each: each[0].coin):
+            found, at = zip(*of_coin, strict=True)
+            *prices, volumes = zip(*map(_CANDLE, found), strict=True)
+            yield candles(CONTRACTS.of(coin), coin, "trade", step_s, at, prices, (volumes, None), received)
 
-    return page("candles", decode(received, _RAW), SentCandle, lambda sent: sent.opened, rows)
+    return columns_page("candles", decode(received, _RAW), SentCandle, lambda sent: sent.opened, rows)
 
 
 def _instruments(received: Received) -> Parsed:

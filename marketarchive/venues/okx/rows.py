@@ -7,8 +7,9 @@ used, because the venue may change the size of a contract.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
+from operator import attrgetter
 
 import msgspec
 
@@ -22,7 +23,8 @@ from marketarchive.venues.perp_rows import (
     Contracts,
     MarketStatus,
     Reader,
-    candle,
+    candles,
+    columns_page,
     decode,
     lines_page,
     listed,
@@ -41,7 +43,7 @@ from marketarchive.venues.symbols import symbols
 from marketarchive.venues.table_rows import (
     BorrowRatesRow,
     CandleSource,
-    CandlesRow,
+    ColumnarRows,
     FundingsRow,
     InstrumentsRow,
     OpenInterestRow,
@@ -97,6 +99,10 @@ class SentPrice(msgspec.Struct, array_like=True):
     low: str
     close: str
     confirm: str
+
+
+_PRICE = attrgetter("open", "high", "low", "close", "confirm")
+_TRADED = attrgetter("open", "high", "low", "close", "confirm", "volume", "volume_quote")
 
 
 class SentInterest(msgspec.Struct, array_like=True):
@@ -246,14 +252,15 @@ def _traded(received: Received) -> Parsed:
     symbol, step_s = param(received, "instId"), _step(received)
     contract = CONTRACTS.of(symbol)
 
-    def rows(sent: SentTraded) -> Iterator[CandlesRow]:
-        prices, traded = (sent.open, sent.high, sent.low, sent.close), (sent.volume, sent.volume_quote)
-        is_closed = sent.confirm == "1"
-        yield candle(
-            contract, symbol, "trade", step_s, sent.opened, prices, traded, received, is_closed=is_closed
+    def rows(sent: Sequence[SentTraded], opened: Sequence[int]) -> Iterator[ColumnarRows]:
+        *prices, confirmed, volumes, in_quote = zip(*map(_TRADED, sent), strict=True)
+        is_closed = [each == "1" for each in confirmed]
+        traded = volumes, in_quote
+        yield candles(
+            contract, symbol, "trade", step_s, opened, prices, traded, received, is_closed=is_closed
         )
 
-    return page("candles", _data(received), SentTraded, lambda sent: sent.opened, rows)
+    return columns_page("candles", _data(received), SentTraded, lambda sent: sent.opened, rows)
 
 
 def _prices(source: CandleSource) -> Callable[[Received], Parsed]:
@@ -262,13 +269,14 @@ def _prices(source: CandleSource) -> Callable[[Received], Parsed]:
         symbol = SWAP_OF_INDEX.get(named, named) if source == "index" else named
         contract = CONTRACTS.of(symbol)
 
-        def rows(sent: SentPrice) -> Iterator[CandlesRow]:
-            prices, is_closed = (sent.open, sent.high, sent.low, sent.close), sent.confirm == "1"
-            yield candle(
-                contract, symbol, source, step_s, sent.opened, prices, None, received, is_closed=is_closed
+        def rows(sent: Sequence[SentPrice], opened: Sequence[int]) -> Iterator[ColumnarRows]:
+            *prices, confirmed = zip(*map(_PRICE, sent), strict=True)
+            is_closed = [each == "1" for each in confirmed]
+            yield candles(
+                contract, symbol, source, step_s, opened, prices, None, received, is_closed=is_closed
             )
 
-        return page("candles", _data(received), SentPrice, lambda sent: sent.opened, rows)
+        return columns_page("candles", _data(received), SentPrice, lambda sent: sent.opened, rows)
 
     return read
 

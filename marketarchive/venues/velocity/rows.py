@@ -31,11 +31,13 @@ from marketarchive.venues.perp_rows import (
 )
 from marketarchive.venues.table_rows import (
     CandlesRow,
+    ColumnarRows,
     FundingsRow,
     InstrumentsRow,
     OpenInterestRow,
     TableRow,
     UnreadableRow,
+    single_rows,
 )
 from marketarchive.venues.velocity import endpoints
 from marketarchive.venues.velocity.fundings import HOUR_S, SentFunding, SentRecords, funding_rows
@@ -123,8 +125,8 @@ class VelocityRows(PerpRows):
         super().__init__(parse)
         self._prices: dict[str, Decimal] = {}
 
-    def rows(self, received: Received) -> Iterator[TableRow]:
-        made = list(super().rows(received))
+    def rows(self, received: Received) -> Iterator[TableRow | ColumnarRows]:
+        made = list(single_rows(super().rows(received)))
         for row in made:
             if isinstance(row, FundingsRow) and row.kind == "predicted" and row.index_price is not None:
                 self._prices[row.market] = Decimal(row.index_price)

@@ -18,6 +18,7 @@ from marketarchive.venues.endpoint import Endpoint, Query
 from marketarchive.venues.messages import Parsed, Received
 from marketarchive.venues.perps import Range, Series
 from marketarchive.venues.symbols import symbols
+from tests.venues.perp_rows import singly
 
 NOW = from_iso("2026-09-15T12:40:00Z")
 WEIGHT = {"code": -1003, "msg": "Way too much request weight used; IP banned until 1789476120000. Please"}
@@ -27,7 +28,7 @@ GEO = {"code": 0, "msg": "Service unavailable from a restricted location accordi
 
 def read(endpoint: Endpoint, document: Any, **params: str) -> Parsed:
     payload = json.dumps(document).encode()
-    return parse(Received.answer("binance", "perps", Query(endpoint, params), 200, payload, NOW, 1))
+    return singly(parse(Received.answer("binance", "perps", Query(endpoint, params), 200, payload, NOW, 1)))
 
 
 @pytest.mark.parametrize(

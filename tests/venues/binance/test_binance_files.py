@@ -18,7 +18,8 @@ from marketarchive.venues.endpoint import Query
 from marketarchive.venues.messages import Parsed, Received
 from marketarchive.venues.perps import Range, Series
 from marketarchive.venues.symbols import symbols
-from marketarchive.venues.table_rows import TableRow, UnreadableRow
+from marketarchive.venues.table_rows import TableRow, UnreadableRow, single_rows
+from tests.venues.perp_rows import singly
 from tests.venues.test_perp_files import packed
 
 NOW = from_iso("2026-11-20T10:01:00Z")
@@ -111,7 +112,7 @@ def test_a_contract_of_a_thousand_is_taken_apart() -> None:
     assert (row.asset, row.amount) == ("PEPE", Decimal(8_312_500))
     checksum = queries.candles_file(series("PEPE", "trade", 3600), Range(AT, AT))
     line = "1783900800000,0.0071234,0.0072,0.0071,0.0071,1000,1783904399999,7.1,9,0,0,0\n"
-    [row] = parse(received(file_of(checksum, ""), packed(line))).statements
+    [row] = singly(parse(received(file_of(checksum, ""), packed(line)))).statements
     assert (row.open, row.volume, row.volume_quote) == (Decimal("0.0000071234"), 1_000_000, Decimal("7.1"))
     assert (row.source, row.interval_s, row.is_closed) == ("trade", 3600, True)
 
@@ -130,7 +131,7 @@ def rows(*messages: Received) -> list[TableRow]:
     make = VENUE.feeds["perps"].rows
     assert make is not None
     maker = make()
-    return [row for message in messages for row in maker.rows(message)]
+    return [row for message in messages for row in single_rows(maker.rows(message))]
 
 
 def test_rows_of_a_file_say_whether_it_was_verified() -> None:

@@ -16,6 +16,7 @@ from marketarchive.venues.bybit.answers import judge
 from marketarchive.venues.bybit.rows import parse
 from marketarchive.venues.endpoint import Endpoint, Query
 from marketarchive.venues.messages import Parsed, Received
+from tests.venues.perp_rows import singly
 
 NOW = from_iso("2026-09-15T12:40:00Z")
 GEO = b"<HTML>The Amazon CloudFront distribution is configured to block access from your country.</HTML>"
@@ -24,7 +25,7 @@ GEO = b"<HTML>The Amazon CloudFront distribution is configured to block access f
 def read(endpoint: Endpoint, result: Any, **params: str) -> Parsed:
     document = {"retCode": 0, "retMsg": "OK", "result": result, "time": NOW // 10**6}
     payload = json.dumps(document).encode()
-    return parse(Received.answer("bybit", "perps", Query(endpoint, params), 200, payload, NOW, 1))
+    return singly(parse(Received.answer("bybit", "perps", Query(endpoint, params), 200, payload, NOW, 1)))
 
 
 def body_of(code: int, text: str) -> bytes:

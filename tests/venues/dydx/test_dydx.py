@@ -20,6 +20,7 @@ from marketarchive.venues.messages import Parsed, Received
 from marketarchive.venues.perps import Range, Series, following
 from marketarchive.venues.symbols import symbols
 from marketarchive.venues.table_rows import CandlesRow, OpenInterestRow
+from tests.venues.perp_rows import singly
 
 NOW = from_iso("2026-09-15T12:40:00Z")
 BITCOIN = Series("BTC", symbols("dydx")["BTC"], "funding")
@@ -38,7 +39,7 @@ MARKET = {
 
 def read(query: Query, document: Any) -> Parsed:
     payload = json.dumps(document).encode()
-    return parse(Received.answer("dydx", "perps", query, 200, payload, NOW, 1))
+    return singly(parse(Received.answer("dydx", "perps", query, 200, payload, NOW, 1)))
 
 
 def errors(*texts: str) -> bytes:

@@ -18,7 +18,8 @@ from marketarchive.venues.gmx.rows import GmxRows, parse
 from marketarchive.venues.messages import Parsed, Received
 from marketarchive.venues.perps import Range, Series
 from marketarchive.venues.symbols import symbols
-from marketarchive.venues.table_rows import BorrowRatesRow, FundingsRow, UnreadableRow
+from marketarchive.venues.table_rows import BorrowRatesRow, FundingsRow, UnreadableRow, single_rows
+from tests.venues.perp_rows import singly
 
 NOW = from_iso("2026-11-20T10:01:00Z")
 NOW_S = NOW // 10**9
@@ -40,7 +41,7 @@ def received(endpoint: Endpoint, document: Any, **params: str) -> Received:
 
 
 def read(endpoint: Endpoint, document: Any, **params: str) -> Parsed:
-    return parse(received(endpoint, document, **params))
+    return singly(parse(received(endpoint, document, **params)))
 
 
 def rates(long: int, short: int, borrow: int, sign: int, **more: Any) -> dict[str, Any]:
@@ -120,8 +121,7 @@ def test_rates_of_the_past_are_of_a_second_and_both_sides_are_kept() -> None:
         period="7d",
         address=POOL,
     )
-    funding, borrowing, *_ = found.statements
-    assert len(found.statements) == 4
+    funding, _, borrowing, _ = found.statements
     assert (funding.asset, funding.interval_s, funding.rate) == ("BTC", 28_800, Decimal("0.0002016"))
     assert funding.rate_short == Decimal("0.0002304")  # what shorts receive
     assert borrowing.bps_per_day == Decimal("1.016064")  # 1.176e-9 x 86,400 x 10,000
@@ -155,8 +155,8 @@ CANDLES = [
 def test_candles_are_of_the_index_and_the_running_one_is_marked() -> None:
     rows = GmxRows()
     assert list(rows.rows(received(endpoints.TICKERS, TICKERS))) == []
-    running, ended = rows.rows(
-        received(endpoints.CANDLES, {"candles": CANDLES}, tokenSymbol="BTC", period="1h")
+    running, ended = single_rows(
+        rows.rows(received(endpoints.CANDLES, {"candles": CANDLES}, tokenSymbol="BTC", period="1h"))
     )
     assert (ended.market, ended.asset, ended.source) == (POOL, "BTC", "index")  # type: ignore[union-attr]
     assert ended.close == Decimal("84000.123456789")  # type: ignore[union-attr]

@@ -20,6 +20,7 @@ from marketarchive.venues.messages import Parsed, Received
 from marketarchive.venues.perps import Range, Series
 from marketarchive.venues.symbols import symbols
 from marketarchive.venues.table_rows import FundingsRow, OpenInterestRow
+from tests.venues.perp_rows import singly
 
 NOW = from_iso("2026-09-15T12:40:00Z")
 HOUR = 3_600_000
@@ -36,7 +37,7 @@ CONTEXT = {
 
 def read(query: Query, document: Any) -> Parsed:
     payload = json.dumps(document).encode()
-    return parse(Received.answer("hyperliquid", "perps", query, 200, payload, NOW, 1))
+    return singly(parse(Received.answer("hyperliquid", "perps", query, 200, payload, NOW, 1)))
 
 
 def requested(query: Query) -> dict[str, Any]:

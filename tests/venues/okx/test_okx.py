@@ -20,6 +20,7 @@ from marketarchive.venues.okx.rows import parse
 from marketarchive.venues.okx.venue import PERPS
 from marketarchive.venues.perps import Range, Series
 from marketarchive.venues.symbols import symbols
+from tests.venues.perp_rows import singly
 from tests.venues.test_perp_files import packed
 
 NOW = from_iso("2026-09-15T12:40:00Z")
@@ -27,7 +28,7 @@ NOW = from_iso("2026-09-15T12:40:00Z")
 
 def read(endpoint: Endpoint, data: Any, **params: str) -> Parsed:
     payload = json.dumps({"code": "0", "msg": "", "data": data}).encode()
-    return parse(Received.answer("okx", "perps", Query(endpoint, params), 200, payload, NOW, 1))
+    return singly(parse(Received.answer("okx", "perps", Query(endpoint, params), 200, payload, NOW, 1)))
 
 
 def body_of(code: str, text: str) -> bytes:

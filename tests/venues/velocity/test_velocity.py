@@ -15,7 +15,7 @@ from marketarchive.venues.endpoint import Endpoint, Query
 from marketarchive.venues.messages import Parsed, Received
 from marketarchive.venues.perps import Range, Series
 from marketarchive.venues.symbols import symbols
-from marketarchive.venues.table_rows import TableRow, UnreadableRow
+from marketarchive.venues.table_rows import TableRow, UnreadableRow, single_rows
 from marketarchive.venues.velocity import endpoints, queries
 from marketarchive.venues.velocity.answers import judge
 from marketarchive.venues.velocity.rows import VelocityRows, parse
@@ -121,7 +121,7 @@ def candles(*sent: dict[str, Any], markets: Any = None) -> list[TableRow]:
     rows = VelocityRows()
     list(rows.rows(received(endpoints.MARKETS, {"markets": [market()] if markets is None else markets})))
     path = {"symbol": "BTC-PERP", "resolution": "60"}
-    return list(rows.rows(received(endpoints.CANDLES, {"records": sent}, **path)))
+    return list(single_rows(rows.rows(received(endpoints.CANDLES, {"records": sent}, **path))))
 
 
 def test_a_candle_is_of_trades_and_of_the_index() -> None:

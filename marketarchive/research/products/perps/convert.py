@@ -80,15 +80,23 @@ WITH newest AS (
     SELECT market, source, interval_s, event_time, arg_max(struct_pack(open, high, low, close, volume,
            volume_quote), received_at) AS c
     FROM candles WHERE is_closed AND {period} % interval_s = 0 GROUP BY ALL),
+stamped AS (
+    SELECT market, source, interval_s, event_time, c,
+           (epoch_us(event_time) // 1000000 // {period} + 1) * {period} AS row_s FROM newest),
+whole AS (SELECT market, source, row_s, unnest(c) FROM stamped WHERE interval_s = {period}),
 grouped AS (
-    SELECT market, source, interval_s,
-           (epoch_us(event_time) // 1000000 // {period} + 1) * {period} AS row_s, count(*) AS parts,
-           arg_min(c.open, event_time) AS o, max(c.high) AS h, min(c.low) AS l,
-           arg_max(c.close, event_time) AS c, sum(c.volume) AS volume, sum(c.volume_quote) AS volume_quote
-    FROM newest GROUP BY ALL)
-SELECT market, source, row_s, unnest(best) FROM (
-    SELECT market, source, row_s, arg_max(struct_pack(o, h, l, c, volume, volume_quote), interval_s) AS best
-    FROM grouped WHERE parts * interval_s = {period} GROUP BY ALL)"""
+    SELECT market, source, interval_s, row_s,
+           arg_min(c.open, event_time) AS open, max(c.high) AS high, min(c.low) AS low,
+           arg_max(c.close, event_time) AS close, sum(c.volume) AS volume,
+           sum(c.volume_quote) AS volume_quote
+    FROM stamped WHERE interval_s < {period} GROUP BY ALL HAVING count(*) * interval_s = {period}),
+joined AS (
+    SELECT market, source, row_s, unnest(best) FROM (
+        SELECT market, source, row_s,
+               arg_max(struct_pack(open, high, low, close, volume, volume_quote), interval_s) AS best
+        FROM grouped ANTI JOIN whole USING (market, source, row_s) GROUP BY ALL))
+SELECT market, source, row_s, open AS o, high AS h, low AS l, close AS c, volume, volume_quote
+FROM (FROM whole UNION ALL FROM joined)"""
 
 _SAMPLES = """
 INSERT INTO bars

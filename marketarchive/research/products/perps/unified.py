@@ -119,6 +119,7 @@ def _unify(
     done = Unified(folder / UNIFIED, failed=failed)
     keys = {venue: _key(root, venue, perps, window) for venue, perps in declared.items()}
     keys |= {venue: _kept_key(folder / venue) or "" for venue in failed}
+    made_now: dict[str, pa.Table] = {}
     with closing(connect()) as connection:
         for venue, perps in declared.items():
             if venue in failed:
@@ -130,10 +131,11 @@ def _unify(
             contracts = {row["symbol"]: asset for asset, row in symbols(venue).items()}
             rows = rows_of(connection, venue, perps, contracts, _files(root, venue), window)
             _write_venue(folder / venue, rows, keys[venue])
+            made_now[venue] = rows
             done.made.append(venue)
     whole = hashlib.sha256(msgspec.json.encode(sorted(keys.items()))).hexdigest()
     if _stamped(done.path) != whole:
-        done.rows = _write_whole(folder, sorted(declared), whole)
+        done.rows = _write_whole(folder, declared, made_now, whole)
         inputs = {path: sha for venue in declared for path, sha in _inputs(root, venue).items()}
         made = {
             "inputs": [{"path": path, "sha256": sha256} for path, sha256 in sorted(inputs.items())],
@@ -217,37 +219,54 @@ def _stamped(path: Path) -> str | None:
 
 
 def _write_venue(folder: Path, rows: pa.Table, key: str) -> None:
-    """Write a file per contract with `key` in its metadata; delete files of contracts without rows."""
+    """Write a file per contract with `key` in its metadata; delete files of contracts without rows.
+
+    rows: sorted by contract.
+    """
     import pyarrow.compute as pc
 
     folder.mkdir(exist_ok=True)
     (folder / "key").unlink(missing_ok=True)
     names = []
-    for symbol in pc.unique(rows["symbol"]).to_pylist():
-        names.append(f"{symbol}.parquet")
-        _write(folder / names[-1], rows.filter(pc.equal(rows["symbol"], symbol)), key)
+    written = 0
+    for each in pc.value_counts(rows["symbol"]).to_pylist():
+        names.append(f"{each['values']}.parquet")
+        _write(folder / names[-1], rows.slice(written, each["counts"]), key)
+        written += each["counts"]
     for path in folder.glob("*.parquet"):
         if path.name not in names:
             path.unlink()
     (folder / "key").write_text("\n".join([key, *names]), encoding="utf-8")
 
 
-def _write_whole(folder: Path, chosen: Collection[str], key: str) -> int:
-    """Write the rows of the `chosen` venues to one file, by time, venue and symbol; return their number."""
+def _write_whole(folder: Path, chosen: Collection[str], made: Mapping[str, pa.Table], key: str) -> int:
+    """Write the rows of the `chosen` venues to one file, by time, venue and symbol; return their number.
+
+    made: venue -> its rows; those of other venues are read from their files.
+    """
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     from marketarchive.research.products.perps.columns import schema
 
-    paths = [path for venue in chosen for path in (folder / venue).glob("*.parquet")]
-    paths.sort(key=lambda path: (path.parent.name, path.stem))  # by venue and symbol
-    parts = [pq.read_table(path, partitioning=None).replace_schema_metadata() for path in paths]
-    whole = pa.concat_tables(parts) if parts else schema().empty_table()
+    parts = [made[venue] if venue in made else _read_venue(folder / venue) for venue in sorted(chosen)]
+    whole = pa.concat_tables([schema().empty_table(), *parts])
     times = whole["timestamp"].to_numpy()
     whole = whole.take(pa.array(times.argsort(kind="stable")))
     _write(folder / UNIFIED, whole, key)
     rows: int = whole.num_rows
     return rows
+
+
+def _read_venue(folder: Path) -> pa.Table:
+    """Return the rows of a venue's files by symbol and time."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from marketarchive.research.products.perps.columns import schema
+
+    paths = sorted(folder.glob("*.parquet"), key=lambda path: path.stem)
+    parts = [pq.read_table(path, partitioning=None).replace_schema_metadata() for path in paths]
+    return pa.concat_tables([schema().empty_table(), *parts])
 
 
 def _write(path: Path, rows: pa.Table, key: str) -> None:
