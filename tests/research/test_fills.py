@@ -142,7 +142,7 @@ def test_many_orders_are_filled_as_each_alone(tmp_path: Path) -> None:
             assert pd.isna(row[name]) if amount is None else row[name] == float(amount)
         assert pd.isna(row["age_s"]) if one.age is None else row["age_s"] == one.age.total_seconds()
     assert len(archive.fills(SLUG, "buy", 1, times, outcome="Down")) == len(times)
-    with pytest.raises(ArgumentError, match="2, 6 rows"):
+    with pytest.raises(ArgumentError, match="2, 6 values"):
         archive.fills("1", "buy", [1, 2], times)
     with pytest.raises(ArgumentError, match="is no name: where a row has no token, give its market"):
         archive.fills(pd.Series(["1", None]), "buy", 1, times[:2])
