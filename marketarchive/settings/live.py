@@ -156,6 +156,8 @@ ARCHIVE_FILES = None
 TWISTED_REACTOR = "twisted.internet.asyncioreactor.AsyncioSelectorReactor"
 # Class of the event loop; with SIMULATOR_URL always one that the simulator's time waits for.
 ASYNCIO_EVENT_LOOP = None
+# Default: Scrapy's own; ours imports one venue's modules to run one spider, not those of all.
+SPIDER_LOADER_CLASS = "marketarchive.collecting.spider_loader.SpiderLoader"
 SPIDER_LOADER_WARN_ONLY = True  # default False; an unfinished spider does not stop the others
 # Default True since 2.19: a local server that runs code sent to it. Not in an unattended collector.
 REMOTE_CONTROL_ENABLED = False
