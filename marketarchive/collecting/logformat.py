@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import Any, Self
 
+from scrapy.crawler import Crawler
 from scrapy.logformatter import LogFormatter, LogFormatterResult
 
 
 class QuietLogFormatter(LogFormatter):
-    """Log formatter that names an item's type where Scrapy would print the whole item."""
+    """Log formatter that names an item's type where Scrapy would print the whole item.
 
-    def scraped(self, item: Any, response: Any, spider: Any) -> LogFormatterResult:  # noqa: ARG002 (Scrapy's signature)
+    No record is made of an item that passes where LOG_LEVEL would hide it.
+    """
+
+    def __init__(self, *, is_debug: bool) -> None:
+        """Create a formatter; is_debug: whether LOG_LEVEL shows lines of level DEBUG."""
+        self._is_debug = is_debug
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> Self:
+        return cls(is_debug=logging.Handler(crawler.settings["LOG_LEVEL"]).level <= logging.DEBUG)
+
+    def scraped(self, item: Any, response: Any, spider: Any) -> LogFormatterResult | None:  # type: ignore[override]  # noqa: ARG002 (Scrapy takes None, but does not say so)
+        if not self._is_debug:
+            return None
         return {"level": logging.DEBUG, "msg": "Scraped %(item)s", "args": {"item": type(item).__name__}}
 
     def dropped(self, item: Any, exception: BaseException, response: Any, spider: Any) -> LogFormatterResult:  # noqa: ARG002 (Scrapy's signature)
