@@ -46,6 +46,7 @@ class DueRounds:
             if market.slug and market.tokens and market.asset and market.duration in GRID:
                 self._series.add((market.asset, market.duration))
         self._slugs.update(market.slug for market in watched if market.slug)
+        self._forget(self._looked_at)
 
     def has_gap(self, market: Market) -> bool:
         """Return whether a gap of `market` is open, which states since when it is not watched."""
@@ -71,7 +72,6 @@ class DueRounds:
             if slug not in self._slugs and slug not in self._due and now >= (current + LATE_S) * SECOND:
                 self._begin(slug, asset, duration, current * SECOND)
         self._looked_at = now
-        self._forget(now)
 
     def markets(self, tick: int) -> list[Market]:
         """Return the unwatched rounds in progress at `tick` (axis ns), as markets without tokens."""

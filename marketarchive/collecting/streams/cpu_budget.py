@@ -6,34 +6,33 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from marketarchive.clock import Clock
 from marketarchive.times import from_seconds
 
 WINDOW_S = 1.0
 
 
 class CpuBudget:
-    """Share of one processor's time, counted in windows of one second of `clock`.
+    """Share of one processor's time, counted in windows of one second of the project's clock.
 
     A simulator's clock waits for working processes, so the processor time of one of its seconds is counted
     against that second, at any speed.
     """
 
-    def __init__(self, share: float, clock: Clock) -> None:
-        self._clock = clock
+    def __init__(self, share: float) -> None:
         self._allowed_ns = from_seconds(share * WINDOW_S)
         self._spent_ns = 0
         self._window_ends = 0  # monotonic ns
 
-    @property
-    def is_left(self) -> bool:
-        """Return whether processor time is left in this window, so that messages may be checked."""
-        return self._spent() < self._allowed_ns
+    def is_left(self, mono: int) -> bool:
+        """Return whether processor time is left in the window of `mono` (monotonic ns) to check messages."""
+        return self._spent(mono) < self._allowed_ns
 
-    @property
-    def is_overdrawn(self) -> bool:
-        """Return whether twice the share is spent in this window, so that even cheap checks have to wait."""
-        return self._spent() > 2 * self._allowed_ns
+    def is_overdrawn(self, mono: int) -> bool:
+        """Return whether twice the share is spent in the window of `mono` (monotonic ns).
+
+        Then even cheap checks have to wait.
+        """
+        return self._spent(mono) > 2 * self._allowed_ns
 
     @contextmanager
     def spend(self) -> Iterator[None]:
@@ -43,9 +42,8 @@ class CpuBudget:
         finally:
             self._spent_ns += time.thread_time_ns() - started
 
-    def _spent(self) -> int:
-        now = self._clock.mono_ns()
-        if now >= self._window_ends:
-            self._window_ends = now + from_seconds(WINDOW_S)
+    def _spent(self, mono: int) -> int:
+        if mono >= self._window_ends:
+            self._window_ends = mono + from_seconds(WINDOW_S)
             self._spent_ns = 0
         return self._spent_ns

@@ -184,9 +184,9 @@ class ConnectionPool:
         """Apply a batch of messages, which are archived already, or skip it under load."""
         if self._is_stopped:
             return
-        budget = self._host.budget
-        if budget.is_overdrawn:
-            self.completeness.skipped(connection.name, self._clock.mono_ns())
+        budget, mono = self._host.budget, self._clock.mono_ns()
+        if budget.is_overdrawn(mono):
+            self.completeness.skipped(connection.name, mono)
             self._host.skipped(batch)
         else:
             good: list[Sequence[Update]] = []
@@ -207,7 +207,8 @@ class ConnectionPool:
 
         at: receipt, wall ns.
         """
-        mono, verify = self._clock.mono_ns(), self._host.budget.is_left
+        mono = self._clock.mono_ns()
+        verify = self._host.budget.is_left(mono)
         latest = self._host.axis.at(mono) + self._ahead
         try:
             updates = connection.session.apply(at, seq, payload, latest=latest, verify=verify)

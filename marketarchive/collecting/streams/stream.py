@@ -157,7 +157,7 @@ class StreamSpider(ArchiveSpider):
     @cached_property
     def budget(self) -> CpuBudget:
         """Return the limit of processor time that applying messages may take."""
-        return CpuBudget(self.check_share, self.run.clock)
+        return CpuBudget(self.check_share)
 
     def good_stat(self, feed: str) -> str:
         return f"frames/good/{feed}" if feed == self.feed else super().good_stat(feed)
