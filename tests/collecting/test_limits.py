@@ -89,8 +89,8 @@ async def test_who_comes_after_its_own_time_is_late_not_limited() -> None:
 
 async def test_a_pause_that_the_venue_asked_for_is_kept() -> None:
     limits, clock = limiter()
-    limits.back_off(BOOKS, 30.0)
     before = clock.mono_ns()
+    limits.back_off(BOOKS, 30.0)
     assert await limits.acquire(BOOKS, asyncio.Event()) == "granted"
     assert clock.mono_ns() - before >= 30 * SECOND
 
