@@ -378,7 +378,7 @@ class ArchiveSpider(Spider):
     def _received(self, request: Request, response: HttpResponse) -> Iterator[Any]:
         pending: PendingRequest = request.meta["pending"]
         receipt: Receipt = request.meta["receipt"]
-        if self.run.error is not None:  # the disk takes nothing any more: only the end matters
+        if self.run.process.writer.failure is not None:  # the disk takes nothing more: only the end matters
             yield from self._complete(pending)
             return
         yield self._line(request, response.status, receipt)

@@ -25,7 +25,7 @@ class Command(OfflineCommand):
             "Checks the ledger's chain, every file and gzip member, line counts, sequence numbers, the "
             "digest of every body, the manifests, and names files that are not in the ledger. Collectors "
             "may run meanwhile. Removal of the ledger's newest lines can only be detected with a head that "
-            "was printed earlier (--head). Exit code 1 also where there is nothing to check."
+            "was printed earlier (--head). Exit code 1 also where the folder is not an archive."
         )
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
@@ -52,8 +52,10 @@ class Command(OfflineCommand):
         since = self.moment("--since", opts.since)
         report = verify(self.root, since, BookChecks() if opts.books else None, opts.head)
         print(json.dumps(report.as_dict(), indent=2) if opts.json else _text(report))
-        if report.state == "nothing to check":
-            raise ArchiveError(f"{self.root} has neither a ledger nor raw files: is it the right OUTPUT_DIR?")
+        if report.state == "nothing to check" and not (self.root / "manifests").is_dir():
+            raise ArchiveError(
+                f"{self.root} is not an archive: it has no manifests/. Is it the right OUTPUT_DIR?"
+            )
         return FAILED if report.problems else FINISHED
 
 

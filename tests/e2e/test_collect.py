@@ -395,7 +395,7 @@ def test_pages_that_cannot_be_opened_are_said_once(tmp_path: Path) -> None:
         options = ("--durations", "5m", "--assets", "BTC", "--duration", "20")
         done = collect(venue.url, tmp_path / "out", *options, "-s", f"PLAYWRIGHT_LAUNCH_OPTIONS={missing}")
     assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stderr.count("Chainlink's pages are left out (--no-pages") == 1
+    assert done.stderr.count("Chainlink's pages are left out (pass --no-pages") == 1
     assert "chainlink_streams" not in {
         run["spider"] for run in collected(tmp_path / "out")["summary"]["runs"]
     }

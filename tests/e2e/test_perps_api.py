@@ -120,7 +120,7 @@ def test_what_is_wrong_is_said(out: Path) -> None:
         BinanceCollector(out).collect_symbol_data("BTC", "yesterday")
     with pytest.raises(ArgumentError, match="period '7h' is not one of"):
         BinanceCollector(out, period="7h")
-    with pytest.raises(ArgumentError, match=r"exit code 2: .*perpetuals of NOBODY"):
+    with pytest.raises(ArgumentError, match=r"exit code 2: .*perpetual of NOBODY"):
         MultiVenueCollector(out).collect_major_symbols(START, assets=["NOBODY"])
     with pytest.raises(ImportError, match="NowhereCollector"):
         from marketarchive.research.perps import NowhereCollector  # noqa: F401

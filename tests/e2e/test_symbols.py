@@ -68,7 +68,9 @@ def test_what_is_shipped_is_printed_and_mapped(world: Simulator, out: Path) -> N
     ]
     assert "BTC-USDT-SWAP" in ran(world, "symbols", out, "okx").stdout
     assert ran(world, "symbols", out, "nowhere").returncode == 2
-    assert ran(world, "perps", out, "--no-crawl").returncode == 0
+    where = {"start": "2026-11-01", "end": "2026-11-02", "assets": "BTC"}
+    words = [f"--{name}={value}" for name, value in where.items()]
+    assert ran(world, "perps", out, "okx", *words).returncode == 0
     with (out / "perps" / "symbols_map.csv").open(encoding="utf-8") as file:
         mapped = [row for row in csv.DictReader(file) if row["venue"] == "okx"]
     assert [(row["asset"], row["symbol"], row["contract_size"]) for row in mapped] == [

@@ -96,7 +96,7 @@ class ProbeSpider(ArchiveSpider):
     def _received(self, request: Request, response: HttpResponse) -> Iterator[Any]:
         pending: _ProbeRequest = request.meta["pending"]
         receipt: Receipt = request.meta["receipt"]
-        if self.run.error is not None:  # the disk takes nothing any more
+        if self.run.process.writer.failure is not None:  # the disk takes nothing more
             yield from self._complete(pending)
             return
         yield self._line(request, response.status, receipt)
