@@ -113,6 +113,31 @@ def test_a_disk_that_fills_ends_all_runs_before_it_is_full(
     assert sorted(out.glob("manifests/*")) == before  # no run was begun
 
 
+def test_answers_that_arrive_after_a_disk_fell_short_are_kept(
+    world: Simulator, out: Path, tmp_path: Path
+) -> None:
+    room = tmp_path / "room"
+    short: dict[str, Any] = {"ARCHIVE_FILES": "tests.archive.faulty_files.Room", "DISK_STOP_FREE_MB": 100}
+    room.write_text(str(10_000 * MB))
+    late = {"kind": "latency", "route": "clob.polymarket.com/*", "seconds": 5}
+    every_second = ("crawl", "polymarket_orderbook", "-a", "durations=1d,4h", "-a", "interval=1s")
+    before = len(world.served())
+    with (
+        world.ordered(late),
+        collecting(world.url, out, every_second, {"ROOM_FILE": str(room)}, **short) as collector,
+    ):
+        until(lambda: _books(world, before) > 2 or collector.process.poll() is not None)
+        room.write_text(str(99 * MB))
+        assert collector.end() == 3, collector.log[-3000:]
+    assert_sound(out)
+    assert len(Output(out).lines("orderbook", "response")) > 2
+
+
+def _books(world: Simulator, since: int) -> int:
+    """Return how many answers with books were sent after the first `since` answers."""
+    return sum("clob.polymarket.com" in line["url"] for line in world.served()[since:])
+
+
 def test_a_cycle_for_cron(world: Simulator, out: Path, tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir()
