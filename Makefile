@@ -33,9 +33,9 @@ help:
 demo: .venv/installed
 	$(BIN)/scrapy demo
 
-# Six workers also on two processors: whole runs wait more than they work.
+# Four workers also on two processors: whole runs wait more than they work.
 test: .venv/installed lint
-	$(BIN)/pytest -n 6 --dist loadscope --no-loadscope-reorder --cov --cov-report=term --cov-fail-under=85 --durations=20
+	$(BIN)/pytest -n 4 --dist loadscope --no-loadscope-reorder --cov --cov-report=term --cov-fail-under=85 --durations=20
 
 check: .venv/installed lint
 	HYPOTHESIS_PROFILE=dev $(BIN)/pytest -m unit -n 4
