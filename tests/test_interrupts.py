@@ -67,7 +67,7 @@ def test_ctrl_c_while_our_own_program_loads() -> None:
         (["verify"], "marketarchive.collecting"),
         (["simulate", "--port", "0"], "marketarchive.collecting"),
         (["simulate", "--port", "0"], "aiohttp.hdrs"),
-        (["collect"], "sqlalchemy.util.langhelpers"),
+        (["collect"], "marketarchive.collecting"),
     ],
 )
 def test_ctrl_c_while_a_command_is_imported(arguments: list[str], module: str, tmp_path: Path) -> None:
