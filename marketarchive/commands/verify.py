@@ -8,6 +8,7 @@ from itertools import islice
 
 from marketarchive.archive.book_checks import BookChecks
 from marketarchive.archive.report import VerifyReport
+from marketarchive.archive.tree import is_archive
 from marketarchive.archive.verify import verify
 from marketarchive.collecting.exit_codes import FAILED, FINISHED
 from marketarchive.exceptions import ArchiveError
@@ -52,7 +53,7 @@ class Command(OfflineCommand):
         since = self.moment("--since", opts.since)
         report = verify(self.root, since, BookChecks() if opts.books else None, opts.head)
         print(json.dumps(report.as_dict(), indent=2) if opts.json else _text(report))
-        if report.state == "nothing to check" and not (self.root / "manifests").is_dir():
+        if report.state == "nothing to check" and not is_archive(self.root):
             raise ArchiveError(
                 f"{self.root} is not an archive: it has no manifests/. Is it the right OUTPUT_DIR?"
             )
