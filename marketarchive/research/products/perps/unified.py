@@ -135,7 +135,7 @@ def _unify(
             done.made.append(venue)
     whole = hashlib.sha256(msgspec.json.encode(sorted(keys.items()))).hexdigest()
     if _stamped(done.path) != whole:
-        done.rows = _write_whole(folder, declared, made_now, whole)
+        done.rows = _write_unified(folder, declared, made_now, whole)
         inputs = {path: sha for venue in declared for path, sha in _inputs(root, venue).items()}
         made = {
             "inputs": [{"path": path, "sha256": sha256} for path, sha256 in sorted(inputs.items())],
@@ -239,7 +239,7 @@ def _write_venue(folder: Path, rows: pa.Table, key: str) -> None:
     (folder / "key").write_text("\n".join([key, *names]), encoding="utf-8")
 
 
-def _write_whole(folder: Path, chosen: Collection[str], made: Mapping[str, pa.Table], key: str) -> int:
+def _write_unified(folder: Path, chosen: Collection[str], made: Mapping[str, pa.Table], key: str) -> int:
     """Write the rows of the `chosen` venues to one file, by time, venue and symbol; return their number.
 
     made: venue -> its rows; those of other venues are read from their files.
