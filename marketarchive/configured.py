@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import argparse
 
-from scrapy.commands import ScrapyCommand
+from scrapy.commands import ScrapyCommand, ScrapyHelpFormatter
 from scrapy.exceptions import UsageError
 
 from marketarchive.collecting.config_file import VARIABLE, apply_configuration
 from marketarchive.exceptions import ConfigurationError
 
 
+class HelpFormatter(ScrapyHelpFormatter):
+    """Formatter that underlines headings only: Scrapy's takes a line that wraps after a colon for one."""
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        return [f"{line} " if line.endswith(":") else line for line in super()._split_lines(text, width)]
+
+
 class ConfiguredCommand(ScrapyCommand):
     """Command whose settings also come from environment variables and from the user's configuration file."""
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
+        parser.formatter_class = HelpFormatter
         super().add_options(parser)
         parser.add_argument(
             "--config",
