@@ -14,7 +14,7 @@ LevelText = Callable[[str, str], bytes]
 """Formats a level (price, size) as bytes, in the form that the venue's hash or checksum is computed over."""
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=1 << 14)
 def price_of(text: str) -> Decimal:
     """Return the exact price that a text states. Results are cached: prices repeat.
 
@@ -26,7 +26,7 @@ def price_of(text: str) -> Decimal:
     return found
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=1 << 14)
 def _negated(text: str) -> Decimal:
     return price_of(text).copy_negate()  # copy: no rounding to the context's precision
 

@@ -206,7 +206,7 @@ def checksum(bids: BookSide, asks: BookSide) -> int:
     return zlib.crc32(b"".join(map(_digits, best)))
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=1 << 12)
 def _digits(level: bytes) -> bytes:
     return b"".join(text.replace(b".", b"").lstrip(b"0") for text in level_of(level))
 
