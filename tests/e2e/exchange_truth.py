@@ -42,6 +42,7 @@ from tests.e2e.stream_truth import SEED, Comparison, Missing, Spell, spells
 
 CHECKED = 10
 """Levels a side that a checksum covers."""
+MINUTE = 60 * SECOND
 
 
 @dataclass(frozen=True)
@@ -65,12 +66,13 @@ class ExchangeTruth:
         world: SpotWorld = simulated.world
         return world
 
-    def frames(self, first: int, last: int, markets: Collection[str] = ()) -> list[Frame]:
-        """Return all that a connection with `markets`, or all, is sent with first < ns <= last."""
+    def frames(self, first: int, last: int, markets: Collection[str] = ()) -> Iterator[Frame]:
+        """Yield all that a connection with `markets`, or all, is sent with first < ns <= last."""
         session = self.session(self.world, first)
         for text in self.wire.subscribe(list(markets or self.world.assets)):
             session.received(text, first)
-        return session.due(first, last)
+        for begin in range(first, last, MINUTE):
+            yield from session.due(begin, min(begin + MINUTE, last))
 
     def messages(self, payload: bytes, at: int) -> Sequence[MarketMessage]:
         try:
@@ -81,7 +83,7 @@ class ExchangeTruth:
     def compare(self, out: Path, truth: Path, faults: Sequence[int]) -> Comparison:
         """Messages of all markets, by what they say."""
         slack = SECOND
-        archived: set[Hashable] = set()
+        archived: set[int] = set()
         counts: dict[bytes, int] = {}  # of what an archived payload says, by its digest
         times: dict[str, list[int]] = defaultdict(list)  # of each market, of books that were archived
         wholes: dict[str, list[int]] = defaultdict(list)  # the same of those that were whole
@@ -94,7 +96,7 @@ class ExchangeTruth:
                 found = self.messages(message.payload, message.received_at)
                 counts[digest(message.payload)] = len(found)
                 for one in found:
-                    archived.add(said(one))
+                    archived.add(hash(said(one)))
                     is_whole = isinstance(one, BookMessage) and one.is_snapshot
                     if isinstance(one, BookMessage) and is_whole:
                         wholes[one.market].append(one.at)
@@ -109,7 +111,7 @@ class ExchangeTruth:
                 continue
             for one in self.messages(frame.payload, frame.ns):
                 result.frames += 1
-                if said(one) not in archived:
+                if hash(said(one)) not in archived:
                     missing = Missing(frame.ns, one.market, (one.market,), frame.kind)
                     lacking.append((missing, one))
         result.missing = [missing for missing, _ in lacking]

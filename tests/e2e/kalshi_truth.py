@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
@@ -58,13 +58,13 @@ def messages(payload: bytes, at: int) -> Sequence[MarketMessage]:
 def compare(out: Path, truth: Path, faults: Sequence[int]) -> Comparison:
     """Messages of all markets and indices that were subscribed, by what they say."""
     slack = SECOND
-    archived: set[Hashable] = set()
+    archived: set[int] = set()
     sparse: dict[tuple[str, type[MarketMessage]], list[int]] = {}  # by connection
     end = 0
     for line in ArchiveReader(out).messages("kalshi", "stream", kinds=("frame", "connection")):
         end = line.received_at
         for one in messages(line.payload, end) if line.kind == "frame" else ():
-            archived.add(said(one))
+            archived.add(hash(said(one)))
             if isinstance(one, TradeMessage | MarketEvent):
                 sparse.setdefault((line.envelope["connection"], type(one)), []).append(one.at)
     result = Comparison(gaps=spells(out, "stream", end, "kalshi"))
@@ -73,7 +73,7 @@ def compare(out: Path, truth: Path, faults: Sequence[int]) -> Comparison:
         for frame in frames(key, begin + slack, min(until, last) - slack):
             for one in messages(frame.payload, frame.ns):
                 result.frames += 1
-                if said(one) in archived:
+                if hash(said(one)) in archived:
                     continue
                 missing = Missing(frame.ns, key, (key,), frame.kind)
                 result.missing.append(missing)
