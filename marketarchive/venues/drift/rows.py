@@ -11,11 +11,11 @@ from __future__ import annotations
 import csv
 import gzip
 from collections.abc import Iterator
-from zlib import error as ZlibError  # noqa: N812  (an exception)
 
 import msgspec
 
 from marketarchive.exceptions import ParseError
+from marketarchive.json_lines import DAMAGED_GZIP
 from marketarchive.times import DAY, from_iso
 from marketarchive.venues.drift import endpoints
 from marketarchive.venues.messages import Parsed, Received
@@ -65,7 +65,7 @@ def _of_file(payload: bytes, symbol: str) -> list[msgspec.Raw]:
     """
     try:
         text = (gzip.decompress(payload) if payload[:2] == _GZIP else payload).decode()
-    except (OSError, EOFError, ZlibError, UnicodeDecodeError) as error:
+    except (*DAMAGED_GZIP, UnicodeDecodeError) as error:
         raise ParseError("file", str(error), ("payload",)) from error
     lines = csv.DictReader(text.splitlines(), restkey="rest")
     return [msgspec.Raw(msgspec.json.encode({"symbol": symbol} | line)) for line in lines]

@@ -13,7 +13,6 @@ import csv
 import gzip
 import hashlib
 import re
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
@@ -22,6 +21,7 @@ from pathlib import Path
 import msgspec
 
 from marketarchive.exceptions import ArgumentError, CorruptError, ParseError
+from marketarchive.json_lines import DAMAGED_GZIP
 from marketarchive.nesting import is_shallow
 from marketarchive.research.labels.label import SPLIT, Label
 from marketarchive.research.products.updown.labels.labels import MarketWindow, Tick, label, wanted
@@ -240,5 +240,5 @@ def _lines(path: Path) -> Iterator[bytes]:
     try:
         with gzip.open(path) as file:
             yield from file
-    except (OSError, EOFError, zlib.error) as error:
+    except (OSError, *DAMAGED_GZIP) as error:
         raise CorruptError(f"{path} cannot be read: {error}") from error
