@@ -7,10 +7,15 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
+
 from marketarchive.exceptions import CorruptError
 
 DAMAGED_GZIP = (EOFError, gzip.BadGzipFile, zlib.error)
 """Errors of reading a gzip file that is cut, or has other bytes than were written."""
+
+NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""Errors of decoding bytes that are no JSON of the type, or are nested deeper than the decoder goes."""
 
 
 def complete_lines(path: Path) -> Iterator[tuple[int, bytes]]:

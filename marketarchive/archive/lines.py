@@ -22,6 +22,7 @@ from marketarchive.archive import payload
 from marketarchive.exceptions import CorruptError
 from marketarchive.gap_lines import is_first
 from marketarchive.items import BookState, Connection, Cycle, Frames, Gap, Invalid, Response
+from marketarchive.json_lines import NOT_JSON
 from marketarchive.scope import Scope
 from marketarchive.times import SECOND, from_iso, iso
 from marketarchive.version import COLLECTOR
@@ -377,7 +378,7 @@ def parse_frame(line: bytes) -> tuple[FrameLine, bytes] | None:
         return None
     try:
         return _FRAME_HEAD.decode(head + b"}"), rest[:-1]
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except NOT_JSON:
         return None  # it has other keys, or `parse` says what is wrong with it
 
 

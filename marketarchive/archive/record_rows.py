@@ -16,7 +16,7 @@ import msgspec
 from marketarchive.archive.dayfile import FILE
 from marketarchive.archive.labels import labels
 from marketarchive.archive.ledger import Ledger
-from marketarchive.json_lines import DAMAGED_GZIP
+from marketarchive.json_lines import DAMAGED_GZIP, NOT_JSON
 from marketarchive.times import DAY, from_iso
 
 RecordRow: TypeAlias = Mapping[str, msgspec.Raw]
@@ -184,5 +184,5 @@ def _row(line: bytes) -> tuple[int, RecordRow] | None:
         row = _DECODER.decode(line)
         named = row.get("tick_at") or row.get("timestamp") or row.get("time") or row["from"]
         return from_iso(msgspec.json.decode(named, type=str)), row
-    except (msgspec.DecodeError, KeyError, ValueError):
+    except (*NOT_JSON, KeyError, ValueError):
         return None

@@ -35,7 +35,8 @@ MARKET = (
     b'"expected_expiration":"2026-11-21T12:20:00Z"}\n'
 )
 TICK = b'{"type":"tick","time":"2026-11-21T12:00:01Z","ticker":"KXBTC15M-26NOV210715-15"}\n'
-RUBBISH = (b"[1]\n", b'{"type":"tick"}\n', b"\xff\n", TICK.replace(b"12:00:01", b"25:00:01"), b'{"ty\n')
+DEEP = TICK[:-2] + b',"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}\n"
+RUBBISH = (DEEP, b"[1]\n", b'{"type":"tick"}\n', b"\xff\n", TICK.replace(b"12:00:01", b"25:00:01"), b'{"ty\n')
 
 
 def test_status_names_damage_and_counts_the_rest(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from marketarchive.exceptions import CorruptError
-from marketarchive.json_lines import complete_lines
+from marketarchive.json_lines import NOT_JSON, complete_lines
 from marketarchive.plans.kxbtc15m.market import FollowedMarket
 from marketarchive.times import SECOND, from_iso
 
@@ -95,7 +95,7 @@ def rows(path: Path, damaged: list[str]) -> Iterator[RecordLine]:
         for number, text in complete_lines(path):
             try:
                 row = _decode(text)
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            except NOT_JSON as error:
                 damaged.append(f"{path} line {number}: {error}")
             else:
                 yield row

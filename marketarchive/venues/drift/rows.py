@@ -15,7 +15,7 @@ from collections.abc import Iterator
 import msgspec
 
 from marketarchive.exceptions import ParseError
-from marketarchive.json_lines import DAMAGED_GZIP
+from marketarchive.json_lines import DAMAGED_GZIP, NOT_JSON
 from marketarchive.times import DAY, from_iso
 from marketarchive.venues.drift import endpoints
 from marketarchive.venues.messages import Parsed, Received
@@ -40,7 +40,7 @@ def parse(received: Received) -> Parsed:
     if "/fundingRates/" in received.canonical_url:
         try:
             sent = msgspec.json.decode(received.payload, type=SentRecords)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except NOT_JSON as error:
             raise ParseError("records", str(error), ("payload",)) from error
         found = _fundings(sent.records)
         next_page = sent.meta.next_page

@@ -12,7 +12,7 @@ from typing import Literal
 import msgspec
 
 from marketarchive.exceptions import CorruptError
-from marketarchive.json_lines import complete_lines
+from marketarchive.json_lines import NOT_JSON, complete_lines
 from marketarchive.research.checks.check import OFFENDERS, CheckResult, ProductChecks, State, share
 from marketarchive.research.labels.label import Label
 from marketarchive.research.products.kxbtc15m.frame import day_files
@@ -133,7 +133,7 @@ def _note(found: Mapping[str, _Market], line: bytes, where: str) -> None:
     try:
         tick = msgspec.json.decode(line, type=_RecordedTick)
         market, at = found.get(tick.ticker), from_iso(tick.time)
-    except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
+    except (*NOT_JSON, ValueError) as error:
         raise CorruptError(f"{where}: {error}") from error
     if market is not None:
         market.add(tick, (at - market.label.start_ns) // SECOND)

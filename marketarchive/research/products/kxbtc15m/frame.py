@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from marketarchive.exceptions import ArgumentError, CorruptError
-from marketarchive.json_lines import complete_lines
+from marketarchive.json_lines import NOT_JSON, complete_lines
 from marketarchive.research.engine import require
 from marketarchive.research.pandas_frames import frame_table
 
@@ -73,7 +73,7 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
     for number, line in complete_lines(path):
         try:
             row: dict[str, Any] = msgspec.json.decode(line, type=dict[str, Any])
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except NOT_JSON as error:
             raise CorruptError(f"{path} line {number}: {error}") from error
         feeds = row.pop("feeds", None) or {}
         yield row | {f"{FEED}{venue}": value for venue, value in feeds.items()}
