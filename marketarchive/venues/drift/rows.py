@@ -65,7 +65,7 @@ def _of_file(payload: bytes, symbol: str) -> list[msgspec.Raw]:
     """
     try:
         text = (gzip.decompress(payload) if payload[:2] == _GZIP else payload).decode()
-    except (*DAMAGED_GZIP, UnicodeDecodeError) as error:
+        lines = list(csv.DictReader(text.splitlines(), restkey="rest"))
+    except (*DAMAGED_GZIP, UnicodeDecodeError, csv.Error) as error:
         raise ParseError("file", str(error), ("payload",)) from error
-    lines = csv.DictReader(text.splitlines(), restkey="rest")
     return [msgspec.Raw(msgspec.json.encode({"symbol": symbol} | line)) for line in lines]
