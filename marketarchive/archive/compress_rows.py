@@ -20,6 +20,7 @@ from marketarchive.archive.manifest import store_manifest
 from marketarchive.archive.paths import new_run_id, relative
 from marketarchive.archive.store import Store
 from marketarchive.exceptions import ArchiveError, CorruptError
+from marketarchive.json_lines import DAMAGED_GZIP
 from marketarchive.times import iso
 from marketarchive.version import COLLECTOR
 
@@ -125,7 +126,7 @@ def content_digest(path: Path) -> str | None:
     try:
         with gzip.open(path) as file:
             return _digest(iter(lambda: file.read(_BLOCK), b""))[1]
-    except (OSError, EOFError, zlib.error):
+    except (OSError, *DAMAGED_GZIP):
         return None
 
 

@@ -12,8 +12,17 @@ from marketarchive.archive.clock_evidence import evidence
 from marketarchive.archive.lines import Built
 from marketarchive.archive.paths import checked_name, segment_path
 from marketarchive.archive.segment import Segment
+from marketarchive.archive.seqs import Unwritten
 from marketarchive.archive.store import Store
 from marketarchive.times import iso
+
+
+class EndGap(NamedTuple):
+    """Gap that begins before the end of a run and lasts beyond it."""
+
+    from_ns: int  # wall ns
+    reason: str
+    detail: str
 
 
 class FeedTotals(NamedTuple):
@@ -51,6 +60,7 @@ class FeedWriter:
         self.gaps: Counter[str] = Counter()
         self.has_lines = False  # a line was accepted, though perhaps not written yet
         self.on_rotation: Callable[[], None] | None = None  # called when a second or later segment is opened
+        self._unwritten = Unwritten()
         self._store = store
         self._identity = identity
         self._segment: Segment | None = None
@@ -67,7 +77,18 @@ class FeedWriter:
         self._rotate()
         segment = self._segment or self._open()
         segment.write(batch)
+        for built in batch:
+            self._unwritten.remove(built.seqs)
         self._limit(segment)
+
+    def write_end_gap(self, gap: EndGap) -> None:
+        """Write the line of a gap that begins with the end of the run.
+
+        It has the form of the gap that recovery writes for a dead run: it ends with the next line of the
+        feed, and states the first seq that was given out, or would be next, and is not written.
+        """
+        lost, now_ns = self._unwritten.first(), self._store.clock.now_ns()
+        self.write([lines.crash_gap(now_ns, self.venue, self.feed, *gap, first_lost_seq=lost)])
 
     def sync(self) -> None:
         """Bring all written lines to the disk.

@@ -22,6 +22,7 @@ from marketarchive.archive import payload
 from marketarchive.exceptions import CorruptError
 from marketarchive.gap_lines import is_first
 from marketarchive.items import BookState, Connection, Cycle, Frames, Gap, Invalid, Response
+from marketarchive.json_lines import NOT_JSON
 from marketarchive.scope import Scope
 from marketarchive.times import SECOND, from_iso, iso
 from marketarchive.version import COLLECTOR
@@ -53,8 +54,7 @@ class Built(NamedTuple):
     parts: int  # how many of them are `part` lines
     first: int  # ns, earliest collected_at_utc
     last: int  # ns, latest collected_at_utc
-    seq_min: int | None
-    seq_max: int | None
+    seqs: Sequence[int]  # of the lines that have one
     status: int | None = None  # HTTP
     reason: str | None = None  # of a gap, only when this is the first line of it
 
@@ -117,7 +117,7 @@ def response(item: Response) -> Built:
         tail = (b',"sha256":"%b"' % _sha256(item.payload), *payload.field(item.payload), b"}\n")
     pieces = (head, *tail)
     at, seq = item.received_at, item.seq
-    return Built(pieces, sum(map(len, pieces)), "response", 1 + parts, parts, at, at, seq, seq, item.status)
+    return Built(pieces, sum(map(len, pieces)), "response", 1 + parts, parts, at, at, (seq,), item.status)
 
 
 def frames(item: Frames) -> Built:
@@ -129,7 +129,7 @@ def frames(item: Frames) -> Built:
         parts += more_parts
     times, seqs, _ = zip(*item.frames, strict=True)
     size, count = sum(map(len, pieces)), len(item.frames) + parts
-    return Built(pieces, size, "frame", count, parts, min(times), max(times), min(seqs), max(seqs))
+    return Built(pieces, size, "frame", count, parts, min(times), max(times), seqs)
 
 
 def _frames(connection: str, some: Sequence[tuple[int, int, bytes]]) -> tuple[Sequence[bytes], int]:
@@ -220,9 +220,9 @@ def gap(item: Gap) -> Built:
 def crash_gap(
     now_ns: int, venue: str, feed: str, from_ns: int, reason: str, detail: str, first_lost_seq: int
 ) -> Built:
-    """Encode the gap line that recovery writes for a feed of a dead run; it has no end and no seq.
+    """Encode the gap line that begins with the end of a feed's run; it has no end and no seq.
 
-    now_ns: time of the recovery; from_ns: begin of the gap; both wall ns. reason: `crash` or `disk`;
+    now_ns: when the line is made; from_ns: begin of the gap; both wall ns. reason: `crash` or `disk`;
     first_lost_seq: the smallest seq that the archive does not have.
     """
     line = {
@@ -378,7 +378,7 @@ def parse_frame(line: bytes) -> tuple[FrameLine, bytes] | None:
         return None
     try:
         return _FRAME_HEAD.decode(head + b"}"), rest[:-1]
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except NOT_JSON:
         return None  # it has other keys, or `parse` says what is wrong with it
 
 
@@ -421,7 +421,7 @@ def _gap_values(
 def _built(kind: str, values: Mapping[str, bytes], at: int, seq: int | None, tail: bytes = b"") -> Built:
     pairs = b",".join(b'"%b":%b' % (key.encode(), value) for key, value in values.items())
     line = b"{%b%b}\n" % (pairs, tail)
-    return Built((line,), len(line), kind, 1, 0, at, at, seq, seq)
+    return Built((line,), len(line), kind, 1, 0, at, at, () if seq is None else (seq,))
 
 
 def _verbatim(text: bytes) -> bytes:

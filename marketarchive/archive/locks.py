@@ -14,6 +14,7 @@ import msgspec
 
 from marketarchive.archive.files import Files
 from marketarchive.archive.paths import parse_run_name
+from marketarchive.json_lines import NOT_JSON
 
 logger = logging.getLogger(__name__)
 
@@ -89,7 +90,7 @@ def read_identity(name: str, lock: Path | None, venue: str | None) -> tuple[dict
     for line in lock.read_bytes().splitlines() if lock is not None else ():
         try:
             said = msgspec.json.decode(line)
-        except ValueError:
+        except NOT_JSON:
             continue  # a note torn by the same fault that ended the run
         if not isinstance(said, dict):
             continue

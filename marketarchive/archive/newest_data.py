@@ -14,6 +14,7 @@ import msgspec
 
 from marketarchive.archive.codec import DAMAGED, decompressor
 from marketarchive.archive.paths import PART
+from marketarchive.json_lines import NOT_JSON
 from marketarchive.times import from_iso
 
 MEMBER = b"\x1f\x8b\x08"
@@ -83,7 +84,7 @@ def _newest_line(lines: list[bytes]) -> int | None:
             continue
         try:
             line = decoder.decode(text)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except NOT_JSON:
             continue  # it is still being written
         if 200 <= line.status < 400 and line.payload_text not in ("PONG", "pong"):
             return from_iso(line.collected_at_utc)

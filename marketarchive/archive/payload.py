@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from marketarchive.json_lines import NOT_JSON
 from marketarchive.nesting import MAX_NESTING, is_shallow
 
 _WHITE = b" \t\r\n"
@@ -63,7 +64,7 @@ def are_plain(bodies: Sequence[bytes]) -> bool:
         values = _take_apart(text)
         if not text.isascii():
             text.decode()
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+    except NOT_JSON:
         return False
     # None starts with white space, so where all are as long as the bodies, they are the bodies.
     return list(map(len, values[1:-1])) == list(map(len, bodies))

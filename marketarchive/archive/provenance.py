@@ -30,6 +30,7 @@ from marketarchive.archive.paths import (
 from marketarchive.archive.scan import Scan
 from marketarchive.archive.tree import run_locks
 from marketarchive.exceptions import CorruptError
+from marketarchive.json_lines import NOT_JSON
 from marketarchive.times import from_iso
 
 _LONGEST_ROW = 2**20
@@ -86,7 +87,7 @@ class Provenance:
         try:
             data = (self._root / manifest_path(str(run_of(path)))).read_bytes()
             raw = msgspec.json.decode(data, type=_ListedManifest).raw
-        except (OSError, ValueError):  # msgspec's errors are ValueErrors
+        except (OSError, *NOT_JSON):
             return False
         return any(path == file.path for feed in raw for file in feed.files)
 
@@ -140,5 +141,5 @@ def first_run(path: Path) -> str | None:
         return None
     try:
         return msgspec.json.decode(line, type=_RecordRow).run
-    except (ValueError, RecursionError):
+    except NOT_JSON:
         return ""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import os
 import shutil
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
@@ -17,6 +16,7 @@ import msgspec
 from marketarchive.archive.dayfile import FILE
 from marketarchive.archive.labels import labels
 from marketarchive.archive.ledger import Ledger
+from marketarchive.json_lines import DAMAGED_GZIP, NOT_JSON
 from marketarchive.times import DAY, from_iso
 
 RecordRow: TypeAlias = Mapping[str, msgspec.Raw]
@@ -105,7 +105,7 @@ class RecordRows:
                 try:
                     for row in self._first_reading(path):
                         found |= dict.fromkeys(row)
-                except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+                except DAMAGED_GZIP as error:
                     paths.remove(path)
                     self.files -= 1
                     self.damaged.append(f"{path.relative_to(self._root)}: {error}")
@@ -184,5 +184,5 @@ def _row(line: bytes) -> tuple[int, RecordRow] | None:
         row = _DECODER.decode(line)
         named = row.get("tick_at") or row.get("timestamp") or row.get("time") or row["from"]
         return from_iso(msgspec.json.decode(named, type=str)), row
-    except (msgspec.DecodeError, KeyError, ValueError):
+    except (*NOT_JSON, KeyError, ValueError):
         return None

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from marketarchive.archive.ledger import NOTHING, Head
 
-State = Literal["passed", "passed, no book looked at", "failed", "nothing to check"]
+State = Literal["passed", "passed, no books checked", "failed", "nothing to check"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class VerifyReport:
             return "failed"
         if not self.checked:
             return "nothing to check"
-        return "passed, no book looked at" if self.is_about_books and not self.books else "passed"
+        return "passed, no books checked" if self.is_about_books and not self.books else "passed"
 
     def problem(self, path: str, what: str, line: int | None = None) -> None:
         self.problems.append(Problem(path, what, line))

@@ -19,7 +19,7 @@ import msgspec
 from marketarchive.archive import lines
 from marketarchive.archive.clock_evidence import wall_step
 from marketarchive.archive.dayfile import DayFile, day_of
-from marketarchive.archive.feed import FeedTotals, FeedWriter
+from marketarchive.archive.feed import EndGap, FeedTotals, FeedWriter
 from marketarchive.archive.lines import RawItem
 from marketarchive.archive.manifest import manifest, store_manifest
 from marketarchive.archive.paths import checked_name, lock_path, manifest_path, new_run_id
@@ -64,6 +64,7 @@ class RunArchive:
         self._feeds: dict[tuple[str, str], FeedWriter] = {}
         self._day_files: dict[tuple[Path | None, str, str], DayFile] = {}
         self._is_closed = False
+        self._end_gap: EndGap | None = None
 
     def next_seq(self, venue: str, feed: str) -> int:
         """Return the next sequence number (1, 2, 3, ...) of this run's venue and feed; call it on receipt."""
@@ -107,22 +108,6 @@ class RunArchive:
         row = line.removesuffix(b"\n") + b"\n"
         self._queue.put(sink, row, len(row), 1)
 
-    def write_end_gap(self, from_ns: int, reason: str, detail: str) -> None:
-        """Queue a gap line for each feed: from `from_ns` (wall ns) beyond the end of the run.
-
-        It has the form of the gap that recovery writes for a dead run; the gap ends with the next line of the
-        feed.
-        """
-        self._check_open()
-        venue = self.identity["venue"]
-        for name in self.identity["feeds"]:
-            feed = self._feed(venue, name)
-            feed.has_lines = True
-            lost = next(feed.counter)  # the seq of what was not received any more
-            now_ns = self._store.clock.now_ns()
-            built = lines.crash_gap(now_ns, venue, name, from_ns, reason, detail, lost)
-            self._queue.put(feed, built, built.size, 1)
-
     def mark(self) -> int:
         """Return a mark of all items queued so far, for `is_synced`."""
         return self._queue.mark()
@@ -142,14 +127,15 @@ class RunArchive:
         """
         return self._queue.flush()
 
-    def close(self, reason: str, summary: Mapping[str, Any]) -> Future[str]:
+    def close(self, reason: str, summary: Mapping[str, Any], end_gap: EndGap | None = None) -> Future[str]:
         """End the run: seal its segments, write its manifest and release its lock.
 
-        reason: exit reason; summary: goes into the manifest unchanged. The future resolves to the manifest's
-        path relative to OUTPUT_DIR, or raises DiskError.
+        reason: exit reason; summary: goes into the manifest unchanged; end_gap: gap to be recorded in each
+        feed of the run, after all that was queued. The future resolves to the manifest's path relative to
+        OUTPUT_DIR, or raises DiskError.
         """
         self._check_open()
-        self._is_closed = True
+        self._is_closed, self._end_gap = True, end_gap
         return self._queue.finish(self, reason, summary)
 
     # What follows is called by the writer thread only.
@@ -210,6 +196,9 @@ class RunArchive:
 
     def finish(self, reason: str, summary: Mapping[str, Any]) -> str:
         """End the run on the disk, as `close` describes; return the manifest's path. Raises OSError."""
+        if self._end_gap is not None:
+            for name in self.identity["feeds"]:
+                self._feed(self.identity["venue"], name).write_end_gap(self._end_gap)
         for feed in self._feeds.values():
             feed.seal(reason)
         for day_file in self._day_files.values():

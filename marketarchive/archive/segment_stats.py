@@ -24,7 +24,7 @@ class SegmentStats:
     last: int | None = None  # wall ns; latest collected_at_utc
 
     def add(self, built: Built) -> None:
-        _, _, kind, lines, parts, first, last, seq_min, seq_max, status, reason = built
+        _, _, kind, lines, parts, first, last, seqs, status, reason = built
         self.lines += lines
         self.counts[kind] += lines - parts
         if parts:
@@ -37,10 +37,12 @@ class SegmentStats:
             self.first = first
         if self.last is None or last > self.last:
             self.last = last
-        if seq_min is not None and (self.seq_min is None or seq_min < self.seq_min):
-            self.seq_min = seq_min
-        if seq_max is not None and (self.seq_max is None or seq_max > self.seq_max):
-            self.seq_max = seq_max
+        if seqs:
+            low, high = min(seqs), max(seqs)
+            if self.seq_min is None or low < self.seq_min:
+                self.seq_min = low
+            if self.seq_max is None or high > self.seq_max:
+                self.seq_max = high
 
     def add_end(self) -> None:
         """Count the segment's `end` line, which has neither time nor seq."""

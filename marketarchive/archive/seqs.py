@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from marketarchive.archive.ledger import Entry
 
@@ -52,6 +52,30 @@ class Seqs:
         """Return the smallest number, from 1 on, that is not in the set."""
         whole, _ = self.merged()
         return whole[0][1] + 1 if whole and whole[0][0] == 1 else 1
+
+
+class Unwritten:
+    """Sequence numbers, from 1 on, that are not written: those below the highest written one, and all above.
+
+    It is as large as the number of lines that later ones have overtaken.
+    """
+
+    def __init__(self) -> None:
+        self._overtaken: set[int] = set()
+        self._next = 1  # no number from here on is written
+
+    def remove(self, seqs: Sequence[int]) -> None:
+        """Note that the lines with these numbers are written."""
+        if not seqs:
+            return
+        if (last := max(seqs)) >= self._next:
+            self._overtaken.update(range(self._next, last + 1))
+            self._next = last + 1
+        self._overtaken.difference_update(seqs)
+
+    def first(self) -> int:
+        """Return the smallest number that is not written."""
+        return min(self._overtaken, default=self._next)
 
 
 def claimed(entry: Entry) -> Seqs | None:

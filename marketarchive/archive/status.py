@@ -39,6 +39,7 @@ from marketarchive.archive.stored import merged_segments
 from marketarchive.archive.tree import bytes_of, raw_files, run_locks, walk
 from marketarchive.clock import Clock
 from marketarchive.gap_lines import GapLineKey, held_subjects, is_void
+from marketarchive.json_lines import NOT_JSON
 from marketarchive.scope import Scope
 from marketarchive.times import SECOND, from_iso, utc
 
@@ -501,5 +502,5 @@ def _decoded(lines: Iterable[bytes], kind: type[Any]) -> Iterator[Any]:
     for line in lines:
         try:
             yield decoder.decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except NOT_JSON:
             continue

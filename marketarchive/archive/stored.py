@@ -19,6 +19,7 @@ import msgspec
 
 from marketarchive.archive.ledger import Entry
 from marketarchive.archive.paths import LEDGER
+from marketarchive.json_lines import NOT_JSON
 
 _BLOCK = 2**20
 _MERGED = b'{"kind":"merged",'
@@ -260,7 +261,7 @@ class _MergedLines:
     def _add(self, line: bytes) -> None:
         try:
             found = msgspec.json.decode(line, type=Merged)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except NOT_JSON:
             return  # `verify` names it
         if found.offset >= 0 and found.length >= 0:
             self._found[found.path] = found

@@ -51,6 +51,7 @@ from marketarchive.archive.stored import (
 from marketarchive.archive.tree import raw_files, run_locks, stray_locks
 from marketarchive.exceptions import ArgumentError
 from marketarchive.invocation import command
+from marketarchive.json_lines import NOT_JSON
 from marketarchive.times import from_iso
 
 KINDS = (*FILE_KINDS, "label", "moved", "merged")
@@ -300,7 +301,7 @@ class _Verification:
             found = msgspec.json.decode((self._root / path).read_bytes())
         except FileNotFoundError:
             return None  # reported already
-        except (OSError, ValueError) as error:
+        except (OSError, *NOT_JSON) as error:
             self._report.problem(path, f"cannot be read as JSON: {error}")
             return None
         return found if isinstance(found, dict) else None

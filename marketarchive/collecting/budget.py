@@ -22,6 +22,7 @@ import msgspec
 
 from marketarchive.clock import Clock
 from marketarchive.items import GapReason
+from marketarchive.json_lines import NOT_JSON
 from marketarchive.times import SECOND, from_seconds, to_seconds
 
 logger = logging.getLogger(__name__)
@@ -227,7 +228,7 @@ class SharedBudget:
         """Return what was read; None where its checksum, or anything, is wrong."""
         try:
             found = msgspec.json.decode(self._read, type=_Stored)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except NOT_JSON:
             return None
         return found if found == _Stored.of(found.timeline, found.budget) else None
 

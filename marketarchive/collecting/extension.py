@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from scrapy import signals
 from scrapy.exceptions import NotConfigured
 
+from marketarchive.archive.feed import EndGap
 from marketarchive.collecting.process import Process
 from marketarchive.collecting.run import Run
 from marketarchive.collecting.spider import ArchiveSpider
@@ -94,9 +95,10 @@ class RunExtension:
             if isinstance(item, RAW):
                 self.run.archive.write(item)
         writer = self.run.process.writer
-        if self._short_since is not None and writer.shortage is not None and writer.failure is None:
-            self.run.archive.write_end_gap(self._short_since, "disk", str(writer.shortage))
-        await self.run.close(reason)
+        end_gap = None
+        if self._short_since is not None and writer.shortage is not None:
+            end_gap = EndGap(self._short_since, "disk", str(writer.shortage))
+        await self.run.close(reason, end_gap)
         self.run.process.metrics.end(self.run)
         self.run.process.shutdown.leave(self, self.run.exit_code())
 

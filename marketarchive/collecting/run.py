@@ -22,6 +22,7 @@ from marketarchive.times import from_iso, from_seconds, to_seconds
 if TYPE_CHECKING:
     from scrapy.crawler import Crawler
 
+    from marketarchive.archive.feed import EndGap
     from marketarchive.archive.run import RunArchive
 
 logger = logging.getLogger(__name__)
@@ -251,14 +252,15 @@ class Run:
             "simulated_time": self._meter.summary(),
         }
 
-    async def close(self, reason: str) -> None:
+    async def close(self, reason: str, end_gap: EndGap | None = None) -> None:
         """Seal all segments and write the manifest; reason: why the crawl was closed.
 
-        A disk that fails meanwhile becomes the run's error, and so decides the exit code.
+        end_gap: gap to be recorded from the end of the run on. A disk that fails meanwhile becomes the run's
+        error, and so decides the exit code.
         """
         self.finish_reason = reason
         try:
-            await seal(self.process, self.archive, self.stop_reason or reason, self.summary())
+            await seal(self.process, self.archive, self.stop_reason or reason, self.summary(), end_gap)
         except DiskError as error:
             if self.error is None:
                 self.error = error
@@ -272,12 +274,19 @@ def stated_markets(markets: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     return {"count": len(markets), **named}
 
 
-async def seal(process: Process, archive: RunArchive, reason: str, summary: Mapping[str, Any]) -> None:
+async def seal(
+    process: Process,
+    archive: RunArchive,
+    reason: str,
+    summary: Mapping[str, Any],
+    end_gap: EndGap | None = None,
+) -> None:
     """Seal a run's segments and write its manifest. Raises DiskError, also when the disk makes no progress.
 
-    reason: why the run ended; summary: the manifest's parts from `Run.summary`.
+    reason: why the run ended; summary: the manifest's parts from `Run.summary`; end_gap: gap to be recorded
+    from the end of the run on.
     """
-    closing = asyncio.wrap_future(archive.close(reason, summary))
+    closing = asyncio.wrap_future(archive.close(reason, summary, end_gap))
     while not closing.done() and not process.writer.is_stalled:
         await asyncio.wait({closing}, timeout=0.5)
     if not closing.done():

@@ -26,15 +26,17 @@ class Command(OfflineCommand):
 
     def long_desc(self) -> str:
         return (
-            "For each round whose strike or final value is archived, computes the proxy's mean over the "
-            "same 60 seconds from the archived books of spot exchanges, by both definitions of the window: "
-            "(T-60s, T] and [T-60s, T), where T is the boundary. Each line states how many windows have a "
-            "published mean, how many have at least one second of the proxy, how many have all 60, and the "
-            "median number of seconds. Complete windows give the absolute error (median, 95th percentile, "
-            "maximum) in dollars and basis points, and the bias (proxy - published). Published values that "
-            "are more than 5 % off are excluded. Where the index itself is archived, which needs an API "
-            "key, lines `index` compare the proxy with it second by second: minutes, seconds of the index, "
-            "and how many of these the proxy has. Replayed books are cached in research/.brti_minutes."
+            "With a round two 60-second means of the index are published: the strike and the final value. "
+            "The command computes the same means of the proxy from the archived books of spot exchanges, and "
+            "prints the difference. Two definitions of the 60 seconds are compared: (T-60s, T] and "
+            "[T-60s, T), where T is the round's open or close. Columns of counts: `windows`, rounds with a "
+            "published mean; `recorded`, those of them for which the proxy has any second; `whole`, those "
+            "for which it has all 60; `n of 60`, the median number of seconds. Columns of errors, of whole "
+            "rounds only: the median, 95th percentile and maximum of the absolute error, and the bias "
+            "(proxy - published), in dollars and basis points. A published value that differs by more than "
+            "5 % is left out. If the index itself is archived, which needs an API key, lines `index` compare "
+            "it with the proxy second by second; they count minutes, seconds of the index, and those of them "
+            "that the proxy has too. Replayed books are cached in research/.brti_minutes."
         )
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:

@@ -236,7 +236,7 @@ def add_plan_arguments(parser: argparse.ArgumentParser) -> None:
 def add_left_out(parser: argparse.ArgumentParser) -> None:
     """Add to a command a flag for each optional feed, which leaves the feed out."""
     for option, title in _optional().items():
-        parser.add_argument(f"--{option}", action="store_true", help=f"leave {title} out")
+        parser.add_argument(f"--{option}", action="store_true", help=f"do not collect this feed: {title}")
 
 
 def plan_words(args: Sequence[str], opts: argparse.Namespace) -> list[str]:

@@ -18,7 +18,7 @@ from marketarchive.collecting.arguments import DURATION, Arguments
 from marketarchive.collecting.process import output_dir
 from marketarchive.collecting.together.claim import LOG_FILE, running
 from marketarchive.exceptions import ArgumentError
-from marketarchive.invocation import KEPT, program
+from marketarchive.invocation import KEPT, command, program
 from marketarchive.offline import OfflineCommand
 from marketarchive.plans.kxbtc15m import collector
 from marketarchive.plans.kxbtc15m.plan import PLAN, chosen_series, output
@@ -41,9 +41,9 @@ class Command(OfflineCommand):
             f"start runs `crawl {PLAN.name}` in the background and writes its PID to .collector.pid and its "
             f"output to {LOG_FILE}, in OUTPUT_DIR or in the folder of -a output=DIR; a second start is "
             "refused. stop ends it and waits until everything is sealed. status prints whether it runs, the "
-            "markets, the number of ticks today and the last tick; exit code 1 if it does not run. compress "
-            "replaces the files of finished days by gzip; the plain file is deleted once the gzip was read "
-            "back."
+            "markets, the number of ticks today, the last tick and what is damaged in the day's file; exit "
+            "code 1 if it does not run. compress replaces the files of finished days by gzip; the plain file "
+            "is deleted once the gzip was read back."
         )
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
@@ -112,6 +112,8 @@ class Command(OfflineCommand):
                 f"{series}: markets tracked: {markets}; without a result: {found.unsettled}; "
                 f"ticks today: {found.ticks_today:,}; last tick: {last}"
             )
+            for text in found.damaged:
+                print(f"{text}; it is skipped. `{command('verify')}` checks all files", file=sys.stderr)
         return 0 if running(folder) is not None else 1
 
     def _compress(self, arguments: Arguments) -> int:

@@ -28,6 +28,7 @@ WRITE_LOCK = 0x6D61726B  # "mark": PostgreSQL advisory locks of this project
 MIGRATION_LOCK = 0x6D616B65
 _migrating = threading.Lock()  # Alembic keeps its context in module globals
 SHOWN_OPTIONS = frozenset({"host", "port", "sslmode", "mode", "uri"})  # of a URL; others may be secrets
+_SQLITE = b"SQLite format 3\0"
 WRITES = "master_writes"  # execution option of connections that will write
 
 
@@ -178,9 +179,12 @@ def _sqlite(url: URL, wait_s: float) -> Engine:
     if url.database in (None, "", ":memory:"):
         raise ConfigurationError("MASTER_URL: the master needs a file: sqlite:////absolute/path/master.db")
     engine = create_engine(url, connect_args={"timeout": wait_s})
+    path = sqlite_path(url)
+    assert path is not None
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: Any) -> None:
+        _check_whole(path)
         connection.isolation_level = None  # the driver's own BEGINs would come too late, and never before DDL
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
@@ -192,6 +196,26 @@ def _sqlite(url: URL, wait_s: float) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
+
+
+def _check_whole(path: Path) -> None:
+    """Raise SQLAlchemyError if the last page of an SQLite file is cut: SQLite reads what is missing as zeros.
+
+    While its WAL has pages, the file may be incomplete: SQLite completes it from them. Of a file that lacks
+    whole pages SQLite itself says that it is malformed.
+    """
+    if not path.is_file():
+        return
+    with path.open("rb") as file:
+        head, size = file.read(18), file.seek(0, 2)  # https://sqlite.org/fileformat2.html#the_database_header
+    stated = int.from_bytes(head[16:], "big")
+    page = 65536 if stated == 1 else stated
+    wal = path.with_name(f"{path.name}-wal")
+    has_pages = wal.exists() and wal.stat().st_size > 0
+    if head.startswith(_SQLITE) and page and size % page and not has_pages:
+        raise SQLAlchemyError(
+            f"its file was cut, its {size} bytes are no whole pages of {page} bytes: move it away"
+        )
 
 
 def _postgresql(url: URL, wait_s: float) -> Engine:

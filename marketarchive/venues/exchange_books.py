@@ -14,6 +14,7 @@ import msgspec
 
 from marketarchive.exceptions import ParseError
 from marketarchive.items import Verdict, is_bounded
+from marketarchive.json_lines import NOT_JSON
 from marketarchive.venues.book import BookSide
 from marketarchive.venues.market_messages import (
     BookMessage,
@@ -182,7 +183,7 @@ class ExchangeBooks:
         """
         try:
             state = msgspec.json.decode(payload, type=_State)
-        except msgspec.DecodeError as error:
+        except NOT_JSON as error:
             raise ParseError("BookState", str(error), ("payload",)) from error
         message = BookMessage(
             market, state.at, state.bids, state.asks, is_snapshot=True, is_dated=False, last=state.last

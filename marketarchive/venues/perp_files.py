@@ -44,8 +44,10 @@ def rows_of(payload: bytes, columns: Sequence[str]) -> list[Mapping[str, str]]:
     columns: names in order, for a file without a header line. Raises ParseError for a payload that is not a
     zip with one readable CSV.
     """
-    lines = list(csv.reader(_text(payload).splitlines()))
-    lines = [line for line in lines if line]
+    try:
+        lines = [line for line in csv.reader(_text(payload).splitlines()) if line]
+    except csv.Error as error:
+        raise ParseError("file", str(error), ("payload",)) from error
     if lines and not lines[0][0][:1].isdigit() and set(lines[0]) & set(columns):
         columns, lines = lines[0], lines[1:]
     return [dict(zip(columns, line, strict=False)) for line in lines]

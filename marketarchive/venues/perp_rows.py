@@ -12,6 +12,7 @@ import msgspec
 
 from marketarchive.exceptions import ParseError
 from marketarchive.items import Market, is_bounded
+from marketarchive.json_lines import NOT_JSON
 from marketarchive.times import DAY, MILLISECOND, SECOND, from_iso, from_ms, utc
 from marketarchive.venues.messages import Parsed, Received
 from marketarchive.venues.perps import FEED, PERP_TABLES
@@ -130,7 +131,7 @@ def page(
             if at is not None:
                 found.keys.append(str(milliseconds(at)))
             found.rows += make(row)
-        except (msgspec.DecodeError, UnicodeDecodeError, BadRowError) as error:
+        except (*NOT_JSON, BadRowError) as error:
             found.errors.append(ParseError(table, f"row {position}: {error}"))
     return found.parsed()
 
@@ -151,7 +152,7 @@ def columns_page(
         rows = msgspec.json.decode(b"[" + b",".join(sent) + b"]", type=list[wire])  # type: ignore[valid-type]
         at = [milliseconds(time_of(row)) for row in rows]
         return Parsed(statements=list(make(rows, at)) if rows else [], keys=list(map(str, at)))
-    except (msgspec.DecodeError, UnicodeDecodeError, BadRowError):
+    except (*NOT_JSON, BadRowError):
         return page(table, sent, wire, time_of, lambda row: make([row], [milliseconds(time_of(row))]))
 
 
@@ -193,7 +194,7 @@ def decode(received: Received, wire: type[T]) -> T:
     """Decode an answer's JSON as `wire`. Raises ParseError."""
     try:
         return msgspec.json.decode(received.payload, type=wire)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except NOT_JSON as error:
         raise ParseError(wire.__name__, str(error), ("payload",)) from error
 
 

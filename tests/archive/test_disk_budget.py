@@ -9,11 +9,13 @@ import pytest
 
 from marketarchive.archive.config import ArchiveConfig
 from marketarchive.archive.disk_budget import MB, DiskBudget
+from marketarchive.archive.feed import EndGap
 from marketarchive.archive.files import Files
+from marketarchive.archive.verify import verify
 from marketarchive.archive.writer import ArchiveWriter
 from marketarchive.clock import RealClock
 from marketarchive.exceptions import ConfigurationError
-from tests.archive.writing import open_run, response, segments
+from tests.archive.writing import FEED, NOON, frames, open_run, response, segments
 from tests.waiting import until
 
 
@@ -76,7 +78,11 @@ def test_a_writer_warns_and_then_asks_for_the_end_of_its_runs(
     until(lambda: writer.shortage)
     assert "DISK_STOP_FREE_MB=100" in str(writer.shortage)
     assert writer.failure is None  # what is handed over is still written, and all is sealed
-    run.write(response(run))
-    run.close("disk", {}).result(60)
+    held, written = response(run), frames(run, b"{}", b"{}", feed=FEED)
+    run.write(written)  # and what came before it is still on its way when the run is sealed
+    run.close("disk", {}, EndGap(NOON, "disk", "99 MB are free")).result(60)
     writer.close()
-    assert len(segments(tmp_path)) == 1
+    [lines] = segments(tmp_path).values()
+    [gap] = [line.envelope for line in lines if line.kind == "gap"]
+    assert (gap["reason"], gap["first_lost_seq"], held.seq) == ("disk", 1, 1)
+    assert not verify(tmp_path).problems

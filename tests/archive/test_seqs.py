@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from marketarchive.archive.ledger import Entry
-from marketarchive.archive.seqs import Seqs, claimed
+from marketarchive.archive.seqs import Seqs, Unwritten, claimed
 
 BATCHES = st.lists(st.lists(st.integers(1, 40), max_size=12), max_size=8)
 
@@ -31,6 +31,15 @@ def test_like_a_set(one: list[list[int]], other: list[list[int]]) -> None:
         seq for seq, count in counted.items() if count > 1
     }
     assert seqs.first_missing() == next(seq for seq in range(1, 42) if seq not in counted)
+
+
+@given(BATCHES)
+def test_the_first_number_that_is_not_written(batches: list[list[int]]) -> None:
+    unwritten, written = Unwritten(), set[int]()
+    for batch in batches:
+        unwritten.remove(batch)
+        written.update(batch)
+        assert unwritten.first() == next(seq for seq in range(1, 42) if seq not in written)
 
 
 def test_a_million_in_order_are_one_range() -> None:

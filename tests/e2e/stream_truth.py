@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from marketarchive.archive.reader import ArchiveReader
+from marketarchive.exceptions import ParseError
 from marketarchive.scope import LOOKUP, Scope
 from marketarchive.simulator.polymarket import Polymarket, market_channel
 from marketarchive.simulator.polymarket.markets import SimMarket
@@ -25,6 +26,8 @@ from tests.simulator.polymarket.frames import Reader
 
 SEED = 1
 HASHES = re.compile(rb'"hash":"[0-9a-f]*"')
+STATES = ("book", "price_change")
+"""Events that state or change a book."""
 ROUTE = f"{MARKET_CHANNEL.removeprefix('wss://')}*"
 FIRST_DATA_S = MARKETS.first_data_s
 LOOKED_INTO_S = MARKETS.weak_max_s + 1.5
@@ -149,9 +152,22 @@ def watched(root: Path, venue: str = "polymarket") -> dict[str, tuple[int, int]]
     return {token: (begin, last.get(token, begin)) for token, begin in first.items()}
 
 
-def _digest(payload: bytes) -> bytes:
+def frame_digest(payload: bytes) -> bytes:
     """Return what a message says: one whose hash alone was spoiled lacks nothing."""
     return hashlib.sha256(HASHES.sub(b"", payload)).digest()
+
+
+def archived_frames(root: Path) -> tuple[Counter[bytes], int]:
+    """Return (how often each frame of the market channel was archived, by what it says; when the last line
+    of the stream was received, ns).
+    """
+    archived: Counter[bytes] = Counter()
+    end_ns = 0
+    for message in ArchiveReader(root).messages("polymarket", "stream", kinds=("frame", "connection")):
+        end_ns = max(end_ns, message.received_at)
+        if message.kind == "frame":
+            archived[frame_digest(message.payload)] += 1
+    return archived, end_ns
 
 
 def compare(root: Path, truth: Path, faults: Sequence[int] = ()) -> Comparison:
@@ -161,12 +177,7 @@ def compare(root: Path, truth: Path, faults: Sequence[int] = ()) -> Comparison:
     """
     slack = SECOND
     venue = Polymarket(SEED)
-    archived: Counter[bytes] = Counter()
-    end_ns = 0
-    for message in ArchiveReader(root).messages("polymarket", "stream", kinds=("frame", "connection")):
-        end_ns = max(end_ns, message.received_at)
-        if message.kind == "frame":
-            archived[_digest(message.payload)] += 1
+    archived, end_ns = archived_frames(root)
     result = Comparison(gaps=spells(root, "stream", end_ns))
     spans, end = watched(root), sent_until(truth, ROUTE)
     mended: list[Mended] = []
@@ -179,7 +190,7 @@ def compare(root: Path, truth: Path, faults: Sequence[int] = ()) -> Comparison:
         is_tracked = False  # from its first message on; until then it is waited for
         silence = Silence(set(market.tokens), begin)
         for at, payload in market_channel.frames(venue.books, market, begin + slack, until - slack):
-            is_there = bool(archived[_digest(payload)])
+            is_there = bool(archived[frame_digest(payload)])
             is_tracked = is_tracked or is_there or at > begin + FIRST_DATA_S * SECOND
             result.frames += is_tracked
             one = _missing(at, market, payload)
@@ -196,7 +207,7 @@ def compare(root: Path, truth: Path, faults: Sequence[int] = ()) -> Comparison:
         if not any(gap.covers(one.at, one.market, one.tokens, slack) for gap in result.gaps)
     ]
     hidden = {id(one) for each in mended for one in each.hidden(unexplained, result.gaps, slack)}
-    hidden |= {id(one) for one in unexplained if _is_overwritten(venue, one, archived)}
+    hidden |= {id(one) for one in unexplained if _overwritten_at(venue, one, archived) is not None}
     result.unexplained = [one for one in unexplained if id(one) not in hidden]
     result.hidden = len(unexplained) - len(result.unexplained)
     result.groundless = groundless(result, truth, slack, faults)
@@ -214,32 +225,47 @@ def groundless(result: Comparison, truth: Path, slack: int, faults: Sequence[int
     ]
 
 
-def _is_overwritten(venue: Polymarket, one: Missing, archived: Counter[bytes]) -> bool:
-    """Return whether the state is right again by the next message of each token: a hash proves the state,
-    not what led to it.
+def is_hidden(venue: Polymarket, market: SimMarket, at: int, archived: Counter[bytes]) -> bool:
+    """Return whether a book may be wrong at `at` (ns) though nothing could tell: the message that made it was
+    lost, and the next one, later than `at`, overwrote it.
+    """
+    for lost_at, payload in market_channel.frames(
+        venue.books, market, at - int(FIRST_DATA_S * SECOND), at, custom=False
+    ):
+        one = _missing(lost_at, market, payload)
+        if one.event in STATES and not archived[frame_digest(payload)]:
+            until = _overwritten_at(venue, one, archived)
+            if until is not None and at < until:
+                return True
+    return False
+
+
+def _overwritten_at(venue: Polymarket, one: Missing, archived: Counter[bytes]) -> int | None:
+    """Return when (ns) the state is right again by the next message of each token, None where it is not: a
+    hash proves the state, not what led to it.
     """
     found = venue.world.by_token(one.tokens[0])
     assert found is not None
     market, reader, wanted = found[0], Reader(), set(one.tokens)
     bodies = [venue.books.body_at(market, side, one.at // MILLISECOND - 1) for side in (0, 1)]
     reader.read(json.dumps([{**json.loads(body), "event_type": "book"} for body in bodies]).encode())
-    for _, payload in market_channel.frames(
+    for at, payload in market_channel.frames(
         venue.books, market, one.at - 1, one.at + int(FIRST_DATA_S * SECOND)
     ):
-        if not archived[_digest(payload)]:
+        if not archived[frame_digest(payload)]:
             continue
         try:
             events = reader.read(payload)
-        except (AssertionError, KeyError):  # a best price that is not told, a level that is not there
-            return False
+        except (AssertionError, KeyError, ParseError):  # another best price, no such level, a crossed book
+            return None
         if reader.verdicts["failed"]:
-            return False
+            return None
         for event in events:
-            if event["event_type"] in ("book", "price_change"):
+            if event["event_type"] in STATES:
                 wanted -= {leg["asset_id"] for leg in event.get("price_changes", [event])}
         if not wanted:
-            return True
-    return False
+            return at
+    return None
 
 
 @dataclass

@@ -116,6 +116,23 @@ def test_what_never_passes_the_pipelines_is_not_waited_for(
     assert_sound(out)
 
 
+def test_answers_that_a_short_disk_loses_are_declared(world: Simulator, out: Path, tmp_path: Path) -> None:
+    stuck, hold, room = holding.pipelines(holding.StuckPipeline), tmp_path / "hold", tmp_path / "room"
+    room.write_text(str(10**10))
+    environment = {"HOLD_FILE": str(hold), "ROOM_FILE": str(room)}
+    files = "tests.archive.faulty_files.Room"
+    with collecting(
+        world.url, out, CRAWL, environment, ITEM_PIPELINES=stuck, ARCHIVE_FILES=files
+    ) as collector:
+        until(lambda: hold.exists() or collector.process.poll() is not None)
+        room.write_text("0")
+        assert collector.end() == 3, collector.log[-3000:]
+    assert "all is sealed" in collector.log
+    gaps = Output(out).gaps()
+    assert {(gap["reason"], gap["first_lost_seq"]) for gap in gaps} == {("disk", 1)}
+    assert_sound(out)
+
+
 def test_a_blocked_event_loop_does_not_keep_the_process_alive(
     world: Simulator, out: Path, tmp_path: Path
 ) -> None:

@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import Engine, func, select, text
 
 from marketarchive.exceptions import ConfigurationError, MasterError
+from marketarchive.master.counts import counts
 from marketarchive.master.engine import connect, open_master, shown, sqlite_path, sqlite_url, writing
 from marketarchive.master.observation import observe
 from marketarchive.master.store import MasterStore
@@ -187,6 +188,19 @@ def test_a_file_that_is_no_database_is_a_master_error(tmp_path: Path) -> None:
     (tmp_path / "master.db").write_text("these are not the bytes of a database\n" * 100)
     with pytest.raises(MasterError, match="not a database"):
         open_master(f"sqlite:///{tmp_path}/master.db")
+
+
+@pytest.mark.parametrize("cut", [1, 4_000, 4_096, 10_000])
+def test_a_file_that_was_cut_is_a_master_error(cut: int, tmp_path: Path) -> None:
+    path = tmp_path / "master.db"
+    engine = open_master(sqlite_url(path))
+    with writing(engine) as connection:
+        upsert(connection, [observe(market(n, f"0x{n}", title="t" * 100)) for n in range(50)], "changes")
+    engine.dispose()  # the last connection: its pages are in the file, not in the WAL any more
+    os.truncate(path, path.stat().st_size - cut)
+    said = "move it away" if cut % 4_096 else "malformed"
+    with pytest.raises(MasterError, match=f"cannot be used: .*{said}.*rebuild-master"):
+        counts(sqlite_url(path), 0)
 
 
 def test_a_server_that_is_not_there_is_a_master_error_without_the_password() -> None:

@@ -404,14 +404,14 @@ def test_verify_says_what_a_venues_rows_say_of_its_books(tmp_path: Path) -> None
     assert f"the book of {MARKET} does not have the hash it states (crc32)" in told.stdout
 
 
-def test_verify_names_feeds_whose_books_it_did_not_look_at(tmp_path: Path) -> None:
+def test_verify_names_feeds_whose_books_it_did_not_check(tmp_path: Path) -> None:
     record(tmp_path, [answer(depth(MARKET, BIDS, ASKS), 0, 1, "blind")])
     told = command("verify", tmp_path, "--books")
     assert told.returncode == 0
     assert "note     no books of tulips/blind were checked: its venue declares no rows for it" in told.stdout
-    assert told.stdout.splitlines()[-1] == "passed, no book looked at: 0 problems"
+    assert told.stdout.splitlines()[-1] == "passed, no books checked: 0 problems"
     assert json.loads(command("verify", tmp_path, "--books", "--json").stdout)["state"] == (
-        "passed, no book looked at"
+        "passed, no books checked"
     )
     assert command("verify", tmp_path).stdout.splitlines()[-1] == "passed: 0 problems"
 

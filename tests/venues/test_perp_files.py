@@ -55,6 +55,7 @@ def test_an_empty_file_has_no_rows() -> None:
         packed("1,2")[:-10],
         packed("1,2", "a.csv", "b.csv"),
         packed("1,2", "a.txt"),
+        packed("1," + "2" * 200_000),
     ],
     ids=[
         "nothing",
@@ -63,6 +64,7 @@ def test_an_empty_file_has_no_rows() -> None:
         "without its end",
         "two files",
         "another kind of file",
+        "a field without an end",
     ],  # a zip holds the time
 )
 def test_what_is_no_file_is_no_answer(payload: bytes) -> None:

@@ -17,6 +17,7 @@ from marketarchive.archive.offload.files import FinalFile
 from marketarchive.archive.offload.rclone import Rclone
 from marketarchive.archive.paths import new_run_id, relative
 from marketarchive.archive.store import Store
+from marketarchive.json_lines import NOT_JSON
 from marketarchive.times import from_iso, iso
 from marketarchive.version import COLLECTOR
 
@@ -98,7 +99,7 @@ def recorded(root: Path, ledger: Ledger, rclone: Rclone) -> dict[tuple[str, str]
             if hashlib.sha256(data).hexdigest() != entry["sha256"]:
                 continue
             document = msgspec.json.decode(data, type=_OffloadManifest)
-        except (OSError, msgspec.DecodeError):
+        except (OSError, *NOT_JSON):
             continue
         for file in document.files if document.remote == rclone.remote else ():
             key = file.path, file.sha256
@@ -122,7 +123,7 @@ def adopt_records(store: Store) -> None:
         found.pop(entry["path"], None)
     for name, path in found.items():
         data = path.read_bytes()
-        with suppress(msgspec.DecodeError):
+        with suppress(*NOT_JSON):
             msgspec.json.decode(data, type=_OffloadManifest)
             store.ledger.append(
                 {

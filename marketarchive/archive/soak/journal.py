@@ -16,6 +16,7 @@ import msgspec
 from marketarchive.archive.files import Files
 from marketarchive.clock import Clock, boot_id
 from marketarchive.exceptions import ArgumentError, CorruptError
+from marketarchive.json_lines import NOT_JSON
 from marketarchive.times import from_iso, iso, to_seconds
 
 FOLDER = "soak"
@@ -152,7 +153,7 @@ def read_lines(root: Path, soak_id: str) -> Iterator[JournalLine]:
     for data in path.read_bytes().splitlines() if path.exists() else ():
         try:
             yield _DECODER.decode(data)
-        except msgspec.DecodeError:
+        except NOT_JSON:
             continue
 
 
@@ -162,7 +163,7 @@ def soaks(root: Path) -> list[Soak]:
     for path in sorted((root / FOLDER).glob("*/soak.json")):
         try:
             found.append(msgspec.json.decode(path.read_bytes(), type=Soak))
-        except msgspec.DecodeError as error:
+        except NOT_JSON as error:
             raise CorruptError(
                 f"{path} is not a description of a soak ({error}): move its folder away"
             ) from error

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from os import kill
 from pathlib import Path
 
-import msgspec
-
 from marketarchive.collecting.exit_codes import FAILED
 from marketarchive.collecting.together.claim import LOG_FILE, running, stale
 from marketarchive.exceptions import ArgumentError, MarketArchiveError
@@ -47,6 +45,7 @@ class RecordStatus:
     unsettled: int  # number of today's markets that have closed and have no result
     ticks_today: int  # number of tick lines in today's file (UTC)
     last_tick: int | None  # wall ns; None: none today
+    damaged: Sequence[str]  # today's files and lines that could not be read, with the cause
 
 
 def start(folder: Path, command: Sequence[str]) -> int:
@@ -96,26 +95,25 @@ def state(folder: Path) -> str:
 def record_status(folder: Path, series: str, now: int) -> RecordStatus:
     """Return the state of a series' record at `now` (wall ns), read from the files in `folder`."""
     today = f"{utc(now):%Y-%m-%d}"
-    ticks, newest = 0, b""
+    ticks, newest, damaged = 0, "", list[str]()
     seen: dict[str, str] = {}  # ticker -> close_time
     settled: set[str] = set()
     for _, path in [each for each in history.files(folder, series) if each[0] == today]:
-        for line in history.lines_of(path):
-            if line.startswith(b'{"type":"tick"'):
-                ticks, newest = ticks + 1, line
-            else:
-                event = msgspec.json.decode(line)
-                if event["type"] == "market_open":
-                    seen[event["ticker"]] = event["close_time"]
-                elif event["type"] == "settlement":
-                    settled.add(event["ticker"])
+        for row in history.rows(path, damaged):
+            if row.type == "tick":
+                ticks, newest = ticks + 1, row.time
+            elif row.type == "market_open":
+                seen[row.ticker] = row.close_time
+            elif row.type == "settlement":
+                settled.add(row.ticker)
     closed = {ticker for ticker, close in seen.items() if from_iso(close) <= now}
     return RecordStatus(
         series,
         tuple(sorted(seen.keys() - closed)),
         len(closed - settled),
         ticks,
-        from_iso(msgspec.json.decode(newest)["time"]) if newest else None,
+        from_iso(newest) if newest else None,
+        damaged,
     )
 
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import gzip
 import re
-import zlib
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 
 import msgspec
 
+from marketarchive.exceptions import CorruptError
+from marketarchive.json_lines import NOT_JSON, complete_lines
 from marketarchive.plans.kxbtc15m.market import FollowedMarket
 from marketarchive.times import SECOND, from_iso
 
@@ -22,7 +21,9 @@ DAYS = 2
 _FILE = re.compile(r"-(\d{4}-\d\d-\d\d)(?:-.+)?\.jsonl(?:\.gz)?$")
 
 
-class _Line(msgspec.Struct):
+class RecordLine(msgspec.Struct):
+    """Fields of the record's lines that are read again; a line with a time that is none does not decode."""
+
     type: str
     time: str
     ticker: str
@@ -34,6 +35,15 @@ class _Line(msgspec.Struct):
     expected_expiration: str = ""
     is_plausible: bool | None = None
 
+    def __post_init__(self) -> None:
+        from_iso(self.time)
+        if self.type == "market_open":
+            for text in (self.open_time, self.close_time, self.expected_expiration):
+                from_iso(text)
+
+
+_decode = msgspec.json.Decoder(RecordLine).decode
+
 
 @dataclass
 class History:
@@ -43,7 +53,7 @@ class History:
     index: dict[int, Decimal | None] = field(default_factory=dict)  # calculated index by Unix second
     published: dict[int, Decimal] = field(default_factory=dict)  # published index by Unix second
     ticks: int = 0  # number of tick lines of the newest day
-    last_tick: int | None = None  # time of the newest tick line, wall ns
+    damaged: list[str] = field(default_factory=list)  # files and lines that could not be read, with the cause
 
 
 def files(folder: Path, series: str) -> list[tuple[str, Path]]:
@@ -62,7 +72,7 @@ def files(folder: Path, series: str) -> list[tuple[str, Path]]:
 
 
 def read(folder: Path, series: str, asset: str) -> History:
-    """Return the state of a series from its newest files; a line that cannot be parsed is skipped.
+    """Return the state of a series from its newest files; what is damaged in them is skipped and named.
 
     folder: of the record; asset: that the series is about.
     """
@@ -71,28 +81,29 @@ def read(folder: Path, series: str, asset: str) -> History:
     for day in sorted({day for day, _ in of_series})[-DAYS:]:
         history.ticks = 0
         for path in (path for at, path in of_series if at == day):
-            for line in _lines(path):
+            for line in rows(path, history.damaged):
                 _add(history, line, day, series, asset)
     return history
 
 
-def lines_of(path: Path) -> Iterator[bytes]:
-    """Yield the complete lines of a file, plain or gzip, each with its line end."""
-    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-        for line in file:
-            if line.endswith(b"\n"):
-                yield line
+def rows(path: Path, damaged: list[str]) -> Iterator[RecordLine]:
+    """Yield the rows of a file; add `file, line: cause` to `damaged` for each line that is none.
+
+    Of a gzip file, what comes after damage is one such entry.
+    """
+    try:
+        for number, text in complete_lines(path):
+            try:
+                row = _decode(text)
+            except NOT_JSON as error:
+                damaged.append(f"{path} line {number}: {error}")
+            else:
+                yield row
+    except CorruptError as error:
+        damaged.append(str(error))
 
 
-def _lines(path: Path) -> Iterator[_Line]:
-    decode = msgspec.json.Decoder(_Line).decode
-    with suppress(EOFError, gzip.BadGzipFile, zlib.error):  # what comes after the damage is lost
-        for line in lines_of(path):
-            with suppress(msgspec.DecodeError, UnicodeDecodeError):
-                yield decode(line)
-
-
-def _add(history: History, line: _Line, day: str, series: str, asset: str) -> None:
+def _add(history: History, line: RecordLine, day: str, series: str, asset: str) -> None:
     at = from_iso(line.time)
     if line.type == "market_open":
         market = history.markets.get(line.ticker)
@@ -105,7 +116,6 @@ def _add(history: History, line: _Line, day: str, series: str, asset: str) -> No
         market.day = day
     elif line.type == "tick":
         history.ticks += 1
-        history.last_tick = max(at, history.last_tick or at)
         history.index[at // SECOND] = line.brti
         if line.brti_index is not None:
             history.published[at // SECOND] = line.brti_index

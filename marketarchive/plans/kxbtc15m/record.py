@@ -7,6 +7,7 @@ whatever the network does.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -17,6 +18,7 @@ from marketarchive.collecting.kalshi.price_polls import PolledMarket
 from marketarchive.collecting.live_books import BookSource, StateSource
 from marketarchive.collecting.together.claim import claim
 from marketarchive.collecting.together.listener import Listener, Observation, RowWriter, Total
+from marketarchive.invocation import command
 from marketarchive.items import Gap, Market
 from marketarchive.plans.kxbtc15m import history
 from marketarchive.plans.kxbtc15m.index import PublishedIndex
@@ -35,6 +37,8 @@ from marketarchive.times import SECOND, utc
 from marketarchive.venues.brti import MEAN_S
 from marketarchive.venues.kalshi.tickers import ROUND_S, round_at, rounds_series
 from marketarchive.venues.market_messages import IndexMessage, QuoteMessage
+
+logger = logging.getLogger(__name__)
 
 WAIT_S = 2
 """Seconds from a tick to its line: an answer that takes longer is too old to count."""
@@ -87,6 +91,8 @@ class Record(Listener):
         self._clock, self._rows = clock, rows
         for series, asset in self._assets.items():
             found = history.read(self._folder, series, asset)
+            for text in found.damaged:
+                logger.warning("%s; it is skipped. `%s` checks all files", text, command("verify"))
             self._markets.update(found.markets)
             self._index[asset].update(found.index)
             self._published.restore(asset, found.published)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import statistics
-import zlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
@@ -26,6 +25,7 @@ from marketarchive.archive.tree import raw_files
 from marketarchive.archive.verify import verify
 from marketarchive.clock import Instant
 from marketarchive.exceptions import ArchiveError, ConfigurationError
+from marketarchive.json_lines import DAMAGED_GZIP
 from marketarchive.research.checks.check import dicts
 from marketarchive.research.derived import Progress
 from marketarchive.research.engine import connect, reading_tables, require
@@ -364,7 +364,7 @@ def _inflated(path: Path) -> int | None:
         with gzip.open(path) as file:
             while data := file.read(_CHUNK):
                 size += len(data)
-    except (OSError, EOFError, zlib.error):
+    except (OSError, *DAMAGED_GZIP):
         return None  # `verify` reports a damaged one
     return size
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import msgspec
 
+from marketarchive.json_lines import NOT_JSON
 from marketarchive.times import from_ms, to_seconds
 from marketarchive.venues.answers import Answered, Failure, judge_status, retry_after
 from marketarchive.venues.binance import endpoints
@@ -71,5 +72,5 @@ def refusal(payload: bytes) -> SentRefusal | None:
     """Decode the JSON body of an error; None when the body is not of the venue's form."""
     try:
         return msgspec.json.decode(payload, type=SentRefusal)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except NOT_JSON:
         return None

@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from marketarchive.exceptions import ParseError
+from marketarchive.json_lines import NOT_JSON
 from marketarchive.times import SECOND
 from marketarchive.venues.channel import Channel
 from marketarchive.venues.endpoint import Endpoint, Limit, Query
@@ -98,7 +99,7 @@ def decode(payload: bytes, received_at: int) -> Decoded:  # noqa: ARG001  (every
             case "bts:error":
                 said = bytes(frame.data)[:200].decode("utf-8", "replace")
                 raise ParseError("Frame", f"a request was refused: {said}", ("event",))
-    except msgspec.DecodeError as error:
+    except NOT_JSON as error:
         raise ParseError("Frame", f"not a frame of Bitstamp: {error}", ("payload",)) from error
     return Decoded()
 
@@ -109,7 +110,7 @@ def parse(received: Received) -> Parsed:
     market = received.canonical_url.removeprefix(before).removesuffix(after)
     try:
         return Parsed(books=[_book(market, received.payload)])
-    except msgspec.DecodeError as error:
+    except NOT_JSON as error:
         raise ParseError("OrderBook", f"not a book of Bitstamp: {error}", ("payload",)) from error
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import msgspec
 
+from marketarchive.json_lines import NOT_JSON
 from marketarchive.venues.answers import Answered, Failure, judge_status
 
 TOO_OFTEN = b"access too frequent"
@@ -56,5 +57,5 @@ def envelope_of(payload: bytes) -> BybitEnvelope | None:
     """Decode code and message of an answer; None when the body is not of the venue's form."""
     try:
         return msgspec.json.decode(payload, type=BybitEnvelope)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except NOT_JSON:
         return None

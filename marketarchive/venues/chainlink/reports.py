@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from marketarchive.exceptions import ParseError
+from marketarchive.json_lines import NOT_JSON
 from marketarchive.nesting import MAX_NESTING, is_shallow
 from marketarchive.times import from_iso
 from marketarchive.venues.chainlink.endpoints import LIVE, TIMESCALE
@@ -148,7 +149,7 @@ def parse_answer(url: str, payload: bytes) -> ReportAnswer:
         if url == LIVE:
             return _live(_LIVE.decode(payload).data.values.nodes)
         return _timescale(_TIMESCALE.decode(payload).data.reports.nodes)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except NOT_JSON as error:
         raise ParseError("Report", f"not an answer of a stream ({error}): {payload[:60]!r}") from error
 
 
@@ -162,7 +163,7 @@ def _live(nodes: Iterable[msgspec.Raw]) -> ReportAnswer:
             if part is None:
                 continue  # an attribute that reports do not contain
             _put(found, _observed(node.at, "validAfterTs"), part, _dollars(node))
-        except msgspec.DecodeError as error:
+        except NOT_JSON as error:
             errors.append(ParseError("Report", f"not a row of a stream ({error}): {bytes(raw)[:60]!r}"))
         except ParseError as error:
             errors.append(error)
@@ -179,7 +180,7 @@ def _timescale(nodes: Iterable[msgspec.Raw]) -> ReportAnswer:
             for part, text in (("mid", node.price), ("bid", node.bid), ("ask", node.ask)):
                 if text is not None:
                     _put(found, observed, part, _scaled(text))
-        except msgspec.DecodeError as error:
+        except NOT_JSON as error:
             errors.append(ParseError("Report", f"not a row of a stream ({error}): {bytes(raw)[:60]!r}"))
         except ParseError as error:
             errors.append(error)
@@ -275,7 +276,7 @@ def parse_document(html: bytes) -> Document:
         return Document(is_checkpoint=is_checkpoint)
     try:
         found: Any = _DOCUMENT.decode(match[1])
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except NOT_JSON:
         return Document(is_checkpoint=is_checkpoint)
     for name in ("props", "page", "stream", "metadata"):
         found = getattr(found, name) if found is not None else None

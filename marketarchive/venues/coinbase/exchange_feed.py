@@ -12,6 +12,7 @@ from typing import Any, Literal
 import msgspec
 
 from marketarchive.exceptions import ParseError
+from marketarchive.json_lines import NOT_JSON
 from marketarchive.times import from_iso
 from marketarchive.venues.channel import Channel
 from marketarchive.venues.endpoint import Endpoint, Limit
@@ -105,7 +106,7 @@ def decode(payload: bytes, received_at: int) -> Decoded:
         if kind not in _DECODERS:
             return Decoded()
         return _decoded(_DECODERS[kind].decode(payload), kind, received_at)
-    except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
+    except (*NOT_JSON, ValueError) as error:
         raise ParseError("Frame", f"not a frame of Coinbase: {error}", ("payload",)) from error
 
 

@@ -15,6 +15,7 @@ from typing import Literal
 import msgspec
 
 from marketarchive.exceptions import ParseError
+from marketarchive.json_lines import NOT_JSON
 from marketarchive.times import from_iso
 from marketarchive.venues.book import price_of
 from marketarchive.venues.channel import Channel
@@ -115,7 +116,7 @@ def decode(payload: bytes, received_at: int) -> Decoded:
             raise ParseError("Frame", f"a request was refused: {frame.message}", ("message",))
         at = 0 if frame.timestamp is None else from_iso(frame.timestamp)
         return Decoded(list(_messages(frame, at, received_at)), frame.sequence_num, at)
-    except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
+    except (*NOT_JSON, ValueError) as error:
         raise ParseError("Frame", f"not a frame of Coinbase: {error}", ("payload",)) from error
 
 

@@ -11,11 +11,11 @@ from __future__ import annotations
 import csv
 import gzip
 from collections.abc import Iterator
-from zlib import error as ZlibError  # noqa: N812  (an exception)
 
 import msgspec
 
 from marketarchive.exceptions import ParseError
+from marketarchive.json_lines import DAMAGED_GZIP, NOT_JSON
 from marketarchive.times import DAY, from_iso
 from marketarchive.venues.drift import endpoints
 from marketarchive.venues.messages import Parsed, Received
@@ -40,7 +40,7 @@ def parse(received: Received) -> Parsed:
     if "/fundingRates/" in received.canonical_url:
         try:
             sent = msgspec.json.decode(received.payload, type=SentRecords)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except NOT_JSON as error:
             raise ParseError("records", str(error), ("payload",)) from error
         found = _fundings(sent.records)
         next_page = sent.meta.next_page
@@ -65,7 +65,7 @@ def _of_file(payload: bytes, symbol: str) -> list[msgspec.Raw]:
     """
     try:
         text = (gzip.decompress(payload) if payload[:2] == _GZIP else payload).decode()
-    except (OSError, EOFError, ZlibError, UnicodeDecodeError) as error:
+        lines = list(csv.DictReader(text.splitlines(), restkey="rest"))
+    except (*DAMAGED_GZIP, UnicodeDecodeError, csv.Error) as error:
         raise ParseError("file", str(error), ("payload",)) from error
-    lines = csv.DictReader(text.splitlines(), restkey="rest")
     return [msgspec.Raw(msgspec.json.encode({"symbol": symbol} | line)) for line in lines]

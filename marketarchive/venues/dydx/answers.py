@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import msgspec
 
+from marketarchive.json_lines import NOT_JSON
 from marketarchive.venues.answers import Answered, Failure, judge_status, retry_after
 
 UNLISTED = (b"must be a valid ticker", b"not found in markets of type perpetual")
@@ -38,7 +39,7 @@ def judge(answered: Answered) -> Failure | None:
         failure = replace(failure, wait_s=None if wait_ms is None else wait_ms / 1000)
     try:
         refusal = msgspec.json.decode(answered.payload, type=SentRefusal)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except NOT_JSON:
         return failure
     said = "; ".join(each.msg for each in refusal.errors)
     failure = replace(failure, detail=f"{failure.detail}: {said}"[:300])

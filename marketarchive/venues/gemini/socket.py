@@ -23,6 +23,7 @@ from typing import Annotated
 import msgspec
 
 from marketarchive.exceptions import ParseError
+from marketarchive.json_lines import NOT_JSON
 from marketarchive.venues.channel import Channel
 from marketarchive.venues.endpoint import Endpoint, Limit
 from marketarchive.venues.market_messages import (
@@ -121,7 +122,7 @@ def decode(payload: bytes, received_at: int) -> Decoded:  # noqa: ARG001  (every
             return Decoded([_trade(_TRADES.decode(payload))])
         if frame.B is not None:
             return Decoded([_quote(_TICKERS.decode(payload))])
-    except msgspec.DecodeError as error:
+    except NOT_JSON as error:
         raise ParseError("Frame", f"not a frame of Gemini: {error}", ("payload",)) from error
     return Decoded()
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from marketarchive.json_lines import NOT_JSON
 from marketarchive.venues.answers import Answered, Failure, judge_status
 from marketarchive.venues.gmx.endpoints import SQUID
 
@@ -62,5 +63,5 @@ def _said(payload: bytes) -> str:
 def _complaints(payload: bytes) -> Complaints | None:
     try:
         return msgspec.json.decode(payload, type=Complaints)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except NOT_JSON:
         return None

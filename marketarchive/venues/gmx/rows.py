@@ -19,6 +19,7 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 
 from marketarchive.exceptions import ParseError
+from marketarchive.json_lines import NOT_JSON
 from marketarchive.times import from_iso, from_ms
 from marketarchive.venues.gmx import endpoints
 from marketarchive.venues.gmx.queries import STEPS
@@ -219,7 +220,7 @@ def prices(received: Received) -> dict[str, Decimal]:
             if sent.token_symbol in TOKENS:
                 middle = (number(str(sent.min_price)) + number(str(sent.max_price))) / 2
                 found[sent.token_symbol] = dollars(middle, TOKENS[sent.token_symbol][2])
-        except (msgspec.DecodeError, BadRowError) as error:
+        except (*NOT_JSON, BadRowError) as error:
             raise ParseError("tickers", str(error)) from error
     return found
 
@@ -288,7 +289,7 @@ def _readable(sent: Iterable[msgspec.Raw], wire: type[SentRates]) -> list[SentRa
     for raw in sent:
         try:
             found.append(msgspec.json.decode(raw, type=wire))
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except NOT_JSON:
             continue  # becomes an error where its table row is made
     return found
 

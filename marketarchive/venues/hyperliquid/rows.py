@@ -16,6 +16,7 @@ from typing import Any, Literal
 import msgspec
 
 from marketarchive.exceptions import ParseError
+from marketarchive.json_lines import NOT_JSON
 from marketarchive.times import SECOND, from_iso, from_ms
 from marketarchive.venues.hyperliquid.queries import HOUR_S, STEPS
 from marketarchive.venues.messages import Parsed, Received
@@ -101,7 +102,7 @@ def parse(received: Received) -> Parsed:
     """Parse an answer into `Parsed`, with its table rows in `statements`. Raises ParseError."""
     try:
         requested = msgspec.json.decode(received.body or b"", type=SentRequest)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except NOT_JSON as error:
         raise ParseError("request", f"nothing reads the answer to {received.body!r}", ("body",)) from error
     if requested.type == "meta":
         return _instruments(received)

@@ -26,6 +26,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from marketarchive.exceptions import ParseError
+from marketarchive.json_lines import NOT_JSON
 from marketarchive.times import from_iso, from_ms
 from marketarchive.venues.book import price_of
 from marketarchive.venues.channel import Channel
@@ -195,7 +196,7 @@ def decode(payload: bytes, received_at: int) -> Decoded:
         messages: list[MarketMessage] = []
         if frame.type in _DECODERS:
             messages = [_message(_DECODERS[frame.type].decode(frame.msg), at, received_at)]
-    except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
+    except (*NOT_JSON, ValueError) as error:
         raise ParseError("Frame", f"not a frame of Kalshi: {error}", ("payload",)) from error
     return Decoded(messages, frame.seq, at, sequence="" if frame.sid is None else str(frame.sid))
 
@@ -212,7 +213,7 @@ def subscriptions(payload: bytes) -> list[Subscribed]:
         if frame.type == "subscribed":
             return [_SUBSCRIBED.decode(frame.msg)]
         return _LISTED.decode(frame.msg) if frame.type == "ok" else []
-    except msgspec.DecodeError:
+    except NOT_JSON:
         return []
 
 

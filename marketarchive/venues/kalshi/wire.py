@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from marketarchive.exceptions import ParseError
+from marketarchive.json_lines import NOT_JSON
 from marketarchive.nesting import MAX_NESTING, is_shallow
 
 T = TypeVar("T")
@@ -184,7 +185,7 @@ def decode(payload: bytes | msgspec.Raw, kind: type[T], item: str) -> T:
         raise ParseError(item, f"nested more than {MAX_NESTING} deep; it has {len(text)} bytes")
     try:
         return msgspec.json.decode(text, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except NOT_JSON as error:
         raise ParseError(item, f"{error}; it starts {text[:60]!r}", _fields_of(str(error))) from error
 
 
@@ -192,7 +193,7 @@ def identity_of(row: msgspec.Raw) -> str:
     """Return the id of a row for comparison with others of its page, even if the rest cannot be decoded."""
     try:
         found = msgspec.json.decode(row, type=_Identity)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except NOT_JSON:
         return repr(bytes(row)[:80])
     return found.trade_id or found.ticker or found.event_ticker or repr(bytes(row)[:80])
 
@@ -238,7 +239,7 @@ def error_text(payload: bytes) -> str:
     """
     try:
         document: Any = msgspec.json.decode(payload) if is_shallow(payload) else None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except NOT_JSON:
         return ""
     if not isinstance(document, dict):
         return ""

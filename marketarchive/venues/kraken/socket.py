@@ -14,6 +14,7 @@ from typing import Any, Literal
 import msgspec
 
 from marketarchive.exceptions import ParseError
+from marketarchive.json_lines import NOT_JSON
 from marketarchive.times import from_iso
 from marketarchive.venues.book import BookSide
 from marketarchive.venues.channel import Channel
@@ -121,7 +122,7 @@ def decode(payload: bytes, received_at: int) -> Decoded:
                 return Decoded([_trade(each, is_backfill) for each in _TRADES.decode(frame.data)])
             case "ticker":
                 return Decoded([_quote(each, received_at) for each in _TICKERS.decode(frame.data)])
-    except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
+    except (*NOT_JSON, ValueError) as error:
         raise ParseError("Frame", f"not a frame of Kraken: {error}", ("payload",)) from error
     return Decoded()
 

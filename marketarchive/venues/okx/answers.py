@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import msgspec
 
+from marketarchive.json_lines import NOT_JSON
 from marketarchive.venues.answers import Answered, Failure, judge_status
 from marketarchive.venues.okx.endpoints import FUNDING_FILE
 
@@ -55,5 +56,5 @@ def envelope_of(payload: bytes) -> OkxEnvelope | None:
     """Decode code and message of an answer; None when the body is not of the venue's form."""
     try:
         return msgspec.json.decode(payload, type=OkxEnvelope)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except NOT_JSON:
         return None

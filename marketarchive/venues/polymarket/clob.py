@@ -19,6 +19,7 @@ import msgspec
 
 from marketarchive.exceptions import ParseError
 from marketarchive.items import Verdict
+from marketarchive.json_lines import NOT_JSON
 from marketarchive.nesting import MAX_NESTING, is_shallow
 from marketarchive.venues.book import price_of
 from marketarchive.venues.polymarket import wire
@@ -111,7 +112,7 @@ def decode_book(payload: Any) -> ClobBook:
         refuse_deep(bytes(payload), "Book")
     try:
         sent = _ONE.decode(payload) if is_text else msgspec.convert(payload, SentBook)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except NOT_JSON as error:
         raise ParseError("Book", f"not a book: {error}", _fields_of(error)) from error
     return book_of(sent)
 
@@ -145,7 +146,7 @@ def split_books(payload: bytes, item: str = "Book") -> list[Any]:
     refuse_deep(payload, item)
     try:
         return list(_LIST.decode(payload))
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except NOT_JSON:
         # slower, but a NaN then affects only its own row
         return wire.rows(wire.decode(payload, item), None, item)
 
@@ -165,7 +166,7 @@ def error_text(payload: bytes) -> str | None:
         return None
     try:
         document = msgspec.json.decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except NOT_JSON:
         return None
     found = document.get("error") if isinstance(document, dict) else None
     return found if isinstance(found, str) else None

@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 import msgspec
 
 from marketarchive.exceptions import ParseError
+from marketarchive.json_lines import NOT_JSON
 from marketarchive.nesting import MAX_NESTING, is_shallow
 from marketarchive.venues.polymarket import clob
 from marketarchive.venues.polymarket.clob import PRICE, SIZE, ClobBook
@@ -206,7 +207,6 @@ _NAMES = {
     "new_market": "NewMarket",
     "market_resolved": "MarketResolved",
 }
-_BROKEN = (msgspec.DecodeError, UnicodeDecodeError)
 
 
 def decode(payload: bytes) -> list[Event]:
@@ -223,7 +223,7 @@ def decode(payload: bytes) -> list[Event]:
     try:
         sent = _LIST.decode(payload) if is_list else [_ONE.decode(payload)]
         return [BookEvent(_book(each)) if isinstance(each, _SentBook) else _check(each) for each in sent]
-    except (*_BROKEN, ParseError):
+    except (*NOT_JSON, ParseError):
         pass
     if not is_list:
         return [_event(msgspec.Raw(payload))]
@@ -242,7 +242,7 @@ def _event(raw: Any) -> Event:
     is_text = isinstance(raw, msgspec.Raw)
     try:
         sent = _ONE.decode(raw) if is_text else msgspec.convert(raw, _Sent)
-    except _BROKEN as error:
+    except NOT_JSON as error:
         kind = _kind(raw, is_text=is_text)
         if kind not in _NAMES:
             return Unknown(kind)
@@ -253,7 +253,7 @@ def _event(raw: Any) -> Event:
 def _kind(raw: Any, *, is_text: bool) -> str:
     try:
         tag = _TAG.decode(raw) if is_text else msgspec.convert(raw, _Tag)
-    except _BROKEN as error:
+    except NOT_JSON as error:
         start = bytes(raw)[:60] if is_text else repr(raw)[:60]
         raise ParseError("Frame", f"not an event ({error}): {start!r}", ("event_type",)) from error
     return tag.event_type

@@ -17,6 +17,7 @@ from decimal import Decimal
 import msgspec
 
 from marketarchive.exceptions import ParseError
+from marketarchive.json_lines import NOT_JSON
 from marketarchive.nesting import MAX_NESTING, is_shallow
 from marketarchive.venues.polymarket.endpoints import RTDS
 
@@ -137,7 +138,7 @@ def decode(payload: bytes) -> list[ReferencePoint]:
         if topic is None:
             return []
         frame = _PRICED.decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except NOT_JSON as error:
         raise ParseError("ReferencePoint", f"not a frame of RTDS ({error}): {payload[:60]!r}") from error
     sent = frame.payload
     if sent.data is None:

@@ -14,6 +14,7 @@ import msgspec
 
 from marketarchive.exceptions import ParseError
 from marketarchive.items import Verdict
+from marketarchive.json_lines import NOT_JSON
 from marketarchive.times import DAY
 from marketarchive.venues.book import price_of
 from marketarchive.venues.messages import ConnectionLine, Received
@@ -424,7 +425,7 @@ def _element(payload: bytes, index: int) -> Any:
     try:
         clob.refuse_deep(bytes(raw), "Frame")
         return msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except NOT_JSON as error:
         raise ParseError("Frame", str(error)) from error
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from marketarchive.json_lines import NOT_JSON
 from marketarchive.nesting import is_shallow
 
 
@@ -21,7 +22,7 @@ def _named(text: Any) -> Iterator[str]:
             return
         try:
             text = msgspec.json.decode(text)
-        except msgspec.DecodeError:
+        except NOT_JSON:
             return  # a PING, or a text of unknown form
     if not isinstance(text, dict):
         return

@@ -17,6 +17,7 @@ import msgspec
 
 from marketarchive.exceptions import ParseError
 from marketarchive.items import Headline
+from marketarchive.json_lines import NOT_JSON
 from marketarchive.venues.answers import Answered, Failure, judge_status
 from marketarchive.venues.messages import Parsed, Received
 
@@ -54,7 +55,7 @@ def judge(answered: Answered) -> Failure | None:
         return failure
     try:
         answer = msgspec.json.decode(answered.payload, type=ResultPage)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except NOT_JSON:
         return None  # `parse` reports what is wrong with it
     if answer.results or not answer.unresponsive_engines:
         return None
@@ -70,7 +71,7 @@ def parse(received: Received) -> Parsed:
     """
     try:
         answer = msgspec.json.decode(received.payload, type=ResultPage)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except NOT_JSON as error:
         raise ParseError(ITEM, str(error), ("payload",)) from error
     platform, market_id = (received.params.get(name) for name in ("platform", "market"))
     if not isinstance(platform, str) or not isinstance(market_id, str) or not market_id:
@@ -102,7 +103,7 @@ def _results(answer: ResultPage, parsed: Parsed) -> Iterator[tuple[str, str, str
     for raw in answer.results:
         try:
             result = msgspec.json.decode(raw, type=PageResult)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except NOT_JSON as error:
             parsed.errors.append(ParseError(ITEM, str(error), ("results",)))
             continue
         if not result.url:

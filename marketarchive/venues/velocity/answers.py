@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from marketarchive.json_lines import NOT_JSON
 from marketarchive.venues.answers import Answered, Failure, judge_status
 
 
@@ -42,5 +43,5 @@ def judge(answered: Answered) -> Failure | None:
 def _said(payload: bytes) -> SentStatus | None:
     try:
         return msgspec.json.decode(payload, type=SentStatus)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except NOT_JSON:
         return None

@@ -25,6 +25,14 @@ def test_a_record_without_a_whole_line_is_an_empty_frame(tmp_path: Path) -> None
     assert list(Archive(tmp_path).kxbtc15m("2026-11-21")["brti"]) == [1.5]
 
 
+def test_a_line_that_is_nested_too_deep_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "records" / "KXBTC15M-2026-11-21.jsonl"
+    path.parent.mkdir()
+    path.write_bytes(LINE + LINE[:-2] + b',"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}\n")
+    with pytest.raises(CorruptError, match=f"{path.name} line 2"):
+        Archive(tmp_path).kxbtc15m("2026-11-21")
+
+
 def test_a_damaged_gzip_file_is_named(tmp_path: Path) -> None:
     path = tmp_path / "records" / "KXBTC15M-2026-11-21.jsonl.gz"
     path.parent.mkdir()

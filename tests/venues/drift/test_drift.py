@@ -61,8 +61,9 @@ def test_a_file_of_whole_numbers_is_left_out() -> None:
 
 
 def test_a_file_that_is_broken_is_no_answer() -> None:
-    with pytest.raises(ParseError):
-        read(requested("2024-06-01"), gzip.compress(b"x" * 999)[:20])
+    for broken in (gzip.compress(b"x" * 999)[:20], b"ts\n" + b"1" * 200_000):
+        with pytest.raises(ParseError):
+            read(requested("2024-06-01"), broken)
 
 
 def record(ts: int) -> dict[str, Any]:

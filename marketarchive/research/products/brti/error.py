@@ -101,16 +101,24 @@ FIELDS: Mapping[str, FieldDoc] = {
     "windows": FieldDoc("rounds that state the mean", "rounds"),
     "recorded": FieldDoc("of them, those with any second of the proxy", "rounds"),
     "whole": FieldDoc(
-        "of them, those with all 60: errors are of these, a mean of fewer is another number", "rounds"
+        "of them, those with all 60 seconds of the proxy: only these have an error, since a mean of fewer "
+        "seconds is another number",
+        "rounds",
     ),
-    "implausible": FieldDoc("published values that are more than 5 % off: they are left out", "rounds"),
+    "implausible": FieldDoc(
+        "published values that differ by more than 5 % from the proxy and are left out", "rounds"
+    ),
     "median_seconds": FieldDoc(
-        "median of the seconds that are there (`n of 60`)", "seconds of the 60", "nothing was recorded"
+        "median number of seconds that the proxy has in a round (`n of 60`)",
+        "seconds",
+        "nothing was recorded",
     ),
     "bias_dollars": FieldDoc("mean of proxy - published", "dollars", _NONE_WHOLE),
     "median_dollars": FieldDoc("median of the absolute error", "dollars", _NONE_WHOLE),
-    "p95_dollars": FieldDoc("95th percentile, one that occurred (nearest rank)", "dollars", _NONE_WHOLE),
-    "max_dollars": FieldDoc("the largest", "dollars", _NONE_WHOLE),
+    "p95_dollars": FieldDoc(
+        "95th percentile of the absolute error (nearest rank: one that occurred)", "dollars", _NONE_WHOLE
+    ),
+    "max_dollars": FieldDoc("largest absolute error", "dollars", _NONE_WHOLE),
     "median_bps": FieldDoc("as in dollars", "basis points of the published mean", _NONE_WHOLE),
     "p95_bps": FieldDoc("as in dollars", "basis points of the published mean", _NONE_WHOLE),
     "max_bps": FieldDoc("as in dollars", "basis points of the published mean", _NONE_WHOLE),

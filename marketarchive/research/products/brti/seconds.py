@@ -32,14 +32,14 @@ _NO_VALUE = "fewer than `needed` books count (2 by default), or none is deep eno
 
 FIELDS: Mapping[str, FieldDoc] = {
     "second": FieldDoc(
-        "the value is of the messages received up to its beginning: what a live reader knew",
+        "start of the second; the value uses the messages received until then, as a live reader would",
         "UTC",
         type="timestamp",
     ),
-    "value": FieldDoc("as it would be published", "dollars", _NO_VALUE, type="Decimal"),
+    "value": FieldDoc("the proxy, rounded like the published index", "dollars", _NO_VALUE, type="Decimal"),
     "unrounded": FieldDoc("the same, not rounded", "dollars", _NO_VALUE, type="float"),
     "venues": FieldDoc(
-        "those whose books count, also where they are too few; may be empty", type="list of text"
+        "venues whose books count, even if they are too few; may be empty", type="list of text"
     ),
     "dropped": FieldDoc(
         "venue -> why its book does not count: `delayed`, `one_sided`, `crossed`, `deviating` by the method; "

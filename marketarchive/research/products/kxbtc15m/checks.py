@@ -12,9 +12,10 @@ from typing import Literal
 import msgspec
 
 from marketarchive.exceptions import CorruptError
+from marketarchive.json_lines import NOT_JSON, complete_lines
 from marketarchive.research.checks.check import OFFENDERS, CheckResult, ProductChecks, State, share
 from marketarchive.research.labels.label import Label
-from marketarchive.research.products.kxbtc15m.frame import day_files, lines_of
+from marketarchive.research.products.kxbtc15m.frame import day_files
 from marketarchive.research.tables.gap_scope import of_row
 from marketarchive.research.tables.recorded_gaps import recorded_gaps
 from marketarchive.scope import Scope
@@ -122,7 +123,7 @@ def _markets(root: Path, labels: Sequence[Label]) -> Iterator[_Market]:
     ):
         found = {each.market_id: _Market(each) for each in some}
         for path in day_files(root / "records", series, day):
-            for number, line in lines_of(path):
+            for number, line in complete_lines(path):
                 if line.startswith(b'{"type":"tick"'):
                     _note(found, line, f"{path} line {number}")
         yield from (each for each in found.values() if each.ticks)
@@ -132,7 +133,7 @@ def _note(found: Mapping[str, _Market], line: bytes, where: str) -> None:
     try:
         tick = msgspec.json.decode(line, type=_RecordedTick)
         market, at = found.get(tick.ticker), from_iso(tick.time)
-    except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
+    except (*NOT_JSON, ValueError) as error:
         raise CorruptError(f"{where}: {error}") from error
     if market is not None:
         market.add(tick, (at - market.label.start_ns) // SECOND)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import datetime as dates
-import gzip
 import re
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from marketarchive.exceptions import ArgumentError, CorruptError
+from marketarchive.json_lines import NOT_JSON, complete_lines
 from marketarchive.research.engine import require
 from marketarchive.research.pandas_frames import frame_table
 
@@ -70,25 +69,11 @@ def day_files(place: Path, series: str, day: str) -> list[Path]:
     return [path for path in there if path.suffix != ".gz" or path.with_suffix("") not in there]
 
 
-def lines_of(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Yield (number, line) of the complete lines of a file, plain or gzip.
-
-    A last line still being written is left out. Raises CorruptError for a damaged gzip file.
-    """
-    try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            for number, line in enumerate(file, 1):
-                if line.endswith(b"\n"):
-                    yield number, line
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise CorruptError(f"{path}: {error}") from error
-
-
 def _rows(path: Path) -> Iterator[dict[str, Any]]:
-    for number, line in lines_of(path):
+    for number, line in complete_lines(path):
         try:
             row: dict[str, Any] = msgspec.json.decode(line, type=dict[str, Any])
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except NOT_JSON as error:
             raise CorruptError(f"{path} line {number}: {error}") from error
         feeds = row.pop("feeds", None) or {}
         yield row | {f"{FEED}{venue}": value for venue, value in feeds.items()}

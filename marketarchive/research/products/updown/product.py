@@ -9,6 +9,7 @@ import msgspec
 
 from marketarchive.exceptions import ArchiveError
 from marketarchive.invocation import command
+from marketarchive.json_lines import NOT_JSON
 from marketarchive.research.checks.check import share
 from marketarchive.research.derived import Progress
 from marketarchive.research.labels.ground_truth import ground_truth
@@ -84,7 +85,7 @@ def _validation(about: ReportScope) -> dict[str, Any] | None:
         document: dict[str, Any] = msgspec.json.decode((about.root / VALIDATION).read_bytes())
     except FileNotFoundError:
         return None
-    except msgspec.DecodeError as error:
+    except NOT_JSON as error:
         raise ArchiveError(
             f"{VALIDATION} is no JSON: {error}; let `{command('validate')}` write it again"
         ) from error

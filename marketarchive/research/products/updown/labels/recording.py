@@ -13,7 +13,6 @@ import csv
 import gzip
 import hashlib
 import re
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
@@ -22,6 +21,7 @@ from pathlib import Path
 import msgspec
 
 from marketarchive.exceptions import ArgumentError, CorruptError, ParseError
+from marketarchive.json_lines import DAMAGED_GZIP, NOT_JSON
 from marketarchive.nesting import is_shallow
 from marketarchive.research.labels.label import SPLIT, Label
 from marketarchive.research.products.updown.labels.labels import MarketWindow, Tick, label, wanted
@@ -135,7 +135,7 @@ def _checked(folder: Path, made: Recording) -> list[str]:
         manifest = msgspec.json.decode(data, type=_RecordingManifest)
     except OSError as error:
         raise ArgumentError(f"{folder} is not a recording: {error}") from error
-    except msgspec.DecodeError as error:
+    except NOT_JSON as error:
         raise ArgumentError(f"{path} is not a manifest of a recording: {error}") from error
     names = []
     for file in manifest.files:
@@ -183,7 +183,7 @@ def _windows(path: Path) -> Iterator[tuple[_RecordedMarket, MarketWindow]]:
             raise CorruptError(f"{path.name} line {number} is nested too deep")
         try:
             row = _ROW.decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except NOT_JSON as error:
             raise CorruptError(f"{path.name} line {number} is not a market: {error}") from error
         yield row, _window(row, path.name, number)
 
@@ -240,5 +240,5 @@ def _lines(path: Path) -> Iterator[bytes]:
     try:
         with gzip.open(path) as file:
             yield from file
-    except (OSError, EOFError, zlib.error) as error:
+    except (OSError, *DAMAGED_GZIP) as error:
         raise CorruptError(f"{path} cannot be read: {error}") from error
