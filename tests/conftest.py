@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -29,6 +30,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if not any(item.get_closest_marker(cost) for cost in COSTS):
             item.add_marker(pytest.mark.unit)
     items.sort(key=_place)
+
+
+def pytest_collection_finish() -> None:
+    """Exempt from garbage collection what lasts as long as the run: modules, and thousands of items."""
+    gc.freeze()
 
 
 def _place(item: pytest.Item) -> int:
