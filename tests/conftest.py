@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any, NoReturn
 
 import pytest
@@ -21,6 +21,17 @@ COSTS = ("process", "e2e", "soak")
 FIRST = ("e2e", "process")
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collect no garbage meanwhile, nor ever among modules and items: they last as long as the run."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Whole runs first, then what starts a process: they wait more than they work, so several at once fill a
     processor, undisturbed by tests that only work; and none is left to the end, where one worker would wait
@@ -30,11 +41,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if not any(item.get_closest_marker(cost) for cost in COSTS):
             item.add_marker(pytest.mark.unit)
     items.sort(key=_place)
-
-
-def pytest_collection_finish() -> None:
-    """Exempt from garbage collection what lasts as long as the run: modules, and thousands of items."""
-    gc.freeze()
 
 
 def _place(item: pytest.Item) -> int:
