@@ -23,7 +23,7 @@ from marketarchive.times import SECOND, from_iso
 from tests.research import canonical_truth as true
 from tests.research.simulated_rounds import PAGES, VENUE, Lost, archive, rounds
 
-pytestmark = pytest.mark.no_cover  # it works for long, and others pass the same lines
+pytestmark = [pytest.mark.process, pytest.mark.no_cover]  # works for seconds, and others pass the same lines
 
 CHANGE = from_iso("2026-08-07T00:00:00Z") // SECOND
 
@@ -38,7 +38,6 @@ def made(root: Path, clock: Clock = "observation") -> dict[str, list[dict[str, A
     return found
 
 
-@pytest.mark.process  # works for seconds
 @pytest.mark.parametrize(
     ("start", "duration"),
     [(CHANGE - 300, "5m"), (CHANGE + 7 * 86400 - 300, "5m"), (CHANGE + 86400, "15m")],
@@ -155,7 +154,6 @@ def test_what_is_not_asked_for_stays_and_files_by_day_say_the_same(tmp_path: Pat
     assert [path.parent.name for path in (tmp_path / files.path).rglob("*.parquet")] == ["date=2026-08-07"]
 
 
-@pytest.mark.process  # works for seconds
 def test_it_does_not_matter_how_much_is_made_at_a_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -207,7 +205,6 @@ def test_a_table_that_is_broken_is_named_and_can_be_made_again(tmp_path: Path) -
     assert len(canonical(tmp_path, carry_s=30).made) == 2
 
 
-@pytest.mark.process  # works for seconds
 def test_gaps_of_an_earlier_version_are_read(tmp_path: Path) -> None:
     """As they can be left of feeds that the dataset does not bring up to date."""
     archive(tmp_path, sorted(rounds(CHANGE - 300, 2), key=true.start), lost=[Lost(40.3, 52.6)])
