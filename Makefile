@@ -4,7 +4,7 @@ BIN := .venv/bin
 CLIENTS := $(patsubst tests/clients/%.txt,.clients/%/installed,$(wildcard tests/clients/*.txt))
 CHECK_PYTHON = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one: make PYTHON=python3.12 ...")'
 
-.PHONY: demo test check lowest clients lint format bench soak long clean
+.PHONY: demo test check unit lowest clients lint format bench soak long clean
 .DEFAULT_GOAL := help
 
 # Tests start hundreds of processes: the code is compiled once, not by each of them.
@@ -16,7 +16,7 @@ test check lowest: export PYTEST_DEBUG_TEMPROOT ?= $(MEMORY)
 
 help:
 	@echo "make demo     the main job, offline on the simulator"
-	@echo "make check    lint, types and the tests that start no process"
+	@echo "make check    lint, types and the tests that start no process and are done at once"
 	@echo "make test     lint, types and all tests"
 	@echo "make bench    all benchmarks, each a ratio within one run"
 	@echo "make clients  the public clients, each in an environment of its own, that some tests need"
@@ -37,8 +37,13 @@ demo: .venv/installed
 test: .venv/installed lint
 	$(BIN)/pytest -n 4 --dist loadscope --no-loadscope-reorder --cov --cov-report=term --cov-fail-under=85 --durations=20
 
-check: .venv/installed lint
-	HYPOTHESIS_PROFILE=dev $(BIN)/pytest -m unit -n 4
+# The types are checked beside the tests: one process does that, for half a minute where it has no cache.
+check: .venv/installed
+	$(MAKE) --no-print-directory --jobs 2 lint unit
+
+# Three workers for two processors: these tests seldom wait, and each worker has all to import.
+unit: .venv/installed
+	HYPOTHESIS_PROFILE=dev $(BIN)/pytest -m unit -n 3 --dist loadscope --no-loadscope-reorder
 
 # The lowest versions that pyproject.toml allows.
 lowest:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any, NoReturn
 
 import pytest
@@ -18,6 +19,17 @@ settings.load_profile(PROFILE)
 
 COSTS = ("process", "e2e", "soak")
 FIRST = ("e2e", "process")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collect no garbage meanwhile, nor ever among modules and items: they last as long as the run."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

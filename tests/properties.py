@@ -13,7 +13,7 @@ _SHARE = {"dev": 0.2, "ci": 1.0}
 def examples(count: int) -> settings:
     """Return the settings of a property that wants `count` examples; fixtures serve all of them."""
     return settings(
-        max_examples=max(5, round(count * _SHARE[PROFILE])),
+        max_examples=max(2, round(count * _SHARE[PROFILE])),
         deadline=None,  # how long an example takes is the machine's affair, not the code's
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
     )

@@ -91,11 +91,14 @@ def modules() -> dict[str, ast.Module]:
     }
 
 
-def definitions() -> Iterator[tuple[str, Function | ast.ClassDef]]:
-    for path, tree in modules().items():
-        for node in ast.walk(tree):
-            if isinstance(node, Function | ast.ClassDef):
-                yield path, node
+@cache
+def definitions() -> list[tuple[str, Function | ast.ClassDef]]:
+    return [
+        (path, node)
+        for path, tree in modules().items()
+        for node in ast.walk(tree)
+        if isinstance(node, Function | ast.ClassDef)
+    ]
 
 
 def names_in(tree: ast.Module) -> Iterator[str]:
@@ -113,8 +116,8 @@ def names_in(tree: ast.Module) -> Iterator[str]:
 
 def first_word(node: Function | ast.ClassDef | ast.Module) -> str | None:
     """The first word of the docstring, "" where it begins with none; None without a docstring."""
-    text = ast.get_docstring(node)
-    return None if text is None else re.split(r"\W", text, maxsplit=1)[0]
+    text = ast.get_docstring(node, clean=False)
+    return None if text is None else re.split(r"\W", text.lstrip(), maxsplit=1)[0]
 
 
 def named_in_docstring(node: Function) -> set[str]:

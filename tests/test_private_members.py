@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -52,16 +53,18 @@ def defined(node: ast.AST) -> Iterator[str]:
 
 def reached(source: str, private: set[str]) -> list[str]:
     """Return the expressions in `source` that reach a private member: an attribute, an import, a patch."""
-    tree = ast.parse(source)
-    foreign = foreign_modules(tree)
-    return [found for node in ast.walk(tree) for found in reached_by(node, private, foreign)]
+    if re.search(r"\b_[^\W_]", source) is None:
+        return []  # most files: what has no private name need not be parsed
+    nodes = list(ast.walk(ast.parse(source)))
+    foreign = foreign_modules(nodes)
+    return [found for node in nodes for found in reached_by(node, private, foreign)]
 
 
-def foreign_modules(tree: ast.Module) -> set[str]:
+def foreign_modules(nodes: Iterable[ast.AST]) -> set[str]:
     """Return the names under which modules of others are imported: `os._exit` is none of ours."""
     return {
         (alias.asname or alias.name).partition(".")[0]
-        for node in ast.walk(tree)
+        for node in nodes
         if isinstance(node, ast.Import)
         for alias in node.names
         if not is_of_package(alias.name)

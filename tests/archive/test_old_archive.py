@@ -84,6 +84,7 @@ def test_the_command_recovers_it_by_the_clock_of_today(old: Path) -> None:
     assert told.returncode == 0, told.stdout
 
 
+@pytest.mark.process  # works for seconds
 def test_what_is_derived_from_it_is_what_it_was(old: Path) -> None:
     kept = read_digests(DATA / "archive-0.1.0.digests.json")
     made = digests_of(old, kept["columns"])
@@ -115,6 +116,7 @@ def test_its_market_master_opens(old: Path) -> None:
     assert known["slug"] == FIRST
 
 
+@pytest.mark.process  # works for seconds
 def test_compacted_it_verifies_and_gives_the_same_messages_and_products(old: Path) -> None:
     recover_then(old)
     before = [(one.path, one.line_number, one.payload) for one in ArchiveReader(old).messages(kinds=KINDS)]
@@ -131,6 +133,7 @@ def test_compacted_it_verifies_and_gives_the_same_messages_and_products(old: Pat
     assert sequence.check(old).state == "pass"
 
 
+@pytest.mark.process  # works for seconds
 def test_tables_that_were_made_before_it_was_compacted_stay_as_they_are(old: Path) -> None:
     recover_then(old)
     made = normalize(old)

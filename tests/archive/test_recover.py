@@ -435,6 +435,7 @@ def test_two_recoveries_at_once_in_processes(root: Path) -> None:
 # ---- kill -9 ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.process  # works for seconds
 def test_kills_at_random_moments_lose_nothing_that_was_promised(tmp_path: Path) -> None:
     """Several runs write to one archive at once and die at random; others start while they are recovered."""
     random = Random(20261121)

@@ -99,6 +99,7 @@ def test_the_questions_of_its_reader_work_unchanged(tmp_path: Path) -> None:
     assert 0 < mean < 5
 
 
+@pytest.mark.process  # works for seconds
 def test_what_is_odd_of_a_strike_or_a_result_is_kept_and_not_graded(tmp_path: Path) -> None:
     late, ticker = whole(tmp_path / "late", "late_strike", asleep=True)
     each = round_with("late_strike", AT)

@@ -23,7 +23,7 @@ from marketarchive.times import SECOND, from_iso
 from tests.research import canonical_truth as true
 from tests.research.simulated_rounds import PAGES, VENUE, Lost, archive, rounds
 
-pytestmark = pytest.mark.no_cover  # it works for long, and others pass the same lines
+pytestmark = [pytest.mark.process, pytest.mark.no_cover]  # works for seconds, and others pass the same lines
 
 CHANGE = from_iso("2026-08-07T00:00:00Z") // SECOND
 

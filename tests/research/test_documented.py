@@ -35,6 +35,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return found
 
 
+@pytest.mark.process  # works for seconds
 def test_the_snippets_run_as_written(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
     [inline] = re.findall(r"`(from marketarchive import Archive; [^`]+)`", README)
@@ -51,6 +52,7 @@ def test_the_snippets_run_as_written(folder: Path, monkeypatch: pytest.MonkeyPat
     assert space["quotes"].aggregate("market, avg(mid)").fetchall()
 
 
+@pytest.mark.process  # works for seconds
 def test_the_commands_run_as_written(folder: Path) -> None:
     listed = RESEARCH.split("```\n", 2)[1].splitlines()
     named = re.findall(r"`(?:scrapy )?([a-z-]+)`", README.split("## Research\n")[1].split("make Parquet")[0])

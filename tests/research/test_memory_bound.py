@@ -8,11 +8,10 @@ import pytest
 
 from marketarchive.research.engine import connect, run, sorting
 
-pytestmark = pytest.mark.unit
-
 _LIMIT = "SELECT current_setting('memory_limit')"
 
 
+@pytest.mark.process  # works for seconds
 def test_a_sort_larger_than_its_bound_is_right_and_leaves_the_bound_as_it_was(tmp_path: Path) -> None:
     rows = 1_000_000
     texts = f"SELECT sha256(range::VARCHAR) || repeat('x', 200) AS text FROM range({rows})"

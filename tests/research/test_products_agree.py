@@ -31,6 +31,8 @@ from tests.archive.mounting import read_only
 from tests.research.simulated_rounds import VENUE, Lost, archive, rounds
 from tests.venues.polymarket.rows import parsed
 
+pytestmark = pytest.mark.process  # works for seconds
+
 START = from_iso("2026-08-05T23:55:00Z") // SECOND
 ONE = [Lost(40.2, 51.7), Lost(100.2, 111.7)]
 OTHER = [Lost(106.3, 129.6)]

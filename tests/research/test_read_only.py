@@ -50,6 +50,7 @@ def frames(of: Archive) -> dict[str, pd.DataFrame]:
     return {name: getattr(of, name)() for name in FRAMES}
 
 
+@pytest.mark.process  # works for seconds
 def test_a_cache_has_what_is_derived_and_the_archive_stays_as_it_is(
     snapshot: Path, root: Path, tmp_path: Path
 ) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -73,6 +74,7 @@ def events(payload: bytes) -> int:
     return told
 
 
+@pytest.mark.process  # works for seconds
 @given(
     seed=st.integers(0, 10**6), delay=st.sampled_from([0.0, 0.004, 7.5]), share=st.sampled_from([0.1, 0.4])
 )

@@ -21,6 +21,7 @@ from marketarchive.research.soak import report as soak_reports
 from marketarchive.research.soak.measure import longest_still_s, outages, unrecorded
 from marketarchive.research.soak.page import ACCELERATED
 from marketarchive.research.soak.report import WrittenSoakReport, soak_report
+from marketarchive.research.tables.normalize import normalize
 from marketarchive.times import SECOND, iso
 from tests.archive.writing import NOON, HandClock
 from tests.e2e.harness import command
@@ -61,8 +62,10 @@ def archive(root: Path, *more: Line, last: int = 86_400, closed: float = DAY_S) 
 
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Such an archive with its tables, which copies of it need not make again."""
     root = tmp_path_factory.mktemp("sound")
     archive(root)
+    normalize(root)
     return root
 
 

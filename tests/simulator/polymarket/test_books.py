@@ -116,6 +116,7 @@ def test_a_millisecond_asked_for_alone_is_the_one_reached_in_order(
         assert SimBooks(world).body_at(market, 0, ms) == bodies[ms]
 
 
+@pytest.mark.process  # works for seconds
 @pytest.mark.no_cover
 def test_steps_lead_from_second_to_second_one_level_at_a_time() -> None:
     market, books = one_live_round(), SimBooks(venue().world)
