@@ -142,10 +142,13 @@ class Ledger:
         finally:
             self._files.close(handle)  # and with it the lock
 
-    def entries(self) -> Iterator[Entry]:
-        """Yield every line of the ledger in order; nothing when there is no ledger yet."""
+    def entries(self, kinds: Collection[str] | None = None) -> Iterator[Entry]:
+        """Yield every line of the ledger in order; nothing when there is no ledger yet.
+
+        kinds: lines that clearly are of another kind are skipped without being decoded; None: none are.
+        """
         with self._snapshot() as (file, size):
-            yield from _entries(file, 0, size, 0)
+            yield from _entries(file, 0, size, 0, kinds)
 
     def segments(
         self,
@@ -385,7 +388,7 @@ class ChainCheck:
 
         unreadable: number of that line if it is not JSON, else 0.
         """
-        self._previous = previous
+        self.sha256 = previous  # of the line checked last
         self.unreadable = unreadable  # number of the line checked last, if it is not JSON, else 0
         self.damaged = 0  # number of the line before that, if it is damaged, else 0
 
@@ -396,12 +399,12 @@ class ChainCheck:
         problems = []
         if self.damaged:
             problems.append(f"line {self.damaged}: is not JSON, and the next line does not name it as torn")
-        if entry.fields is not None and entry.get("previous") != self._previous:
+        if entry.fields is not None and entry.get("previous") != self.sha256:
             problems.append(
                 f"line {entry.number}: `previous` is not the digest of the line before it: "
                 f"that line was changed, or lines were removed, added or moved here"
             )
-        self._previous = entry.sha256
+        self.sha256 = entry.sha256
         return problems
 
 
