@@ -263,12 +263,12 @@ class Ledger:
             fresh: list[LedgerPage] = []
             maker = PageMaker(begin)
             for entry in _entries(file, begin.offset, size, begin.lines):
-                if maker.end.offset + len(entry.raw) == size:
+                if maker.offset + len(entry.raw) == size:
                     break  # without its newline it is not whole yet
                 maker.add(entry.raw, entry.fields, check.of(entry), check.damaged)
                 if maker.lines == self._page_lines:
                     fresh.append(maker.page(check.unreadable))
-                    maker = PageMaker(maker.end)
+                    maker = PageMaker(fresh[-1].end)
         if fresh:
             store_pages(self._root, [*pages, *fresh])
         return len(pages) + len(fresh)
