@@ -111,6 +111,7 @@ class Ledger:
         self._files = files or Files()
         self._page_lines = page_lines
         self._mark: LineMark | None = None  # the newest whole line that was seen
+        self._durable: tuple[int, int] | None = None  # device and inode of a ledger whose folders were synced
 
     def append(self, *entries: Mapping[str, Any]) -> Head:
         """Append lines in one durable write; return the new head. Raises LedgerWriteError.
@@ -123,7 +124,8 @@ class Ledger:
             raise LedgerWriteError(error.errno, error.strerror, str(self.path)) from error
 
     def _append(self, entries: Sequence[Mapping[str, Any]]) -> Head:
-        self._files.make_dirs(self.path.parent, self._root)
+        if self._durable is None:
+            self._files.make_dirs(self.path.parent, self._root)
         handle = self._files.open_append(self.path)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
@@ -137,7 +139,10 @@ class Ledger:
                 data += line + b"\n"
             self._files.write(handle, data)
             self._files.fsync(handle)
-            self._files.sync_dir(self.path.parent)  # whoever made the file may have died before this
+            found = os.fstat(handle)
+            if self._durable != (found.st_dev, found.st_ino):
+                self._files.sync_dir(self.path.parent)  # whoever made the file may have died before this
+                self._durable = found.st_dev, found.st_ino
             return Head(head.count + len(entries), previous)
         finally:
             self._files.close(handle)  # and with it the lock
