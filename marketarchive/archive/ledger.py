@@ -111,6 +111,7 @@ class Ledger:
         self._files = files or Files()
         self._page_lines = page_lines
         self._mark: LineMark | None = None  # the newest whole line that was seen
+        self._durable: tuple[int, int] | None = None  # device and inode of a ledger whose folders were synced
 
     def append(self, *entries: Mapping[str, Any]) -> Head:
         """Append lines in one durable write; return the new head. Raises LedgerWriteError.
@@ -123,7 +124,8 @@ class Ledger:
             raise LedgerWriteError(error.errno, error.strerror, str(self.path)) from error
 
     def _append(self, entries: Sequence[Mapping[str, Any]]) -> Head:
-        self._files.make_dirs(self.path.parent, self._root)
+        if self._durable is None:
+            self._files.make_dirs(self.path.parent, self._root)
         handle = self._files.open_append(self.path)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
@@ -137,15 +139,21 @@ class Ledger:
                 data += line + b"\n"
             self._files.write(handle, data)
             self._files.fsync(handle)
-            self._files.sync_dir(self.path.parent)  # whoever made the file may have died before this
+            found = os.fstat(handle)
+            if self._durable != (found.st_dev, found.st_ino):
+                self._files.sync_dir(self.path.parent)  # whoever made the file may have died before this
+                self._durable = found.st_dev, found.st_ino
             return Head(head.count + len(entries), previous)
         finally:
             self._files.close(handle)  # and with it the lock
 
-    def entries(self) -> Iterator[Entry]:
-        """Yield every line of the ledger in order; nothing when there is no ledger yet."""
+    def entries(self, kinds: Collection[str] | None = None) -> Iterator[Entry]:
+        """Yield every line of the ledger in order; nothing when there is no ledger yet.
+
+        kinds: lines that clearly are of another kind are skipped without being decoded; None: none are.
+        """
         with self._snapshot() as (file, size):
-            yield from _entries(file, 0, size, 0)
+            yield from _entries(file, 0, size, 0, kinds)
 
     def segments(
         self,
@@ -260,12 +268,12 @@ class Ledger:
             fresh: list[LedgerPage] = []
             maker = PageMaker(begin)
             for entry in _entries(file, begin.offset, size, begin.lines):
-                if maker.end.offset + len(entry.raw) == size:
+                if maker.offset + len(entry.raw) == size:
                     break  # without its newline it is not whole yet
                 maker.add(entry.raw, entry.fields, check.of(entry), check.damaged)
                 if maker.lines == self._page_lines:
                     fresh.append(maker.page(check.unreadable))
-                    maker = PageMaker(maker.end)
+                    maker = PageMaker(fresh[-1].end)
         if fresh:
             store_pages(self._root, [*pages, *fresh])
         return len(pages) + len(fresh)
@@ -385,7 +393,7 @@ class ChainCheck:
 
         unreadable: number of that line if it is not JSON, else 0.
         """
-        self._previous = previous
+        self.sha256 = previous  # of the line checked last
         self.unreadable = unreadable  # number of the line checked last, if it is not JSON, else 0
         self.damaged = 0  # number of the line before that, if it is damaged, else 0
 
@@ -396,12 +404,12 @@ class ChainCheck:
         problems = []
         if self.damaged:
             problems.append(f"line {self.damaged}: is not JSON, and the next line does not name it as torn")
-        if entry.fields is not None and entry.get("previous") != self._previous:
+        if entry.fields is not None and entry.get("previous") != self.sha256:
             problems.append(
                 f"line {entry.number}: `previous` is not the digest of the line before it: "
                 f"that line was changed, or lines were removed, added or moved here"
             )
-        self._previous = entry.sha256
+        self.sha256 = entry.sha256
         return problems
 
 

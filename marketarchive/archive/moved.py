@@ -15,7 +15,8 @@ def moved(entries: Iterable[Entry]) -> dict[str, str]:
 
     A moved file that exists on the disk was brought back.
     """
-    return {entry["path"]: str(entry.get("to")) for entry in entries if entry.kind == "moved"}
+    found = ((entry.get("path"), str(entry.get("to"))) for entry in entries if entry.kind == "moved")
+    return {path: to for path, to in found if isinstance(path, str)}
 
 
 class MovedAway:

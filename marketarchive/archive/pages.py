@@ -176,8 +176,10 @@ class PageMaker:
     """Builder of one page from consecutive ledger lines."""
 
     def __init__(self, begin: LineMark) -> None:
-        self.end = begin
+        self.offset = begin.offset  # bytes of the file up to and with the newest line added
+        self.lines = 0  # number of lines added
         self._begin = begin
+        self._last = b""  # the newest line added
         self._sums = FeedSums()
         self._is_odd = False
         self._damaged: list[int] = []
@@ -185,10 +187,6 @@ class PageMaker:
         self._kinds: dict[str, int] = {}
         self._day_files: list[str] = []
         self._keys: set[int] = set()
-
-    @property
-    def lines(self) -> int:
-        return self.end.lines - self._begin.lines
 
     def add(
         self, raw: bytes, fields: Mapping[str, Any] | None, problems: Sequence[str], damaged: int
@@ -198,9 +196,9 @@ class PageMaker:
         raw: its bytes without the newline; fields: decoded, None if it is no JSON object; problems: of the
         chain at this line; damaged: number of the line before it if that is damaged, else 0.
         """
-        self.end = LineMark(
-            self.end.offset + len(raw) + 1, self.end.lines + 1, len(raw), hashlib.sha256(raw).hexdigest()
-        )
+        self.offset += len(raw) + 1
+        self.lines += 1
+        self._last = raw
         self._problems += problems
         if damaged:
             self._damaged.append(damaged)
@@ -225,9 +223,10 @@ class PageMaker:
         keys = memoryview(bytearray(4 * len(self._keys))).cast("I")
         for at, key in enumerate(sorted(self._keys)):
             keys[at] = key
+        digest = hashlib.sha256(self._last).hexdigest()
         return LedgerPage(
             self._begin,
-            self.end,
+            LineMark(self.offset, self._begin.lines + self.lines, len(self._last), digest),
             self._is_odd,
             self._damaged,
             unreadable_end,

@@ -33,6 +33,7 @@ _SEGMENT = re.compile(
     r"raw/venue=(?P<venue>[^/]+)/feed=(?P<feed>[^/]+)/date=\d{4}-\d\d-\d\d/hour=\d\d/"
     rf"{_RUN_NAME.pattern}-(?P<n>\d+)\.jsonl\.gz(?:\.part|\.torn)?"
 )
+_MANIFEST = re.compile(rf"manifests/{_RUN_NAME.pattern}\.json")
 
 
 _COMPACT = "compact"  # stands in the name of a joined file where others have a spider
@@ -148,9 +149,8 @@ def run_of(path: str) -> str | None:
 
 def run_id_of(path: str) -> str | None:
     """Return the id of the run whose segment or manifest lies at `path`, None for any other file."""
-    name = run_of(path)
-    found = None if name is None else parse_run_name(name)
-    return None if found is None else found.run
+    match = _SEGMENT.fullmatch(path) or _MANIFEST.fullmatch(path)
+    return None if match is None else match["run"]
 
 
 def lock_path(name: str) -> PurePosixPath:

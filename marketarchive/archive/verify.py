@@ -8,18 +8,17 @@ earlier.
 from __future__ import annotations
 
 import re
+from itertools import chain
 from pathlib import Path
-from typing import Any
-
-import msgspec
 
 from marketarchive.archive import locks
 from marketarchive.archive.book_checks import BookChecks
 from marketarchive.archive.check_file import check_bytes, check_segment, check_size, missing
-from marketarchive.archive.check_run import FeedOfRun, check_density, check_manifest, check_records
+from marketarchive.archive.check_ledger import CheckedLedger
+from marketarchive.archive.check_run import RunChecks, read_manifest
 from marketarchive.archive.compress_rows import content_digest
 from marketarchive.archive.dayfile import day_files
-from marketarchive.archive.ledger import FILE_KINDS, NOTHING, SEGMENT_KINDS, Entry, Head, Ledger, check_chain
+from marketarchive.archive.ledger import FILE_KINDS, SEGMENT_KINDS, Entry, Ledger
 from marketarchive.archive.moved import MovedAway
 from marketarchive.archive.paths import (
     COMPACT_LOCK,
@@ -49,14 +48,9 @@ from marketarchive.archive.stored import (
     slice_digests,
 )
 from marketarchive.archive.tree import raw_files, run_locks, stray_locks
-from marketarchive.exceptions import ArgumentError
 from marketarchive.invocation import command
-from marketarchive.json_lines import NOT_JSON
 from marketarchive.times import from_iso
 
-KINDS = (*FILE_KINDS, "label", "moved", "merged")
-
-_HEAD = re.compile(r"(\d+):([0-9a-f]{64})")
 _DAY = re.compile(r"-(\d{4}-\d\d-\d\d)")
 
 
@@ -79,89 +73,38 @@ class _Verification:
         self._books = books
         self._report = VerifyReport(is_about_books=books is not None)
         # In this order: what was on the disk at first is by now open in a living run, or in the ledger.
-        self._found = [*raw_files(root), *_manifests(root)]
+        found = dict.fromkeys(chain(raw_files(root), _manifests(root)))
         self._alive = _alive(root)
         self._is_compacting = locks.is_alive(root / COMPACT_LOCK)
         self._is_offloading = locks.is_alive(root / OFFLOAD_LOCK)
-        ledger = Ledger(root)
-        self._entries = list(ledger.entries())
-        self._provenance = Provenance(root, ledger)
-        self._alive |= _alive(root)  # also a run that started meanwhile and has sealed something already
-        self._known: list[Entry] = []  # valid ledger lines
+        self._ledger = CheckedLedger(Ledger(root), found)
+        self._provenance = Provenance(root, self._ledger.ledger)
         self._members: dict[str, list[tuple[Merged, int]]] = {}  # by joined file, with the ledger line
-        self._feeds: dict[tuple[str, str, str], FeedOfRun] = {}
-        self._entered: set[str] = set()  # paths of files in the ledger
-        self._replaced = {
-            digest for entry in self._entries if isinstance(digest := entry.get("replaces"), str)
-        }
-        self._moved = MovedAway(root, self._entries)
 
     def run(self, head: str | None) -> VerifyReport:
-        self._check_ledger(head)
-        known = self._known = self._check_lines()
-        self._entered = {entry["path"] for entry in known if entry.kind in FILE_KINDS}
-        self._check_merged(known)
-        for entry in known:
+        self._ledger.check(head, self._report)
+        self._alive |= _alive(self._root)  # also a run that started meanwhile and has sealed a segment
+        self._moved = MovedAway(self._root, self._ledger.lines("moved"))
+        self._check_merged()
+        runs = RunChecks(self._root, self._ledger, self._alive)
+        for entry in self._ledger.valid_lines(*FILE_KINDS):
             if entry.kind in SEGMENT_KINDS:
-                self._check_segment(entry)
+                runs.add(entry, self._check_segment(entry))
             elif entry.kind == "joined":
                 self._check_joined(entry)
-            elif entry.kind in FILE_KINDS:
+            else:
                 self._check_other(entry)
-        self._check_runs([entry for entry in known if entry.kind == "manifest"])
-        self._check_unentered(self._entered)
-        self._check_day_files(self._entered)
+                if entry.kind == "manifest":
+                    runs.add(entry)
+        self._check_runs(runs)
+        self._check_unentered()
+        self._check_day_files()
         if self._books is not None:
             self._books.finish(self._report)
         return self._report
 
-    def _check_ledger(self, head: str | None) -> None:
-        report, path = self._report, str(LEDGER)
-        for what in check_chain(self._entries):
-            report.problem(path, what)
-        last = self._entries[-1] if self._entries else None
-        report.head = Head(0, NOTHING) if last is None else Head(last.number, last.sha256)
-        for entry in self._entries:
-            if entry.fields is None:
-                report.notes.append(f"{path} line {entry.number}: torn by a crash, and kept")
-            elif entry.get("torn_before") and self._entries[entry.number - 2].fields is not None:
-                report.problem(path, "says that the line before it is torn, and it is not", entry.number)
-        if self._entries:
-            report.checked["ledger lines"] = len(self._entries)
-        if head is None:
-            return
-        match = _HEAD.fullmatch(head)
-        if match is None:
-            raise ArgumentError(f"{head!r} is not a ledger head: give LINES:SHA256 as `verify` printed it")
-        count = int(match[1])
-        if count > len(self._entries):
-            report.problem(path, f"had {count} lines and has {len(self._entries)}: its newest were removed")
-        elif match[2] != (self._entries[count - 1].sha256 if count else NOTHING):
-            report.problem(path, "is not the line that the given head names", count)
-
-    def _check_lines(self) -> list[Entry]:
-        """Report invalid ledger lines and paths entered twice; return the valid lines."""
-        report, known, paths = self._report, [], set()
-        for entry in self._entries:
-            if entry.fields is None:
-                continue
-            path = entry.get("path")
-            if entry.kind not in KINDS:
-                report.problem(str(LEDGER), f"has an unknown kind, {entry.kind!r}", entry.number)
-            elif not _is_inside(path) or not _has_keys(entry):
-                report.problem(str(LEDGER), "lacks a key that lines of its kind have", entry.number)
-            elif entry.kind in FILE_KINDS and path in paths:
-                report.problem(str(LEDGER), f"enters {path} a second time", entry.number)
-            elif entry.kind not in FILE_KINDS and path not in paths:
-                report.problem(
-                    str(LEDGER), f"{entry.kind} of {path}, which no line before it enters", entry.number
-                )
-            else:
-                known.append(entry)
-                paths.add(path)
-        return known
-
-    def _check_segment(self, entry: Entry) -> None:
+    def _check_segment(self, entry: Entry) -> SegmentScan | None:
+        """Check a segment's file; return what it holds, None if it was not read."""
         report, facts = self._report, None
         before = len(report.problems)
         stored = StoredSegment(self._root, entry["path"])
@@ -173,29 +116,35 @@ class _Verification:
                 self._check_books(entry)
         elif check_size(stored, entry, report) and (entry.kind == "recovered" or claimed(entry) is None):
             facts = SegmentScan.of(Scan(stored))
-        key = (run_name(entry["spider"], entry["run"]), entry["venue"], entry["feed"])
-        self._feeds.setdefault(key, FeedOfRun()).add(entry, facts)
+        return facts
 
-    def _check_merged(self, known: list[Entry]) -> None:
+    def _check_merged(self) -> None:
         """Check that each `merged` line agrees with its segment's line, and names an entered joined file."""
-        segments = {entry["path"]: entry for entry in known if entry.kind in SEGMENT_KINDS}
-        joined = {entry["path"]: entry for entry in known if entry.kind == "joined"}
-        for entry in known:
-            if entry.kind != "merged" or (line := merged_of(entry)) is None:
-                continue
-            segment, target = segments.get(line.path), joined.get(line.to)
+        merged = [
+            (line, entry.number)
+            for entry in self._ledger.valid_lines("merged")
+            if (line := merged_of(entry)) is not None
+        ]
+        named = {path for line, _ in merged for path in (line.path, line.to)}
+        entering = {
+            (entry.kind == "joined", entry["path"]): (entry.number, entry["sha256"], entry["bytes"])
+            for entry in (self._ledger.valid_lines(*SEGMENT_KINDS, "joined") if merged else ())
+            if entry["path"] in named
+        }
+        for line, number in merged:
+            segment, target = entering.get((False, line.path)), entering.get((True, line.to))
             if segment is None:
                 what = f"merges {line.path}, which is not a segment"
-            elif target is None or target.number > entry.number:
+            elif target is None or target[0] > number:
                 what = f"says that {line.path} lies in {line.to}, which no line before it enters as joined"
-            elif (line.sha256, line.length) != (segment["sha256"], segment["bytes"]):
-                what = f"says other bytes of {line.path} than line {segment.number}, which enters it"
-            elif line.offset + line.length > target["bytes"]:
+            elif (line.sha256, line.length) != segment[1:]:
+                what = f"says other bytes of {line.path} than line {segment[0]}, which enters it"
+            elif line.offset + line.length > target[2]:
                 what = f"says that {line.path} lies beyond the end of {line.to}"
             else:
-                self._members.setdefault(line.to, []).append((line, entry.number))
+                self._members.setdefault(line.to, []).append((line, number))
                 continue
-            self._report.problem(str(LEDGER), what, entry.number)
+            self._report.problem(str(LEDGER), what, number)
 
     def _check_joined(self, entry: Entry) -> None:
         """Check a joined file, and that each segment's bytes are in it where the ledger states."""
@@ -240,7 +189,7 @@ class _Verification:
     def _check_other(self, entry: Entry) -> None:
         if self._is_moved(entry):
             pass
-        elif entry["sha256"] in self._replaced and not (self._root / entry["path"]).exists():
+        elif entry["sha256"] in self._ledger.replaced and not (self._root / entry["path"]).exists():
             self._report.checked["replaced"] += 1  # the gzip that holds its bytes has a line of its own
         elif self._since is None or entry.kind == "manifest" or _end(entry) >= self._since:
             if check_bytes(self._root, entry, self._report) and "replaces" in (entry.fields or {}):
@@ -267,12 +216,10 @@ class _Verification:
         for message in replayed(self._root, entry):
             self._books.look(message, self._report)
 
-    def _check_runs(self, manifests: list[Entry]) -> None:
+    def _check_runs(self, runs: RunChecks) -> None:
         report = self._report
-        named = {Path(entry["path"]).stem for entry in manifests}
-        for name in sorted({key[0] for key in self._feeds}):
-            if name not in named and name not in self._alive:
-                report.problem(f"manifests/{name}.json", f"is missing: run `{command('recover')}`")
+        for name in sorted(runs.without_manifest - self._alive):
+            report.problem(f"manifests/{name}.json", f"is missing: run `{command('recover')}`")
         for path in run_locks(self._root):
             if path.stem not in self._alive and not locks.is_alive(path):
                 report.problem(relative(self._root, path), f"its run is dead: run `{command('recover')}`")
@@ -280,36 +227,12 @@ class _Verification:
             report.problem(
                 relative(self._root, path), "is not a lock file of a run, nor any other file of the archive"
             )
-        feeds_of: dict[str, list[FeedOfRun]] = {}
-        for key, feed in self._feeds.items():
-            check_density(feed, report, is_alive=key[0] in self._alive)
-            feeds_of.setdefault(key[0], []).append(feed)
-        lines = {entry["path"]: entry.number for entry in manifests}
-        for entry in manifests:
-            document = self._document(entry["path"])
-            feeds = feeds_of.get(Path(entry["path"]).stem, ())
-            if document is None:
-                continue
-            try:
-                check_manifest(entry["path"], document, entry, self._entries, lines, feeds, report)
-                check_records(self._root, entry["path"], document, self._entered, report)
-            except (KeyError, TypeError, ValueError, AttributeError) as error:
-                report.problem(entry["path"], f"is not a complete manifest: {error!r}")
+        runs.finish(report)
 
-    def _document(self, path: str) -> dict[str, Any] | None:
-        try:
-            found = msgspec.json.decode((self._root / path).read_bytes())
-        except FileNotFoundError:
-            return None  # reported already
-        except (OSError, *NOT_JSON) as error:
-            self._report.problem(path, f"cannot be read as JSON: {error}")
-            return None
-        return found if isinstance(found, dict) else None
-
-    def _check_unentered(self, entered: set[str]) -> None:
+    def _check_unentered(self) -> None:
         report = self._report
-        for path in self._found:
-            if path in entered or not (self._root / path).exists():
+        for path, number in self._ledger.entered.items():
+            if number is not None or not (self._root / path).exists():
                 continue
             if path.startswith("manifests/"):
                 if Path(path).stem not in self._alive:
@@ -318,8 +241,8 @@ class _Verification:
             if is_joined(path):
                 self._judge_unentered_joined(path)
                 continue
-            if (final := restored_of(path)) in entered:
-                self._judge_restoring(path, str(final))
+            if (final := restored_of(path)) is not None and self._ledger.is_entered(final):
+                self._judge_restoring(path, final)
                 continue
             name = parse_segment_path(path.removesuffix(RECOVERING))
             if name is None:
@@ -340,7 +263,7 @@ class _Verification:
 
         That of a command which ended before it could enter it is only noted: nothing is read by it.
         """
-        document = self._document(path) or {}
+        document = read_manifest(self._root, path, self._report) or {}
         if Path(path).stem == f"{document.get('command')}-{document.get('run')}":
             self._report.notes.append(
                 f"{path}: is not in the ledger, as its command was interrupted; nothing depends on it"
@@ -376,16 +299,17 @@ class _Verification:
     def _segments_beside(self, path: str) -> list[SealedSegment]:
         """Return the segments whose own files belong in the folder of `path`."""
         folder = path.rpartition("/")[0]
-        found = (SealedSegment.of(entry) for entry in self._known if entry.kind in SEGMENT_KINDS)
+        found = map(SealedSegment.of, self._ledger.valid_lines(*SEGMENT_KINDS))
         return [segment for segment in found if segment.folder == folder]
 
-    def _check_day_files(self, entered: set[str]) -> None:
+    def _check_day_files(self) -> None:
         """Report day files that are not in the ledger and that no run of this archive wrote.
 
-        Day files of its own runs may still grow. entered: paths in the ledger.
+        Day files of its own runs may still grow.
         """
+        is_entered = self._ledger.is_entered
         for path in sorted((*self._root.glob("records/*.jsonl.gz"), *self._root.glob("*.jsonl.gz"))):
-            if (name := relative(self._root, path)) not in entered:
+            if (name := relative(self._root, path)) and not is_entered(name):
                 beside = name.removesuffix(".gz")
                 also = f"; {beside} lies beside it" if (self._root / beside).exists() else ""
                 self._report.problem(name, f"is not in the ledger{also}")
@@ -393,7 +317,7 @@ class _Verification:
         for path, _ in day_files(self._root):
             name = relative(self._root, path)
             try:
-                run = None if name in entered else first_run(path)
+                run = None if is_entered(name) else first_run(path)
             except OSError as error:
                 self._report.problem(name, f"cannot be read: {error.strerror}")
                 continue
@@ -413,60 +337,6 @@ def _alive(root: Path) -> set[str]:
 
 def _manifests(root: Path) -> list[str]:
     return sorted(relative(root, path) for path in (root / "manifests").glob("*.json"))
-
-
-def _is_inside(path: Any) -> bool:
-    return isinstance(path, str) and not path.startswith("/") and ".." not in path.split("/")
-
-
-def _has_keys(entry: Entry) -> bool:
-    """Return whether a ledger line has all fields of its kind, with values of their types."""
-    try:
-        if entry.kind in SEGMENT_KINDS:
-            segment = msgspec.convert(entry.fields, _SegmentLine)
-            is_ordered = from_iso(segment.first) <= from_iso(segment.last)
-            return parse_segment_path(segment.path) is not None and is_ordered
-        if entry.kind == "joined":
-            line = msgspec.convert(entry.fields, _JoinedLine)
-            return is_joined(line.path) and from_iso(line.first) <= from_iso(line.last)
-        if entry.kind == "merged":
-            return merged_of(entry) is not None
-        msgspec.convert(entry.fields, _FileLine if entry.kind in FILE_KINDS else _NoteLine)
-    except ValueError:  # msgspec's ValidationError is one
-        return False
-    return True
-
-
-class _FileLine(msgspec.Struct):
-    path: str
-    bytes: int
-    sha256: str
-
-
-class _NoteLine(msgspec.Struct):
-    path: str
-
-
-class _JoinedLine(_FileLine):
-    segments: int
-    first: str
-    last: str
-
-
-class _SegmentLine(_FileLine):
-    run: str
-    spider: str
-    venue: str
-    feed: str
-    n: int
-    lines: int
-    first: str
-    last: str
-    seq_min: int | None
-    seq_max: int | None
-    counts: dict[str, int]
-    statuses: dict[str, int]
-    members: list[tuple[int, int, int, str]]
 
 
 def _end(entry: Entry) -> int:

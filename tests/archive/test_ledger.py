@@ -2,17 +2,23 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from marketarchive.archive.ledger import NOTHING, Head, Ledger
+from tests.archive.faulty_files import WatchedFiles
 from tests.properties import examples
+
+T = TypeVar("T")
 
 APPEND = """
 import sys
@@ -53,6 +59,28 @@ def test_each_line_holds_the_digest_of_the_one_before(tmp_path: Path) -> None:
         (3, "moved", "c", third),
     ]
     assert ledger.check() == []
+
+
+def test_only_the_first_append_of_a_process_syncs_the_folders(tmp_path: Path) -> None:
+    class Listed(WatchedFiles):
+        def at(self, operation: str, path: Path, do: Callable[[], T]) -> T:
+            done.append((operation, path.name))
+            return super().at(operation, path, do)
+
+    done: list[tuple[str, str]] = []
+    ledger = Ledger(tmp_path, Listed())
+    for line in range(2):
+        done.clear()
+        ledger.append({"kind": "label", "path": f"raw/{line}"})
+        assert {each for each in done if "sync" in each[0]} == {("fsync", "ledger.jsonl")} | (
+            {("sync_dir", tmp_path.name), ("sync_dir", "manifests")} if line == 0 else set()
+        )
+    copy = ledger.path.with_name("copy")
+    shutil.copy(ledger.path, copy)
+    copy.replace(ledger.path)
+    done.clear()
+    ledger.append({"kind": "label", "path": "raw/3"})
+    assert ("sync_dir", "manifests") in done
 
 
 @pytest.mark.parametrize(

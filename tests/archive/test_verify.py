@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -176,9 +178,58 @@ def test_each_manifest_is_compared_with_the_segments_of_its_run_alone(
 
     runs = 12
     cron(tmp_path, runs)
-    monkeypatch.setattr("marketarchive.archive.verify.run_name", lambda *parts: Counting(run_name(*parts)))
+    name_of = "marketarchive.archive.check_ledger.run_name"
+    monkeypatch.setattr(name_of, lambda *parts: Counting(run_name(*parts)))
     assert verify(tmp_path).state == "passed"
     assert 0 < Counting.comparisons < 10 * runs
+
+
+def test_a_segment_entered_after_the_manifest_of_its_run_is_checked_with_its_run(tmp_path: Path) -> None:
+    clock = HandClock()
+    with writer(tmp_path, clock) as made:
+        run = open_run(made)
+        for _ in range(2):
+            run.write(response(run))
+            run.flush().result()
+            clock.pass_s(3600)
+        run.close("finished", {}).result()
+    first, second, manifest = (*ledger_of(tmp_path), *ledger_of(tmp_path, "manifest"))
+    museum.edit(museum.ledger(tmp_path), lambda _: [])
+    Ledger(tmp_path).append(first, manifest, second)
+    whats = [problem.what for problem in verify(tmp_path).problems]
+    assert [what for what in whats if "which is not a head of this ledger" not in what] == [
+        f"its figures of {VENUE}/{FEED} differ from those of the ledger and the files"
+    ]
+
+
+def test_a_ledger_that_is_cut_while_it_is_read_does_not_pass(tmp_path: Path) -> None:
+    class Cutting(BookChecks):
+        def look(self, message: Message, report: VerifyReport) -> None:
+            os.truncate(museum.ledger(tmp_path), 100)
+
+    cron(tmp_path, 20)
+    [problem] = verify(tmp_path, books=Cutting()).problems
+    assert problem.path == str(LEDGER)
+    assert "while it was read" in problem.what
+
+
+def test_the_lines_of_a_long_ledger_are_not_held_in_memory(tmp_path: Path) -> None:
+    cron(tmp_path)
+    line = ledger_of(tmp_path)[0]
+    del line["previous"]
+    line["members"] *= 60  # as of an hour
+    runs = [f"{line['run'][:-8]}{n:08x}" for n in range(1500)]
+    Ledger(tmp_path).append(
+        *({**line, "run": run, "path": line["path"].replace(line["run"], run)} for run in runs)
+    )
+    tracemalloc.start()
+    try:
+        report = verify(tmp_path)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(report.problems) == 2 * len(runs)  # neither their segments nor their manifests are here
+    assert peak < museum.ledger(tmp_path).stat().st_size
 
 
 def test_lost_and_doubled_seqs_are_named(tmp_path: Path) -> None:
