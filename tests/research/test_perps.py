@@ -52,6 +52,7 @@ class Tables:
         first: int = 0,
         last: int = 10**11,
         borrow: str | None = None,
+        threads: int = 1,
     ) -> list[dict[str, Any]]:
         files = {}
         for table, rows in self._rows.items():
@@ -64,6 +65,7 @@ class Tables:
         perps = Perps((), (), lambda _: (), "5", "2", "2026-11-21", columns, borrow_bps_per_day=borrow)
         contracts = {"X": "BTC", "Y": "GALA"}
         with closing(connect()) as connection:
+            connection.execute(f"SET threads = {threads}")
             window = Window(PERIODS_S[period], first, last)
             found = rows_of(connection, "tulips", perps, contracts, files, window)
         assert found.column_names == list(COLUMNS)
@@ -284,3 +286,19 @@ def test_a_price_of_many_digits_is_the_nearest_double(tables: Tables) -> None:
     text = "76993.729565220000000001"
     tables.candle("mark", 0, 8, " ".join([text[:-3]] * 4))
     assert by_hour(tables.unified(), "mark_c") == {8: float(text[:-3])}
+
+
+def test_rates_in_force_are_summed_in_order_of_time_by_any_number_of_threads(tables: Tables) -> None:
+    minutes = range(8 * 24 * 60 + 1)
+    rates = [Decimal((minute * 2_654_435_761 + 7) % 10**15) / 10**18 for minute in minutes]
+    for minute, rate in zip(minutes, rates, strict=True):
+        tables.add("fundings", DAY + minute * 60, kind="continuous", rate=rate, interval_s=8 * H)
+    expected = []
+    for first in range(0, len(rates) - 1, 24 * 60):
+        total = 0.0
+        for rate in rates[first : first + 24 * 60]:
+            total += float(rate) / (8 * H) * 60
+        expected.append(total / (24 * H) * (8 * H))
+    for threads in (1, 2, 8):
+        rows = tables.unified("1d", threads=threads)
+        assert [row["funding_rate"] for row in rows][: len(expected)] == expected

@@ -1,6 +1,7 @@
 """Conversion of a venue's tables to rows of one period; a row stands at the end of its period.
 
-All sums are of exact decimals; the nearest double is taken once, at the end. In SQL `s` are Unix seconds.
+Sums are of exact decimals, and the nearest double is taken once, at the end; those of rates in force, which
+are divided first, are of doubles in order of time. In SQL `s` are Unix seconds.
 """
 
 from __future__ import annotations
@@ -70,8 +71,10 @@ cut AS (
     FROM stretches WHERE until > s),
 shares AS (
     SELECT *, least(until, row_s) - greatest(s, row_s - {period}) AS held FROM cut)
-SELECT market, row_s, 'continuous' AS kind, sum(rate / interval_s * held) / {period} * {eight} AS rate,
-       sum(short / interval_s * held) / {period} * {eight} AS short, sum(held) = {period} AS is_whole
+SELECT market, row_s, 'continuous' AS kind,  -- of doubles, so in a fixed order
+       sum(rate / interval_s * held ORDER BY s) / {period} * {eight} AS rate,
+       sum(short / interval_s * held ORDER BY s) / {period} * {eight} AS short,
+       sum(held) = {period} AS is_whole
 FROM shares GROUP BY ALL"""
 
 _CANDLES = """
