@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import closing
 from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -302,3 +303,29 @@ def test_rates_in_force_are_summed_in_order_of_time_by_any_number_of_threads(tab
     for threads in (1, 2, 8):
         rows = tables.unified("1d", threads=threads)
         assert [row["funding_rate"] for row in rows][: len(expected)] == expected
+
+
+@pytest.mark.parametrize("price", ["76993.729565220000000001", "9" * 20 + ".123456789012345678", "0", None])
+def test_open_interest_in_dollars_is_the_nearest_double_of_the_product(
+    tables: Tables, price: str | None
+) -> None:
+    amount, stated = "12345678901.234567890123456789", "0.123456789123456789"
+    if price is not None:
+        for hour in (0, 8):
+            tables.candle("mark", hour, 8, " ".join([price] * 4))
+    tables.add("open_interest", DAY + 8 * H, amount=Decimal(amount))
+    tables.add("open_interest", DAY + 16 * H, amount=Decimal(amount), amount_quote=Decimal(stated))
+    columns = SOURCES | {"open_interest_usd": Column("substitute", "the amount times the mark price")}
+    expected = None if price is None else float(Fraction(amount) * Fraction(price))
+    assert by_hour(tables.unified(columns=columns), "open_interest_usd") == {8: expected, 16: float(stated)}
+
+
+@pytest.mark.parametrize("rate", ["0.000123456789012345", "-99999999999999999999.999999999999999999"])
+@pytest.mark.parametrize(("period", "hours"), [("1h", 1), ("8h", 7), ("1d", 24)])
+def test_funding_of_eight_hours_is_the_nearest_double(
+    tables: Tables, rate: str, period: str, hours: int
+) -> None:
+    tables.settle(24, rate, interval_s=hours * H)
+    longest = max(PERIODS_S[period], hours * H)
+    expected = float(Fraction(rate) * 8 * H / longest) if hours * H >= PERIODS_S[period] else None
+    assert by_hour(tables.unified(period), "funding_rate") == {24: expected}
