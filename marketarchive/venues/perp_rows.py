@@ -43,6 +43,8 @@ LATE = 60 * SECOND
 """Longest time (ns) after a contract's end with which its last settlement or open interest may be dated."""
 _PLAIN = re.compile(r"(?:-?[0-9]{1,20}(?:\.[0-9]{1,18})?\n)*+")
 """Numbers that every table can hold, each followed by the end of a line."""
+_WHOLE = re.compile(r"(?:-?[0-9]{1,60}\n)*+")
+"""Whole numbers that are taken without a closer look, likewise."""
 _EXACT = Context(prec=60)
 _LAST = Decimal("1E-18")
 """The smallest step of amounts in tables."""
@@ -149,7 +151,7 @@ def columns_page(
     with each row alone if that fails.
     """
     try:
-        rows = msgspec.json.decode(b"[" + b",".join(sent) + b"]", type=list[wire])  # type: ignore[valid-type]
+        rows = decode_all(sent, wire)
         at = [milliseconds(time_of(row)) for row in rows]
         return Parsed(statements=list(make(rows, at)) if rows else [], keys=list(map(str, at)))
     except (*NOT_JSON, BadRowError):
@@ -198,6 +200,11 @@ def decode(received: Received, wire: type[T]) -> T:
         raise ParseError(wire.__name__, str(error), ("payload",)) from error
 
 
+def decode_all(sent: Sequence[msgspec.Raw], wire: type[T]) -> list[T]:
+    """Decode rows of an answer as `wire`. Raises msgspec.DecodeError, UnicodeDecodeError."""
+    return msgspec.json.decode(b"[" + b",".join(sent) + b"]", type=list[wire])  # type: ignore[valid-type]
+
+
 def milliseconds(at: int | str) -> int:
     """Return ms since the Unix epoch from a time in seconds (10 digits) or ms (13). Raises BadRowError."""
     try:
@@ -235,10 +242,27 @@ def number(text: str) -> Decimal:
 
 def numbers(texts: Sequence[str]) -> Sequence[Amount]:
     """Return the exact numbers that texts state: those texts, if they are plain. Raises BadRowError."""
+    return texts if _are_all(_PLAIN, texts) else list(map(number, texts))
+
+
+def integers(sent: Iterable[int | str]) -> list[int]:
+    """Return whole numbers, sent as such or as texts. Raises BadRowError."""
+    texts = list(map(str, sent))
+    return list(map(int if _are_all(_WHOLE, texts) else _integer, texts))
+
+
+def _integer(text: str) -> int:
+    found = number(text)
+    whole = int(found)
+    if found != whole:
+        raise BadRowError(f"{text!r} is not an integer")
+    return whole
+
+
+def _are_all(kind: re.Pattern[str], texts: Sequence[str]) -> bool:
+    """Return whether each of the texts is a number of a kind, a pattern of lines."""
     lines = "\n".join(texts) + "\n"
-    if lines.count("\n") == len(texts) and _PLAIN.fullmatch(lines):
-        return texts
-    return list(map(number, texts))
+    return lines.count("\n") == len(texts) and kind.fullmatch(lines) is not None
 
 
 def maybe(text: str | None) -> Decimal | None:
@@ -259,6 +283,16 @@ def divided(left: Decimal, right: Decimal | int) -> Decimal:
 def rounded(exact: Decimal) -> Decimal:
     """Return a number rounded to 18 decimals, as tables hold it, half to even."""
     return exact.quantize(_LAST, context=_EXACT)
+
+
+def rounded_numbers(texts: Sequence[str]) -> Sequence[Amount]:
+    """Return the numbers that texts state, rounded to 18 decimals. Raises BadRowError."""
+    return texts if _are_all(_PLAIN, texts) else [rounded(number(each)) for each in texts]
+
+
+def scaled(numbers: Iterable[int], unit: Decimal) -> list[Decimal]:
+    """Return numbers of a unit, rounded to 18 decimals."""
+    return [_EXACT.quantize(_EXACT.multiply(each, unit), _LAST) for each in numbers]
 
 
 def is_within(one: Decimal, other: Decimal, factor: Decimal) -> bool:

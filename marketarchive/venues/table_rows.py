@@ -244,9 +244,11 @@ class ColumnarRows:
     def column(self, name: str) -> Sequence[Any]:
         """Return the values of a field, one a row."""
         found = self.columns.get(name)
-        if found is None:
-            found = [self.shared.get(name, _defaults(self.kind).get(name))] * len(self)
-        return found
+        return [self.shared_value(name)] * len(self) if found is None else found
+
+    def shared_value(self, name: str) -> Any:
+        """Return the value that all rows have of a field without a column."""
+        return self.shared.get(name, _defaults(self.kind).get(name))
 
     def rows(self) -> Iterator[PerpRow]:
         """Yield the rows, an object each."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import closing
 from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,7 @@ class Tables:
         first: int = 0,
         last: int = 10**11,
         borrow: str | None = None,
+        threads: int = 1,
     ) -> list[dict[str, Any]]:
         files = {}
         for table, rows in self._rows.items():
@@ -64,6 +66,7 @@ class Tables:
         perps = Perps((), (), lambda _: (), "5", "2", "2026-11-21", columns, borrow_bps_per_day=borrow)
         contracts = {"X": "BTC", "Y": "GALA"}
         with closing(connect()) as connection:
+            connection.execute(f"SET threads = {threads}")
             window = Window(PERIODS_S[period], first, last)
             found = rows_of(connection, "tulips", perps, contracts, files, window)
         assert found.column_names == list(COLUMNS)
@@ -284,3 +287,45 @@ def test_a_price_of_many_digits_is_the_nearest_double(tables: Tables) -> None:
     text = "76993.729565220000000001"
     tables.candle("mark", 0, 8, " ".join([text[:-3]] * 4))
     assert by_hour(tables.unified(), "mark_c") == {8: float(text[:-3])}
+
+
+def test_rates_in_force_are_summed_in_order_of_time_by_any_number_of_threads(tables: Tables) -> None:
+    minutes = range(8 * 24 * 60 + 1)
+    rates = [Decimal((minute * 2_654_435_761 + 7) % 10**15) / 10**18 for minute in minutes]
+    for minute, rate in zip(minutes, rates, strict=True):
+        tables.add("fundings", DAY + minute * 60, kind="continuous", rate=rate, interval_s=8 * H)
+    expected = []
+    for first in range(0, len(rates) - 1, 24 * 60):
+        total = 0.0
+        for rate in rates[first : first + 24 * 60]:
+            total += float(rate) / (8 * H) * 60
+        expected.append(total / (24 * H) * (8 * H))
+    for threads in (1, 2, 8):
+        rows = tables.unified("1d", threads=threads)
+        assert [row["funding_rate"] for row in rows][: len(expected)] == expected
+
+
+@pytest.mark.parametrize("price", ["76993.729565220000000001", "9" * 20 + ".123456789012345678", "0", None])
+def test_open_interest_in_dollars_is_the_nearest_double_of_the_product(
+    tables: Tables, price: str | None
+) -> None:
+    amount, stated = "12345678901.234567890123456789", "0.123456789123456789"
+    if price is not None:
+        for hour in (0, 8):
+            tables.candle("mark", hour, 8, " ".join([price] * 4))
+    tables.add("open_interest", DAY + 8 * H, amount=Decimal(amount))
+    tables.add("open_interest", DAY + 16 * H, amount=Decimal(amount), amount_quote=Decimal(stated))
+    columns = SOURCES | {"open_interest_usd": Column("substitute", "the amount times the mark price")}
+    expected = None if price is None else float(Fraction(amount) * Fraction(price))
+    assert by_hour(tables.unified(columns=columns), "open_interest_usd") == {8: expected, 16: float(stated)}
+
+
+@pytest.mark.parametrize("rate", ["0.000123456789012345", "-99999999999999999999.999999999999999999"])
+@pytest.mark.parametrize(("period", "hours"), [("1h", 1), ("8h", 7), ("1d", 24)])
+def test_funding_of_eight_hours_is_the_nearest_double(
+    tables: Tables, rate: str, period: str, hours: int
+) -> None:
+    tables.settle(24, rate, interval_s=hours * H)
+    longest = max(PERIODS_S[period], hours * H)
+    expected = float(Fraction(rate) * 8 * H / longest) if hours * H >= PERIODS_S[period] else None
+    assert by_hour(tables.unified(period), "funding_rate") == {24: expected}

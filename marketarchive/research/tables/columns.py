@@ -6,7 +6,8 @@ convert as a whole is converted value by value, and rows whose values do not fit
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import chain, groupby
@@ -43,39 +44,65 @@ class Place(NamedTuple):
 
 @dataclass
 class Batch:
-    """Rows of one table, each with its origin and its position within its message."""
+    """Rows of one table with their origins, and the position of each within its message.
+
+    Rows may stand in columns: then they have one origin, and one value of each field that they share. Such
+    values are converted once for all of these rows.
+    """
 
     table: str
     decimals: Decimals
     price_range: tuple[int, int] | None
     names: Names
     rows: list[TableRow | ColumnarRows] = field(default_factory=list)
-    places: list[Place] = field(default_factory=list)  # one a row, also of those in columns
-    positions: list[int] = field(default_factory=list)  # likewise
+    places: list[Place] = field(default_factory=list)  # one for each of `rows`
+    ends: list[int] = field(default_factory=list)  # likewise: the number of rows up to its last one
+    positions: list[int] = field(default_factory=list)  # one a row, also of those in columns
 
     def __len__(self) -> int:
         """Return the number of rows."""
-        return len(self.places)
+        return len(self.positions)
+
+    def add(self, row: TableRow | ColumnarRows, place: Place, positions: Collection[int]) -> None:
+        """Add a row, or rows in columns, with their origin and the position of each row."""
+        if positions:
+            self.rows.append(row)
+            self.places.append(place)
+            self.positions += positions
+            self.ends.append(len(self.positions))
+
+    def place(self, number: int) -> Place:
+        """Return the origin of a row; number: its index."""
+        return self.places[bisect_right(self.ends, number)]
 
     def clear(self) -> None:
         """Remove all rows, to begin the next batch."""
-        self.rows, self.places, self.positions = [], [], []
+        self.rows, self.places, self.ends, self.positions = [], [], [], []
 
     def convert(self) -> tuple[pa.Table, dict[int, ParseError]]:
         """Return (table of the rows that fit their columns, index of each other row -> its error)."""
+        import numpy as np
         import pyarrow as pa
 
         kinds = COLUMNS[self.table]
         errors: dict[int, ParseError] = {}
         made: dict[str, pa.Array] = {}
         given = self._given(kinds)
+        owners = np.repeat(np.arange(len(self.rows)), np.diff(self.ends, prepend=0))
         for name, kind in kinds.items():
             if name in given:
                 made[name], misfits = column(kind, given[name], self.decimals)
+                if len(made[name]) < len(self):  # a value for each of `rows`
+                    made[name] = made[name].take(pa.array(owners))
+                    misfits = {
+                        row: error
+                        for each, error in misfits.items()
+                        for row in np.flatnonzero(owners == each).tolist()
+                    }
                 for number, error in misfits.items():
                     errors.setdefault(number, ParseError(self.table, f"{name}: {error}", (name,)))
         self._check_subjects(made, errors)
-        self._check_verdicts(given["verified"], made, errors)
+        self._check_verdicts(made, errors)
         if self.table == "books":
             self._measure(made, errors)
         if "slug" in kinds:
@@ -91,14 +118,19 @@ class Batch:
         return found, errors
 
     def _given(self, kinds: Mapping[str, Kind]) -> dict[str, Sequence[Any]]:
+        """Return column -> its values, one a row, or one for each of `rows` where all share theirs."""
         first = self.rows[0]
         names = (first.kind if isinstance(first, ColumnarRows) else first).__struct_fields__
         runs = [(kind is ColumnarRows, list(rows)) for kind, rows in groupby(self.rows, type)]
+        pages = [row for row in self.rows if isinstance(row, ColumnarRows)]
+        apart = {name for page in pages for name in page.columns}  # some of their rows differ in it
         given: dict[str, Sequence[Any]] = {
-            name: _values(runs, name) for name in names if name in kinds and name not in ("index", "position")
+            name: _values(runs, name, is_shared=name not in apart)
+            for name in names
+            if name in kinds and name not in ("index", "position")
         }
         if "position" in kinds:
-            given["index"] = _values(runs, "index")
+            given["index"] = _values(runs, "index", is_shared="index" not in apart)
             given["position"] = self.positions
         else:
             given["index"] = self.positions
@@ -116,15 +148,13 @@ class Batch:
             error = ParseError(self.table, f"names none of {', '.join(SUBJECTS)}", SUBJECTS)
             errors.setdefault(number, error)
 
-    def _check_verdicts(
-        self, given: Sequence[Any], made: dict[str, pa.Array], errors: dict[int, ParseError]
-    ) -> None:
+    def _check_verdicts(self, made: dict[str, pa.Array], errors: dict[int, ParseError]) -> None:
         import pyarrow.compute as pc
 
         made["verified"] = pc.fill_null(made["verified"], "unchecked")
         if not set(pc.unique(made["verified"]).to_pylist()) <= _VERDICTS:
-            for number, verdict in enumerate(given):
-                if verdict is not None and verdict not in _VERDICTS:
+            for number, verdict in enumerate(made["verified"].to_pylist()):
+                if verdict not in _VERDICTS:
                     error = ParseError(self.table, f"verified={verdict!r} is not a verdict", ("verified",))
                     errors.setdefault(number, error)
 
@@ -136,14 +166,19 @@ class Batch:
             errors.setdefault(number, error)
 
 
-def _values(runs: Iterable[tuple[bool, list[Any]]], name: str) -> list[Any]:
-    """Return the values of a field, one a row; runs: (they are columnar, rows)."""
+def _values(runs: Iterable[tuple[bool, Sequence[Any]]], name: str, *, is_shared: bool) -> list[Any]:
+    """Return the values of a field, one a row; is_shared: one for rows in columns, which have the same.
+
+    runs: (they are columnar, rows).
+    """
     found: list[Any] = []
     for is_columnar, rows in runs:
-        if is_columnar:
-            found.extend(chain.from_iterable(each.column(name) for each in rows))
-        else:
+        if not is_columnar:
             found.extend(map(attrgetter(name), rows))
+        elif is_shared:
+            found.extend(each.shared_value(name) for each in rows)
+        else:
+            found.extend(chain.from_iterable(each.column(name) for each in rows))
     return found
 
 

@@ -65,16 +65,12 @@ class _Table:
 
     def add(self, row: TableRow | ColumnarRows, place: Place, number: int) -> None:
         """Let a row, or rows in columns, wait to be converted; place, number: of their message."""
-        batch = self.batch
-        batch.rows.append(row)
         if isinstance(row, ColumnarRows):
             first = self.position(0, number)
             self.count += len(row) - 1
-            batch.places += [place] * len(row)
-            batch.positions += range(first, first + len(row))
+            self.batch.add(row, place, range(first, first + len(row)))
         else:
-            batch.places.append(place)
-            batch.positions.append(self.position(row.position, number))
+            self.batch.add(row, place, (self.position(row.position, number),))
 
     def write(self, *, is_last: bool = False) -> None:
         """Convert and write the waiting rows, if there are enough or `is_last`."""
@@ -94,7 +90,7 @@ class _Table:
         self.grouped += rows.num_rows
         self.made.rows += rows.num_rows
         for number, error in sorted(errors.items()):
-            self.miss(error, batch.places[number], batch.positions[number])
+            self.miss(error, batch.place(number), batch.positions[number])
         batch.clear()
 
     def miss(self, error: ParseError, place: Place, position: int, reason: str = "") -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from decimal import ROUND_DOWN, Decimal
+from functools import lru_cache
 from itertools import groupby
 from operator import attrgetter
 
@@ -205,6 +206,7 @@ def _markets(received: Received) -> Parsed:
     return listed(received, page("instruments", sent, SentMarket, lambda _: None, rows), STATUSES)
 
 
+@lru_cache(maxsize=2**15)  # all contracts have rows of the same times
 def _moment(text: str) -> int:
     """Return ns since the Unix epoch from an ISO 8601 text. Raises BadRowError."""
     try:

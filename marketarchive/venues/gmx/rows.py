@@ -32,15 +32,18 @@ from marketarchive.venues.perp_rows import (
     Reader,
     columns_page,
     decode,
+    decode_all,
+    divided,
+    integers,
     is_over,
     is_within,
     listed,
-    moment,
     number,
     page,
     param,
     read_by,
-    rounded,
+    rounded_numbers,
+    scaled,
     times,
 )
 from marketarchive.venues.symbols import symbols
@@ -61,8 +64,6 @@ DECIMALS = {row["symbol"]: int(row["decimals"]) for row in symbols("gmx").values
 """Pool -> decimals of its index token."""
 TOKENS = {row["token"]: (asset, row["symbol"], int(row["decimals"])) for asset, row in symbols("gmx").items()}
 """Symbol of an index token -> (asset, pool, decimals of the token)."""
-DIGITS = 60
-"""Most digits of a whole number that is taken without a closer look."""
 FIXED = Decimal("1E-30")
 EIGHT_H = 28_800
 DAY_S = 86_400
@@ -72,7 +73,7 @@ of 2026-02-19 with the chain)."""
 RULE = "the larger side, the pool holds the difference"
 NEAR = Decimal("1.5")
 """Greatest ratio of the newest candle to the ticker; with a wrong unit the ratio is greater."""
-ALIKE = Decimal(4)
+ALIKE = 4
 """Greatest ratio of open interest in dollars, which is at entry prices, to open interest in tokens at the
 present price."""
 NO_INDEX = "0x0000000000000000000000000000000000000000"
@@ -107,10 +108,6 @@ class SentRates(msgspec.Struct, rename="camel"):
     net_rate_short: Whole
 
 
-_LONG = attrgetter("funding_rate_long", "borrowing_rate_long", "net_rate_long")
-_SHORT = attrgetter("funding_rate_short", "borrowing_rate_short", "net_rate_short")
-
-
 class SentRatesNow(SentRates, rename="camel"):
     market_token: str
 
@@ -138,6 +135,9 @@ class SentCandle(msgspec.Struct, array_like=True):
     close: Decimal
 
 
+_PRICES = ("open", "high", "low", "close")
+
+
 class SentCandles(msgspec.Struct):
     candles: _RAW
 
@@ -150,6 +150,12 @@ class SentInterest(msgspec.Struct, rename="camel"):
     long_open_interest_in_tokens: Whole
     short_open_interest_in_tokens: Whole
     index_token_min_price: Whole
+
+
+_INTEREST = attrgetter(
+    "long_open_interest_in_tokens", "short_open_interest_in_tokens",
+    "long_open_interest_usd", "short_open_interest_usd", "index_token_min_price",
+)  # fmt: skip
 
 
 class SentSnapshots(msgspec.Struct, rename="camel"):
@@ -167,6 +173,12 @@ class SentInterestNow(msgspec.Struct, rename="camel"):
     short_interest_usd: Whole
     long_interest_in_tokens: Whole
     short_interest_in_tokens: Whole
+
+
+_INTEREST_NOW = attrgetter(
+    "long_interest_in_tokens", "short_interest_in_tokens",
+    "long_interest_usd", "short_interest_usd", "min_price",
+)  # fmt: skip
 
 
 def parse(received: Received) -> Parsed:
@@ -201,7 +213,7 @@ class GmxRows(PerpRows):
         ]
         if not closes:
             return made
-        _, newest = max(closes, key=itemgetter(0))
+        newest = number(max(closes, key=itemgetter(0))[1])
         price = self._prices.get(token)
         if price is not None and is_within(newest, price, NEAR):
             return made
@@ -233,65 +245,62 @@ def dollars(price: Decimal | int, decimals: int) -> Decimal:
 # ---- rates -------------------------------------------------------------------------------------------------
 
 
-def frame_of(sent: Sequence[SentRates]) -> Frame | None:
-    """Return what the sign of funding rates means; None when the rates do not show it.
+def _rates_of(sent: Sequence[SentRates]) -> dict[str, list[int]]:
+    """Return field -> the rates that rows state in it. Raises BadRowError."""
+    return {name: integers(map(attrgetter(name), sent)) for name in SentRates.__struct_fields__}
 
-    If positive funding is a cost, net = funding + borrowing, otherwise net = funding - borrowing. None also
-    when nothing is borrowed, so that both hold, or when neither holds for all rows.
+
+def frames_of(sent: Sequence[msgspec.Raw], wire: type[SentRates]) -> set[Frame]:
+    """Return what the sign of funding rates may mean, by all rows that can be read.
+
+    If positive funding is a cost, net = funding + borrowing, otherwise net = funding - borrowing. Both hold
+    when nothing is borrowed.
     """
+    try:
+        rates = _rates_of(decode_all(sent, wire))
+    except (*NOT_JSON, BadRowError):
+        if len(sent) == 1:
+            return {"cost", "receipt"}  # becomes an error where its table row is made
+        return set.intersection(*(frames_of([each], wire) for each in sent))
     is_cost = is_receipt = True
-    for rates_of in (_LONG, _SHORT):
-        for side in map(rates_of, sent):
-            funding, borrowing, net = map(_integer, side)
+    for side in ("long", "short"):
+        named = (rates[f"{name}_rate_{side}"] for name in ("funding", "borrowing", "net"))
+        for funding, borrowing, net in zip(*named, strict=True):
             cut = max(1, (abs(funding) + abs(borrowing)) // 1_000_000)  # rounding of the venue
             is_cost &= abs(net - funding - borrowing) <= cut and borrowing >= 0
             is_receipt &= abs(net - funding + borrowing) <= cut and borrowing >= 0
-    if is_cost == is_receipt:
-        return None
-    return "cost" if is_cost else "receipt"
+    found: dict[Frame, bool] = {"cost": is_cost, "receipt": is_receipt}
+    return {frame for frame, holds in found.items() if holds}
 
 
 def _rate_rows(
-    sent: Sequence[SentRates], frame: Frame | None, market: str, at: Sequence[int], unit_s: int, shown_s: int
+    sent: Sequence[SentRates], frames: set[Frame], market: str, at: Sequence[int], unit_s: int, shown_s: int
 ) -> Iterator[ColumnarRows]:
     """Yield rows with the funding of both sides and, for a known asset, rows with their borrowing.
 
-    frame: meaning of the sign, None = raise BadRowError; at: ns since the Unix epoch; unit_s: seconds that
-    the sent rates are per; shown_s: seconds that the funding rate in the row is per.
+    frames: what the sign may mean, unless it is one raise BadRowError; at: ns since the Unix epoch; unit_s:
+    seconds that the sent rates are per; shown_s: seconds that the funding rate in the row is per.
     """
-    if frame is None:
+    if len(frames) != 1:
         raise BadRowError(f"{market}: net, funding and borrowing do not show who pays")
+    rates = _rates_of(sent)
     contract = CONTRACTS.of(market)
-    sign = 1 if frame == "cost" else -1
-    share = times(FIXED, Decimal(shown_s // unit_s))
+    paid = times(FIXED, shown_s // unit_s if "cost" in frames else -shown_s // unit_s)
     columns: dict[str, Sequence[Any]] = {
         "event_time": at,
-        "rate": [rounded(times(_integer(each.funding_rate_long) * sign, share)) for each in sent],
-        "rate_short": [rounded(times(_integer(each.funding_rate_short) * -sign, share)) for each in sent],
+        "rate": scaled(rates["funding_rate_long"], paid),
+        "rate_short": scaled(rates["funding_rate_short"], -paid),
     }
     shared = {"market": market, "asset": contract.asset, "kind": "continuous", "interval_s": shown_s}
     yield ColumnarRows(FundingsRow, columns, shared)
     if contract.asset is not None:
-
-        def borrowed(rates: Iterable[Whole]) -> list[Decimal]:
-            return [rounded(times(_integer(rate), FIXED) * DAY_S * 10_000 / unit_s) for rate in rates]
-
+        bps_per_day = divided(times(FIXED, DAY_S * 10_000), unit_s)
         columns = {
             "event_time": at,
-            "bps_per_day": borrowed(each.borrowing_rate_long for each in sent),
-            "bps_per_day_short": borrowed(each.borrowing_rate_short for each in sent),
+            "bps_per_day": scaled(rates["borrowing_rate_long"], bps_per_day),
+            "bps_per_day_short": scaled(rates["borrowing_rate_short"], bps_per_day),
         }
         yield ColumnarRows(BorrowRatesRow, columns, {"symbol": market, "asset": contract.asset})
-
-
-def _readable(sent: Iterable[msgspec.Raw], wire: type[SentRates]) -> list[SentRates]:
-    found = []
-    for raw in sent:
-        try:
-            found.append(msgspec.json.decode(raw, type=wire))
-        except NOT_JSON:
-            continue  # becomes an error where its table row is made
-    return found
 
 
 def _rates(received: Received) -> Parsed:
@@ -303,10 +312,10 @@ def _rates(received: Received) -> Parsed:
         if each.market_address.lower() == market.lower()
         for raw in each.rates_snapshots
     ]
-    frame = frame_of(_readable(snapshots, SentSnapshot))
+    frames = frames_of(snapshots, SentSnapshot)
 
     def rows(sent: Sequence[SentSnapshot], at: Sequence[int]) -> Iterator[ColumnarRows]:
-        yield from _rate_rows(sent, frame, market, list(map(from_ms, at)), 1, EIGHT_H)
+        yield from _rate_rows(sent, frames, market, list(map(from_ms, at)), 1, EIGHT_H)
 
     return columns_page("fundings", snapshots, SentSnapshot, lambda sent: sent.timestamp, rows)
 
@@ -314,11 +323,11 @@ def _rates(received: Received) -> Parsed:
 def _rates_now(received: Received) -> Parsed:
     """Parse present rates, fractions per year; they are positive where longs pay and shorts receive."""
     markets = decode(received, SentMarkets).markets
-    frame = frame_of(_readable(markets, SentRatesNow))
+    frames = frames_of(markets, SentRatesNow)
 
     def rows(sent: SentRatesNow) -> Iterator[TableRow]:
         at = [received.received_at]
-        yield from single_rows(_rate_rows([sent], frame, sent.market_token, at, YEAR_S, YEAR_S))
+        yield from single_rows(_rate_rows([sent], frames, sent.market_token, at, YEAR_S, YEAR_S))
 
     return page("fundings", markets, SentRatesNow, lambda _: None, rows)
 
@@ -326,56 +335,53 @@ def _rates_now(received: Received) -> Parsed:
 # ---- open interest -----------------------------------------------------------------------------------------
 
 
-def _interest_row(
-    market: str, at: int, tokens: tuple[Whole, Whole], usd: tuple[Whole, Whole], price: Whole
-) -> Iterator[OpenInterestRow]:
-    decimals = DECIMALS.get(market)
-    if decimals is None:
-        return  # the decimals of its token are unknown
-    if not any(_integer(each) for each in (*tokens, *usd)):
-        raise BadRowError(f"{market}: zeros of a pool that is in use are missing data")
-    now = dollars(_integer(price), decimals)
-    amounts = [times(_integer(each), Decimal(1).scaleb(-decimals)) for each in tokens]
-    worth = [times(_integer(each), FIXED) for each in usd]
-    for amount, value in zip(amounts, worth, strict=True):
-        if (amount or value) and not is_within(times(amount, now), value, ALIKE):
-            raise BadRowError(f"{market}: {amount} at {now} are not {value} dollars")
-    larger = 0 if amounts[0] >= amounts[1] else 1
-    yield OpenInterestRow(
-        market=market,
-        asset=CONTRACTS.of(market).asset,
-        event_time=at,
-        amount=amounts[larger],
-        amount_quote=rounded(worth[larger]),
-        amount_long=amounts[0],
-        amount_short=amounts[1],
-        rule=RULE,
-    )
+def _interest_rows(
+    markets: Sequence[str], at: Sequence[int], sent: Iterable[Sequence[Whole]]
+) -> Iterator[ColumnarRows]:
+    """Yield rows with the open interest of both sides, of pools whose token has known decimals.
+
+    at: ns since the Unix epoch; sent: per row, longs and shorts in tokens, both in dollars, the token's
+    price. Raises BadRowError.
+    """
+    found = []
+    stated = map(integers, zip(*sent, strict=True))
+    for market, event_time, *sides, price in zip(markets, at, *stated, strict=True):
+        decimals = DECIMALS.get(market)
+        if decimals is None:
+            continue
+        if not any(sides):
+            raise BadRowError(f"{market}: zeros of a pool that is in use are missing data")
+        tokens, usd = sides[:2], sides[2:]
+        unit = Decimal(1).scaleb(-decimals)
+        amounts = [times(each, unit) for each in tokens]
+        for each, amount, value in zip(tokens, amounts, usd, strict=True):
+            worth = each * price
+            if (each or value) and not 0 < max(worth, value) <= ALIKE * min(worth, value):
+                now = dollars(price, decimals)
+                raise BadRowError(f"{market}: {amount} at {now} are not {times(value, FIXED)} dollars")
+        larger = 0 if tokens[0] >= tokens[1] else 1
+        found.append((market, CONTRACTS.of(market).asset, event_time, amounts[larger], usd[larger], *amounts))
+    if found:
+        names = ("market", "asset", "event_time", "amount", "amount_quote", "amount_long", "amount_short")
+        columns: dict[str, Sequence[Any]] = dict(zip(names, zip(*found, strict=True), strict=True))
+        columns["amount_quote"] = scaled(columns["amount_quote"], FIXED)
+        yield ColumnarRows(OpenInterestRow, columns, {"rule": RULE})
 
 
 def _interest(received: Received) -> Parsed:
-    def rows(sent: SentInterest) -> Iterator[OpenInterestRow]:
-        return _interest_row(
-            sent.market_address,
-            moment(sent.snapshot_timestamp),
-            (sent.long_open_interest_in_tokens, sent.short_open_interest_in_tokens),
-            (sent.long_open_interest_usd, sent.short_open_interest_usd),
-            sent.index_token_min_price,
+    def rows(sent: Sequence[SentInterest], at: Sequence[int]) -> Iterator[ColumnarRows]:
+        return _interest_rows(
+            [each.market_address for each in sent], list(map(from_ms, at)), map(_INTEREST, sent)
         )
 
     snapshots = decode(received, SentGraph).data.funding_balance_oi_snapshots
-    return page("open_interest", snapshots, SentInterest, lambda sent: sent.snapshot_timestamp, rows)
+    return columns_page("open_interest", snapshots, SentInterest, lambda sent: sent.snapshot_timestamp, rows)
 
 
 def _interest_now(received: Received) -> Parsed:
-    def rows(sent: SentInterestNow) -> Iterator[OpenInterestRow]:
-        return _interest_row(
-            sent.market_token_address,
-            received.received_at,
-            (sent.long_interest_in_tokens, sent.short_interest_in_tokens),
-            (sent.long_interest_usd, sent.short_interest_usd),
-            sent.min_price,
-        )
+    def rows(sent: SentInterestNow) -> Iterator[TableRow]:
+        stated = _interest_rows([sent.market_token_address], [received.received_at], [_INTEREST_NOW(sent)])
+        return single_rows(stated)
 
     return page("open_interest", decode(received, _RAW), SentInterestNow, lambda _: None, rows)
 
@@ -394,10 +400,7 @@ def _candles(received: Received) -> Parsed:
         opened = list(map(from_ms, at))
         columns: dict[str, Sequence[Any]] = {
             "event_time": opened,
-            "open": [rounded(number(str(each.open))) for each in sent],
-            "high": [rounded(number(str(each.high))) for each in sent],
-            "low": [rounded(number(str(each.low))) for each in sent],
-            "close": [rounded(number(str(each.close))) for each in sent],
+            **{name: rounded_numbers(list(map(str, map(attrgetter(name), sent)))) for name in _PRICES},
             "is_closed": [is_over(each, step_s, received) for each in opened],
         }
         shared = {"market": market, "asset": asset, "source": "index", "interval_s": step_s}
@@ -437,17 +440,6 @@ def _instruments(received: Received) -> Parsed:
 
     sent = decode(received, SentMarkets).markets
     return listed(received, page("instruments", sent, SentMarket, lambda _: None, rows), STATUSES)
-
-
-def _integer(sent: Whole) -> int:
-    digits = str(sent).removeprefix("-")
-    if len(digits) <= DIGITS and digits.isascii() and digits.isdecimal():
-        return int(sent)
-    found = number(str(sent))
-    whole = int(found)
-    if found != whole:
-        raise BadRowError(f"{sent!r} is not an integer")
-    return whole
 
 
 _READERS: dict[str, Reader] = {

@@ -33,6 +33,27 @@ def test_a_connection_is_replaced_when_the_venue_says_so(proof: Proof) -> None:
     assert script.lines == []
 
 
+@pytest.mark.parametrize("proof", ["hash", "sequence", "none"])
+def test_one_that_is_silent_for_good_is_closed_once_another_is_live(proof: Proof) -> None:
+    """What is late may still come for a minute; a peer that is gone without a word never closes by itself."""
+    script = Script(proof)
+    script.run(1_000)
+    for at in range(2_000, 12_000, 1_000):
+        script.snapshot("k0", at, f"s{at}")
+        script.snapshot("k1", at, f"s{at}")
+        script.run(at)
+    silent_since = 11_000
+    for at in range(12_000, 120_000, 1_000):
+        script.run(at)
+        for connection in set(script.connections) - {"c1"}:
+            for key in ("k0", "k1"):
+                script.snapshot(key, at, f"s{at}", connection=connection)
+        if at == silent_since + 55_000:
+            assert script.connections == ["c1", "c2"]
+    assert script.connections == ["c2"]
+    assert script.did(fx.CloseConnection) == 1
+
+
 def test_one_that_is_not_open_any_more_is_not_replaced() -> None:
     script = Script("none")
     script.apply(Update("", "renew", ns(0)), connection="c9")

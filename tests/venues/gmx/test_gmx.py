@@ -128,6 +128,15 @@ def test_rates_of_the_past_are_of_a_second_and_both_sides_are_kept() -> None:
     assert found.keys[1] == "1795000000000"
 
 
+@pytest.mark.parametrize("rate", ["a tenth", "0.5", "1E+99", [1]])
+def test_a_row_whose_rate_is_no_integer_costs_no_other(rate: Any) -> None:
+    good = rates(7, 8, 1_176_000, 1, timestamp=NOW_S)
+    document = [{"marketAddress": POOL, "ratesSnapshots": [good, good | {"netRateLong": rate}, good]}]
+    found = read(endpoints.RATES, document, period="7d", address=POOL)
+    assert len(found.statements) == 4  # funding and borrowing of two
+    assert ["row 2" in str(error) for error in found.errors] == [True]
+
+
 def test_the_rates_of_a_range_are_asked_for_back_from_now() -> None:
     now = NOW // 10**6
     requested = [Range(now - int(days * DAY_MS), now - DAY_MS) for days in (0.9, 6.9, 7.0, 8.3, 300, 400)]
@@ -159,7 +168,7 @@ def test_candles_are_of_the_index_and_the_running_one_is_marked() -> None:
         rows.rows(received(endpoints.CANDLES, {"candles": CANDLES}, tokenSymbol="BTC", period="1h"))
     )
     assert (ended.market, ended.asset, ended.source) == (POOL, "BTC", "index")  # type: ignore[union-attr]
-    assert ended.close == Decimal("84000.123456789")  # type: ignore[union-attr]
+    assert Decimal(ended.close) == Decimal("84000.123456789")  # type: ignore[union-attr]
     assert (running.is_closed, ended.is_closed) == (False, True)  # type: ignore[union-attr]
     assert ended.volume is None  # type: ignore[union-attr]
 

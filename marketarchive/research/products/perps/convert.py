@@ -1,13 +1,14 @@
 """Conversion of a venue's tables to rows of one period; a row stands at the end of its period.
 
-All sums are of exact decimals; the nearest double is taken once, at the end. In SQL `s` are Unix seconds.
+Sums are of exact decimals, and the nearest double is taken once, at the end; those of rates in force, which
+are divided first, are of doubles in order of time. In SQL `s` are Unix seconds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal, localcontext
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,8 +71,10 @@ cut AS (
     FROM stretches WHERE until > s),
 shares AS (
     SELECT *, least(until, row_s) - greatest(s, row_s - {period}) AS held FROM cut)
-SELECT market, row_s, 'continuous' AS kind, sum(rate / interval_s * held) / {period} * {eight} AS rate,
-       sum(short / interval_s * held) / {period} * {eight} AS short, sum(held) = {period} AS is_whole
+SELECT market, row_s, 'continuous' AS kind,  -- of doubles, so in a fixed order
+       sum(rate / interval_s * held ORDER BY s) / {period} * {eight} AS rate,
+       sum(short / interval_s * held ORDER BY s) / {period} * {eight} AS short,
+       sum(held) = {period} AS is_whole
 FROM shares GROUP BY ALL"""
 
 _CANDLES = """
@@ -294,14 +297,12 @@ def _borrowed(found: pa.Table, perps: Perps) -> pa.Array:
 def _worth(found: pa.Table) -> pa.Array:
     """Return open interest in dollars: as the venue states it, else amount times the closing mark price."""
     import pyarrow as pa
+    import pyarrow.compute as pc
 
-    named = (found[name].to_pylist() for name in ("amount_quote", "amount", "mark_c"))
-    with localcontext(prec=50):
-        worth = [
-            listed if listed is not None else None if amount is None or mark is None else amount * mark
-            for listed, amount, mark in zip(*named, strict=True)
-        ]
-    return pa.array([None if each is None else float(each) for each in worth], pa.float64())
+    # Arrow wants room for a digit more than a product can have: 38 and 38 digits fit, 38 and 37 are declared
+    price = found["mark_c"].cast(pa.decimal256(37, 18), safe=False)
+    worth = pc.multiply(found["amount"].cast(pa.decimal256(38, 18)), price)
+    return pc.coalesce(_double(found["amount_quote"]), _nearest(worth))
 
 
 def _fee(reported: str | None) -> float | None:
@@ -335,13 +336,18 @@ def _double(values: pa.ChunkedArray) -> pa.Array:
     return pa.array(doubles(whole), pa.float64(), mask=whole.is_null().to_numpy(zero_copy_only=False))
 
 
-def _eight_hours(sums: pa.ChunkedArray, divisors: pa.ChunkedArray) -> pa.Array:
+def _eight_hours(sums: pa.ChunkedArray, divisors: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return rates for eight hours, as nearest doubles, from sums of rates over `divisors` seconds."""
     import pyarrow as pa
+    import pyarrow.compute as pc
 
-    with localcontext(prec=50):
-        found = [
-            None if each is None or not divisor else float(Decimal(each) * EIGHT_H / divisor)
-            for each, divisor in zip(sums.to_pylist(), divisors.to_pylist(), strict=True)
-        ]
-    return pa.array(found, pa.float64())
+    over_all = pc.multiply(sums.cast(pa.decimal256(58, 38)), pa.scalar(Decimal(EIGHT_H), pa.decimal256(5, 0)))
+    seconds = divisors.cast(pa.int32()).cast(pa.decimal256(10, 0))
+    return _nearest(pc.divide(over_all, seconds))
+
+
+def _nearest(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return the nearest doubles of decimals of any width."""
+    import pyarrow as pa
+
+    return values.cast(pa.string()).cast(pa.float64())
