@@ -122,6 +122,8 @@ class ServedConnection:
 
     async def _close(self, ending: CloseReason) -> None:
         if ending.code == ABNORMAL:
+            if self._is_half_open:
+                await asyncio.sleep(_CLOSE_S)  # the client waits for an answer in vain
             self._transport.abort()
             return
         if not self._is_half_open:
@@ -148,6 +150,7 @@ class ServedConnection:
             message = await self._socket.receive()
             if self._is_half_open:
                 if message.type in (WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR):
+                    self._end(ABNORMAL, "", "client")
                     return
             elif message.type is WSMsgType.TEXT:
                 self._inbox.append(message.data)
