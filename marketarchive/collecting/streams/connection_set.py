@@ -203,8 +203,12 @@ class ConnectionSet:
         )
 
     def _has_stopped(self, track: Track, now: int) -> bool:
-        """Return whether a key of a cadence channel is silent for longer than the channel's patience."""
-        return self._limits.cadence is not None and now - track.strong > self._limits.patience
+        """Return whether nothing proves a key any more: its connection may be dead without a word.
+
+        Where every second is observed, the channel's patience is enough; elsewhere late messages may come.
+        """
+        limits = self._limits
+        return now - track.until > (limits.patience if limits.cadence is not None else limits.lived)
 
     def _wants_another(self, mono: int) -> bool:
         connections = list(self)
