@@ -73,6 +73,7 @@ class Comparison:
     missing: list[Missing] = field(default_factory=list)
     unexplained: list[Missing] = field(default_factory=list)  # missing, and no gap says so
     hidden: int = 0  # missing, and nothing could tell: the next message set the same, or was a whole book
+    hidden_ones: list[Missing] = field(default_factory=list)  # of them, those of an exchange
     gaps: list[Spell] = field(default_factory=list)
     groundless: list[Spell] = field(default_factory=list)  # gaps without a missing frame or an ordered fault
 
