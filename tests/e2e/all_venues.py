@@ -79,7 +79,7 @@ def _wrong(rows: Sequence[dict[str, Any]], found: Comparison) -> list[dict[str, 
     excused = defaultdict[str, list[tuple[int, int]]](list)  # by market: from, to
     for gap in found.gaps:
         for token in gap.tokens:
-            excused[token].append((gap.first, gap.last))
+            excused[token].append((gap.first - SECOND, gap.last + SECOND))  # as messages are
     for one in found.hidden_ones:
         excused[one.market].append((one.at, one.at + int(LOOKED_INTO_S * SECOND)))
     return [
