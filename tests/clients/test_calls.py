@@ -17,7 +17,7 @@ from tests.clients.calling import ROOT, SCRIPTS, Client, ClientError, client
 from tests.clients.serving import serve
 
 REQUIREMENTS = sorted(SCRIPTS.glob("*.txt"))
-STEPS = ("rm -rf", "-m venv", "--upgrade pip", "--requirement", "cp")
+STEPS = ("rm -rf", "-m venv", "--requirement", "cp")
 
 
 def names(requirements: list[str]) -> set[str]:
