@@ -11,19 +11,12 @@ from marketarchive.archive.ledger import Ledger
 from marketarchive.archive.reader import ArchiveReader
 from marketarchive.archive.verify import verify
 from marketarchive.exceptions import ArgumentError
-from tests.archive.writing import HandClock, ledger_of, open_run, response, writer
+from tests.archive.writing import HandClock, ledger_of, two_hours
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    clock = HandClock()
-    with writer(tmp_path, clock) as made:
-        run = open_run(made)
-        for _ in range(2):
-            run.write(response(run))
-            run.flush().result()
-            clock.pass_s(3600)
-        run.close("finished", {}).result()
+    two_hours(tmp_path)
     return tmp_path
 
 

@@ -28,7 +28,18 @@ from marketarchive.times import from_iso
 from tests.archive import museum
 from tests.archive.checking import check
 from tests.archive.faulty_files import WatchedFiles
-from tests.archive.writing import FEED, NOON, VENUE, HandClock, cron, ledger_of, open_run, response, writer
+from tests.archive.writing import (
+    FEED,
+    NOON,
+    VENUE,
+    HandClock,
+    cron,
+    ledger_of,
+    open_run,
+    response,
+    two_hours,
+    writer,
+)
 
 
 @pytest.fixture(scope="module")
@@ -185,14 +196,7 @@ def test_each_manifest_is_compared_with_the_segments_of_its_run_alone(
 
 
 def test_a_segment_entered_after_the_manifest_of_its_run_is_checked_with_its_run(tmp_path: Path) -> None:
-    clock = HandClock()
-    with writer(tmp_path, clock) as made:
-        run = open_run(made)
-        for _ in range(2):
-            run.write(response(run))
-            run.flush().result()
-            clock.pass_s(3600)
-        run.close("finished", {}).result()
+    two_hours(tmp_path)
     first, second, manifest = (*ledger_of(tmp_path), *ledger_of(tmp_path, "manifest"))
     museum.edit(museum.ledger(tmp_path), lambda _: [])
     Ledger(tmp_path).append(first, manifest, second)

@@ -120,6 +120,18 @@ def cron(root: Path, runs: int = 3, start: int = NOON, feed: str = FEED, size: i
             run.close("finished", {}).result()
 
 
+def two_hours(root: Path) -> None:
+    """Make one run with a segment in each of two hours."""
+    clock = HandClock()
+    with writer(root, clock) as made:
+        run = open_run(made)
+        for _ in range(2):
+            run.write(response(run))
+            run.flush().result()
+            clock.pass_s(3600)
+        run.close("finished", {}).result()
+
+
 def ledger_of(root: Path, kind: str = "segment") -> list[dict[str, Any]]:
     return [entry.fields for entry in Ledger(root).entries() if entry.fields and entry.kind == kind]
 
