@@ -309,7 +309,8 @@ class _Verification:
         """
         is_entered = self._ledger.is_entered
         for path in sorted((*self._root.glob("records/*.jsonl.gz"), *self._root.glob("*.jsonl.gz"))):
-            if (name := relative(self._root, path)) and not is_entered(name):
+            name = relative(self._root, path)
+            if not is_entered(name):
                 beside = name.removesuffix(".gz")
                 also = f"; {beside} lies beside it" if (self._root / beside).exists() else ""
                 self._report.problem(name, f"is not in the ledger{also}")
