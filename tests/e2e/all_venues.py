@@ -11,7 +11,7 @@ from marketarchive.times import SECOND, from_iso
 from tests.e2e import kalshi_truth, stream_truth
 from tests.e2e.exchange_truth import EXCHANGES
 from tests.e2e.stream_conformance import compare_prices
-from tests.e2e.stream_truth import LOOKED_INTO_S, Comparison
+from tests.e2e.stream_truth import LOOKED_INTO_S, Comparison, Spell, moments, orders_of
 
 KALSHI = f"{kalshi_truth.HOST}*"
 """Route of its socket."""
@@ -32,22 +32,12 @@ KINDS: tuple[dict[str, Any], ...] = (
 
 def schedule(seconds: float, every_s: float) -> list[dict[str, Any]]:
     """Return the faults of each socket but Polymarket's, so many simulated seconds apart."""
-    ordered: list[dict[str, Any]] = []
-    for place, route in enumerate((*(each.socket for each in EXCHANGES), KALSHI)):
-        at, number = every_s / 2 + 3 * place, place
-        while at < seconds - every_s / 2:
-            kind = dict(KINDS[number % len(KINDS)])
-            lasts, also = kind.pop("for", None), kind.pop("with", None)
-            fault = {"route": route, "count": 1, **kind, "from_s": at}
-            if fault["count"] is None:
-                del fault["count"]
-            if lasts is not None:
-                fault["to_s"] = at + lasts
-            ordered.append(fault)
-            if also is not None:
-                ordered.append({"route": route, "count": 1, **also, "from_s": at})
-            at, number = at + every_s, number + 1
-    return ordered
+    return [
+        each
+        for place, route in enumerate((*(each.socket for each in EXCHANGES), KALSHI))
+        for number, at in enumerate(moments(every_s / 2 + 3 * place, seconds, every_s), place)
+        for each in orders_of(KINDS[number % len(KINDS)], route, at)
+    ]
 
 
 def hold_against_truth(out: Path, truth: Path, seconds: float, faults: Sequence[int] = ()) -> None:
@@ -74,16 +64,23 @@ def hold_against_truth(out: Path, truth: Path, seconds: float, faults: Sequence[
 
 def _wrong(rows: Sequence[dict[str, Any]], found: Comparison) -> list[dict[str, Any]]:
     """Return those in no gap: a row is what is known five seconds after its tick, and that one market is mute
-    is not known by then. Nor is a book that nothing could show to be missing.
+    is not known by then. Nor is it when what they lack lies in no gap, since nothing could show it.
     """
-    excused = defaultdict[str, list[tuple[int, int]]](list)  # by market: from, to
+    gaps = defaultdict[str, list[Spell]](list)
     for gap in found.gaps:
         for token in gap.tokens:
-            excused[token].append((gap.first - SECOND, gap.last + SECOND))  # as messages are
-    for one in found.hidden_ones:
-        excused[one.market].append((one.at, one.at + int(LOOKED_INTO_S * SECOND)))
-    return [
-        row
-        for row in rows
-        if not any(first <= from_iso(row["timestamp"]) <= last for first, last in excused[row["market_id"]])
-    ]
+            gaps[token].append(gap)
+
+    def is_in_gap(market: str, at: int) -> bool:
+        return any(gap.first <= at <= gap.last for gap in gaps[market])
+
+    lacked = defaultdict[str, list[int]](list)  # market -> times of missing messages in no gap
+    for one in found.missing:
+        if not is_in_gap(one.market, one.at):
+            lacked[one.market].append(one.at)
+
+    def is_excused(market: str, at: int) -> bool:
+        lasts = int(LOOKED_INTO_S * SECOND)
+        return is_in_gap(market, at) or any(lost <= at <= lost + lasts for lost in lacked[market])
+
+    return [row for row in rows if not is_excused(row["market_id"], from_iso(row["timestamp"]))]

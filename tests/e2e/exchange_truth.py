@@ -122,9 +122,9 @@ class ExchangeTruth:
         ]
         for each in times.values():
             each.sort()
-        for missing, one in unexplained:
-            (result.hidden_ones if self._is_hidden(one, times) else result.unexplained).append(missing)
-        result.hidden = len(result.hidden_ones)
+        shown = [missing for missing, one in unexplained if not self._is_hidden(one, times)]
+        result.hidden = len(unexplained) - len(shown)
+        result.unexplained = shown
         books = [missing for missing, one in lacking if isinstance(one, BookMessage)]
         groundless = stream_truth.groundless(result, truth, slack, faults)
         result.groundless = [gap for gap in groundless if not _shows_late(gap, books, wholes)]

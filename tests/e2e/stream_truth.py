@@ -73,7 +73,6 @@ class Comparison:
     missing: list[Missing] = field(default_factory=list)
     unexplained: list[Missing] = field(default_factory=list)  # missing, and no gap says so
     hidden: int = 0  # missing, and nothing could tell: the next message set the same, or was a whole book
-    hidden_ones: list[Missing] = field(default_factory=list)  # of them, those of an exchange
     gaps: list[Spell] = field(default_factory=list)
     groundless: list[Spell] = field(default_factory=list)  # gaps without a missing frame or an ordered fault
 
@@ -387,19 +386,28 @@ KINDS: tuple[dict[str, Any], ...] = (
 
 def schedule(seconds: float, every_s: float) -> list[dict[str, Any]]:
     """Faults for a run of so many simulated seconds: each kind in turn, `every_s` apart."""
-    route = {"route": "ws-subscriptions-clob.polymarket.com/*"}
-    ordered = []
-    at = every_s
-    while at < seconds - every_s / 2:
-        kind = dict(KINDS[(round(at / every_s) - 1) % len(KINDS)])
-        lasts, also = kind.pop("for", None), kind.pop("with", None)
-        fault = {**route, "count": 1, **kind, "from_s": at}
-        if fault["count"] is None:
-            del fault["count"]
-        if lasts is not None:
-            fault["to_s"] = at + lasts
-        ordered.append(fault)
-        if also is not None:
-            ordered.append({**route, "count": 1, **also, "from_s": at})
-        at += every_s
-    return ordered
+    times = moments(every_s, seconds, every_s)
+    route = "ws-subscriptions-clob.polymarket.com/*"
+    return [
+        each for number, at in enumerate(times) for each in orders_of(KINDS[number % len(KINDS)], route, at)
+    ]
+
+
+def moments(first_s: float, seconds: float, every_s: float) -> list[float]:
+    """Return the times of faults, `every_s` apart, in a run of so many simulated seconds."""
+    found = [first_s]
+    while found[-1] + every_s < seconds - every_s / 2:
+        found.append(found[-1] + every_s)
+    return found
+
+
+def orders_of(described: dict[str, Any], route: str, at: float) -> list[dict[str, Any]]:
+    """Return the orders to the simulator of one kind of fault, at a simulated second."""
+    kind = dict(described)
+    lasts, also = kind.pop("for", None), kind.pop("with", None)
+    fault = {"route": route, "count": 1, **kind, "from_s": at}
+    if fault["count"] is None:
+        del fault["count"]
+    if lasts is not None:
+        fault["to_s"] = at + lasts
+    return [fault] if also is None else [fault, {"route": route, "count": 1, **also, "from_s": at}]
