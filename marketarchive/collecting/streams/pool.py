@@ -189,39 +189,55 @@ class ConnectionPool:
             self.completeness.skipped(connection.name, mono)
             self._host.skipped(batch)
         else:
-            good: list[Sequence[Update]] = []
             with budget.spend():
-                for at, seq, payload in batch:
-                    try:
-                        self._apply(connection, at, seq, payload, good)
-                    except Exception as error:  # a fault of ours must not keep more from arriving
-                        self._count_fault(error)
-                        self._cut(connection)
+                good = self._apply_all(connection, batch, mono)
             self._host.count_good(good)
         self._carry_out()
 
-    def _apply(
-        self, connection: StreamConnection, at: int, seq: int, payload: bytes, good: list[Sequence[Update]]
-    ) -> None:
-        """Apply one message; if it was usable, append its updates to `good`.
+    def _apply_all(
+        self, connection: StreamConnection, batch: Sequence[Message], mono: int
+    ) -> list[Sequence[Update]]:
+        """Apply the messages of a batch; return the updates of each that was usable.
 
-        at: receipt, wall ns.
+        mono: of now, monotonic ns; every message was received before.
         """
-        mono = self._clock.mono_ns()
         verify = self._host.budget.is_left(mono)
         latest = self._host.axis.at(mono) + self._ahead
-        try:
-            updates = connection.session.apply(at, seq, payload, latest=latest, verify=verify)
-        except ParseError as error:
-            self._damaged(connection, at, seq, payload, error)
-            return
+        apply = connection.session.apply
+        good: list[Sequence[Update]] = []
+        for at, seq, payload in batch:
+            try:
+                updates = apply(at, seq, payload, latest=latest, verify=verify)
+                if updates and self._use(connection, at, seq, payload, updates, mono):
+                    good.append(updates)
+            except ParseError as error:
+                self._damaged(connection, at, seq, payload, error)
+            except Exception as error:  # a fault of ours must not keep more from arriving
+                self._count_fault(error)
+                self._cut(connection)
+        return good
+
+    def _use(
+        self,
+        connection: StreamConnection,
+        at: int,
+        seq: int,
+        payload: bytes,
+        updates: Sequence[Update],
+        mono: int,
+    ) -> bool:
+        """Use the updates of one message; return whether any of them could be read.
+
+        at: receipt, wall ns; mono: monotonic ns.
+        """
         self.completeness.apply(connection.name, mono, updates)
-        for update in updates:
-            if update.kind == "damage":
-                self._damaged(connection, at, seq, payload, update.value)
-        if any(update.kind != "damage" for update in updates):
-            good.append(updates)
-            self._host.applied(at, seq, updates)
+        damaged = [update for update in updates if update.kind == "damage"]
+        for update in damaged:
+            self._damaged(connection, at, seq, payload, update.value)
+        if len(damaged) == len(updates):
+            return False
+        self._host.applied(at, seq, updates)
+        return True
 
     def _damaged(
         self, connection: StreamConnection, at: int, seq: int, payload: bytes, error: ParseError
