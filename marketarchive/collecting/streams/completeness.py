@@ -246,26 +246,22 @@ class Completeness:
         connection = self._connections.get(name)
         if connection is None:
             return
+        tracks, has_hashes = connection.tracks, self._limits.has_hashes
         for update in updates:
-            if update.kind == "renew":
+            track = tracks.get(update.key)
+            if has_hashes and track is not None and track.follow(update, now):
+                connection.order.extend(update.at - self._limits.axis_error)
+                if track.is_changed or self._coverage[track.key].has_open_gap:
+                    self._dirty.add(track.key)
+            elif update.kind == "renew":
                 connection.is_old = connection.is_replaced = True
-            elif not (self._limits.has_hashes and self._follow(connection, update, now)):
-                self._apply(connection, update, now)
+            else:
+                self._apply(connection, track, update, now)
         if self._dirty:
             self._settle()
 
-    def _follow(self, connection: TrackedConnection, update: Update, now: int) -> bool:
-        track = connection.tracks.get(update.key)
-        if track is None or not track.follow(update, now):
-            return False
-        connection.order.extend(update.at - self._limits.axis_error)
-        if track.is_changed or self._coverage[track.key].has_open_gap:
-            self._dirty.add(track.key)
-        return True
-
-    def _apply(self, connection: TrackedConnection, update: Update, now: int) -> None:
+    def _apply(self, connection: TrackedConnection, track: Track | None, update: Update, now: int) -> None:
         numbers = self._numbers(connection, update)
-        track = connection.tracks.get(update.key)
         is_answer = update.kind == "snapshot" and not update.is_known
         requested = connection.answered(update.key) if is_answer else 0
         is_break = update.integrity == "failed" and update.kind != "trade"
