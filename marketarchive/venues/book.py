@@ -60,7 +60,10 @@ class BookSide:
     @property
     def best(self) -> Decimal | None:
         """Return the best price of the side; None when the side is empty."""
-        return abs(self.keys[-1]) if self.keys else None
+        if not self.keys:
+            return None
+        best = self.keys[-1]
+        return best if self._key is price_of else best.copy_negate()
 
     def set(self, price: str, size: str) -> None:
         """Set the size at `price`; a size of zero removes the level."""

@@ -11,6 +11,7 @@ book.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from itertools import groupby
@@ -117,18 +118,9 @@ def _level(price: str, size: str) -> bytes:
     return f'{{"price":"{price}","size":"{size}"}}'.encode()
 
 
-def _is_dated_after(event: Event, latest_ms: int) -> bool:
-    if isinstance(event, BookEvent):
-        return event.book.timestamp_ms > latest_ms
-    return isinstance(event, PriceChanges) and event.timestamp_ms > latest_ms
-
-
-def _refused(event: Event, index: int) -> Iterator[AppliedEvent]:
-    if isinstance(event, BookEvent):
-        yield AppliedEvent(event, event.book.token, index, 1, "failed", is_stale=False)
-    elif isinstance(event, PriceChanges):
-        for position, change in enumerate(event.price_changes, 1):
-            yield AppliedEvent(event, change.token, index, position, "failed", is_stale=False)
+def _refused(event: PriceChanges, index: int) -> Iterator[AppliedEvent]:
+    for position, change in enumerate(event.price_changes, 1):
+        yield AppliedEvent(event, change.token, index, position, "failed", is_stale=False)
 
 
 def _is_due(failures: int) -> bool:
@@ -501,13 +493,19 @@ class ChannelBooks:
         old. Raises ParseError; nothing is applied then.
         """
         taken: list[AppliedEvent] = []
+        latest = math.inf if latest_ms is None else latest_ms
         for index, event in enumerate(decode(payload), 1):
-            if latest_ms is not None and _is_dated_after(event, latest_ms):
-                taken += _refused(event, index)
-            elif isinstance(event, PriceChanges):
-                self._change(event, index, taken, verify=verify)
+            if isinstance(event, PriceChanges):
+                at = event.timestamp_ms
+                if at > latest:
+                    taken += _refused(event, index)
+                else:
+                    self._change(event, at, index, taken, verify=verify)
             elif isinstance(event, BookEvent):
                 book = event.book
+                if book.timestamp_ms > latest:
+                    taken.append(AppliedEvent(event, book.token, index, 1, "failed", is_stale=False))
+                    continue
                 verdict = self._base(book, verify=verify, is_next=True)
                 is_stale = verdict is None
                 held = self.books.get(book.token)
@@ -559,8 +557,9 @@ class ChannelBooks:
             return held.load(book, verify=verify)
         return None if held.verdict == "ok" else held.replay(book)
 
-    def _change(self, event: PriceChanges, index: int, taken: list[AppliedEvent], *, verify: bool) -> None:
-        at = event.timestamp_ms
+    def _change(
+        self, event: PriceChanges, at: int, index: int, taken: list[AppliedEvent], *, verify: bool
+    ) -> None:
         changes = event.price_changes
         places = {change.token: place for place, change in enumerate(changes)}
         if len(places) == len(changes):
