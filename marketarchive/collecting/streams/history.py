@@ -15,7 +15,7 @@ _TRIM_EVERY = 64  # reports between two removals of old ones
 class ReportHistory:
     """Reports of one key on one connection, oldest first; times are the venue's, Unix ns.
 
-    It keeps those of the last HISTORY_S seconds, and at most `_TRIM_EVERY` before them. Each column is a list:
+    It keeps those of the last HISTORY_S seconds and at most `_TRIM_EVERY` before them. Each column is a list:
     every change of a book is remembered here, and a tuple for each would cost as much as using it.
     """
 
