@@ -4,7 +4,7 @@ BIN := .venv/bin
 CLIENTS := $(patsubst tests/clients/%.txt,.clients/%/installed,$(wildcard tests/clients/*.txt))
 CHECK_PYTHON = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one: make PYTHON=python3.12 ...")'
 
-.PHONY: demo test check unit lowest clients lint format bench soak long clean
+.PHONY: demo test check all unit lowest clients lint style types format bench soak long clean
 .DEFAULT_GOAL := help
 
 # Tests start hundreds of processes: the code is compiled once, not by each of them.
@@ -33,13 +33,16 @@ help:
 demo: .venv/installed
 	$(BIN)/scrapy demo
 
-# Four workers also on two processors: whole runs wait more than they work.
-test: .venv/installed lint
-	$(BIN)/pytest -n 4 --dist loadscope --no-loadscope-reorder --cov --cov-report=term --cov-fail-under=85 --durations=20
-
 # The types are checked beside the tests: one process does that, for half a minute where it has no cache.
-check: .venv/installed
-	$(MAKE) --no-print-directory --jobs 2 lint unit
+test: .venv/installed style
+	$(MAKE) --no-print-directory --jobs 2 types all
+
+check: .venv/installed style
+	$(MAKE) --no-print-directory --jobs 2 types unit
+
+# Four workers also on two processors: whole runs wait more than they work.
+all: .venv/installed
+	$(BIN)/pytest -n 4 --dist loadscope --no-loadscope-reorder --cov --cov-report=term --cov-fail-under=85 --durations=20
 
 # Three workers for two processors: these tests seldom wait, and each worker has all to import.
 unit: .venv/installed
@@ -52,9 +55,13 @@ lowest:
 	.lowest/bin/pip install --quiet --editable '.[test]' --constraint .lowest/constraints.txt
 	.lowest/bin/pytest -m unit -n 2
 
-lint: .venv/installed
+lint: style types
+
+style: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: .venv/installed
 	$(BIN)/mypy
 
 format: .venv/installed
