@@ -23,6 +23,7 @@ class EndGap(NamedTuple):
     from_ns: int  # wall ns
     reason: str
     detail: str
+    only_lost: bool = False  # True: only of feeds in which a line that got its seq is not written
 
 
 class FeedTotals(NamedTuple):
@@ -87,8 +88,11 @@ class FeedWriter:
         It has the form of the gap that recovery writes for a dead run: it ends with the next line of the
         feed, and states the first seq that was given out, or would be next, and is not written.
         """
-        lost, now_ns = self._unwritten.first(), self._store.clock.now_ns()
-        self.write([lines.crash_gap(now_ns, self.venue, self.feed, *gap, first_lost_seq=lost)])
+        first_lost, now_ns = self._unwritten.first(), self._store.clock.now_ns()
+        if gap.only_lost and first_lost >= next(self.counter):  # nobody else takes numbers of a closed run
+            return
+        at = (gap.from_ns, gap.reason, gap.detail)
+        self.write([lines.crash_gap(now_ns, self.venue, self.feed, *at, first_lost_seq=first_lost)])
 
     def sync(self) -> None:
         """Bring all written lines to the disk.

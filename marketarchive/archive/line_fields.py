@@ -152,7 +152,8 @@ LINES: Mapping[str, Mapping[str, FieldDoc]] = {
         "detail": _Key("one line for a reader", "", "absent where there is nothing to add", type="text"),
         "first_lost_seq": _Key(
             "number of the first line that is missing: of the gap of a crash, which recovery writes, and of "
-            "one that begins with the end of a run whose disk got short",
+            "one that begins with the end of a run whose disk got short, or which had to be sealed before "
+            "all that it had received was written",
             "seq",
             "absent in other gaps",
             type="int",

@@ -130,8 +130,8 @@ class RunArchive:
     def close(self, reason: str, summary: Mapping[str, Any], end_gap: EndGap | None = None) -> Future[str]:
         """End the run: seal its segments, write its manifest and release its lock.
 
-        reason: exit reason; summary: goes into the manifest unchanged; end_gap: gap to be recorded in each
-        feed of the run, after all that was queued. The future resolves to the manifest's path relative to
+        reason: exit reason; summary: goes into the manifest unchanged; end_gap: gap to be recorded in the
+        run's feeds, after all that was queued. The future resolves to the manifest's path relative to
         OUTPUT_DIR, or raises DiskError.
         """
         self._check_open()
@@ -196,9 +196,12 @@ class RunArchive:
 
     def finish(self, reason: str, summary: Mapping[str, Any]) -> str:
         """End the run on the disk, as `close` describes; return the manifest's path. Raises OSError."""
-        if self._end_gap is not None:
-            for name in self.identity["feeds"]:
-                self._feed(self.identity["venue"], name).write_end_gap(self._end_gap)
+        if (gap := self._end_gap) is not None:
+            if not gap.only_lost:
+                for name in self.identity["feeds"]:  # also one of which nothing has come
+                    self._feed(self.identity["venue"], name)
+            for feed in list(self._feeds.values()):
+                feed.write_end_gap(gap)
         for feed in self._feeds.values():
             feed.seal(reason)
         for day_file in self._day_files.values():

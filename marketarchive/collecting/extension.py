@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 CHECK_S = 1.0
 """Seconds between two checks of the run's duration and of the archive's writer."""
+HELD = "the run was sealed while Scrapy still held messages that it had received"
 ROBOTS_LOGGER = "scrapy.downloadermiddlewares.robotstxt"
 
 
@@ -39,6 +40,7 @@ class RunExtension:
         self.run = Run(process, crawler.spider, crawler)
         self._watch: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
+        self._stopped_at: int | None = None  # wall ns at which the end was requested first
         self._short_since: int | None = None  # wall ns since which the disk has too little space
         crawler.archive_run = self.run  # type: ignore[attr-defined]  # one object for spider, middleware, pipelines
         crawler.spider.run = self.run
@@ -69,8 +71,11 @@ class RunExtension:
     # ---- what Shutdown calls ---------------------------------------------------------------------------
 
     def request_stop(self, reason: str) -> None:
+        now = self.run.clock.now_ns()
+        if self._stopped_at is None:
+            self._stopped_at = now
         if reason == "disk" and self._short_since is None:
-            self._short_since = self.run.clock.now_ns()
+            self._short_since = now
         self.run.request_stop(reason)
 
     def cut_off(self) -> None:
@@ -95,9 +100,11 @@ class RunExtension:
             if isinstance(item, RAW):
                 self.run.archive.write(item)
         writer = self.run.process.writer
-        end_gap = None
         if self._short_since is not None and writer.shortage is not None:
             end_gap = EndGap(self._short_since, "disk", str(writer.shortage))
+        else:
+            begin = self._stopped_at or self.run.ended_at
+            end_gap = EndGap(begin, "crash", HELD, only_lost=True)
         await self.run.close(reason, end_gap)
         self.run.process.metrics.end(self.run)
         self.run.process.shutdown.leave(self, self.run.exit_code())

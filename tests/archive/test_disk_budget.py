@@ -60,6 +60,20 @@ def test_settings_are_read() -> None:
     assert DiskBudget.from_settings({"DISK_WARN_FREE_MB": "7"}) == DiskBudget(7, DiskBudget().stop_mb)
 
 
+def test_a_gap_of_lost_lines_is_only_of_feeds_that_lost_some(tmp_path: Path) -> None:
+    writer = ArchiveWriter(tmp_path, RealClock(), ArchiveConfig(flush_s=0.01))
+    writer.start()
+    run = open_run(writer)
+    held = response(run)
+    run.write(frames(run, b"{}", b"{}", feed=FEED))
+    run.write(frames(run, b"{}", feed="whole"))
+    run.close("shutdown", {}, EndGap(NOON, "crash", "held", only_lost=True)).result(60)
+    writer.close()
+    found = [line.envelope for lines in segments(tmp_path).values() for line in lines if line.kind == "gap"]
+    assert [(gap["scope"]["feed"], gap["first_lost_seq"]) for gap in found] == [(FEED, held.seq)]
+    assert not verify(tmp_path).problems
+
+
 def test_a_writer_warns_and_then_asks_for_the_end_of_its_runs(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

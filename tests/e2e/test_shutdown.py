@@ -113,6 +113,8 @@ def test_what_never_passes_the_pipelines_is_not_waited_for(
     assert collector.log.count(HELD) == 1, collector.log[-3000:]
     assert "all is sealed" in collector.log
     assert not list(out.glob("manifests/*-*.lock"))
+    gaps = Output(out).gaps()
+    assert {(gap["reason"], gap["first_lost_seq"]) for gap in gaps} == {("crash", 1)}
     assert_sound(out)
 
 
