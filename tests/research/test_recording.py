@@ -41,7 +41,7 @@ def write(folder: Path, files: dict[str, str], changes: dict[str, Any] | None = 
     folder.mkdir()
     listed = []
     for name, text in files.items():
-        data = gzip.compress(text.encode())
+        data = gzip.compress(text.encode(errors="surrogateescape"))
         (folder / name).write_bytes(data)
         listed.append({"name": name, "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)})
     (folder / "manifest.json").write_text(json.dumps({"files": listed, **(changes or {})}))
@@ -85,6 +85,8 @@ def test_files_of_other_kinds_may_be_absent(tmp_path: Path) -> None:
         (day(market(0, [], raw={"conditionId": "x"})), "raw is not a market"),
         (day(market(0, ["1", "0"]), spot=HEAD + "soon,1,1,1,1\n"), "line 2 is not a tick"),
         (day(market(0, ["1", "0"]), spot="time,price\n"), "has no column feed_ts_ms, recv_ms, value"),
+        (day(market(0, ["1", "0"]), spot=HEAD + "1" * 200_000), "is not CSV in UTF-8: field larger"),
+        (day(market(0, ["1", "0"]), spot=HEAD + "\udc80"), "is not CSV in UTF-8"),
     ],
 )
 def test_what_cannot_be_read_is_named(tmp_path: Path, files: dict[str, str], said: str) -> None:

@@ -13,7 +13,7 @@ import csv
 import gzip
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -222,11 +222,7 @@ def _window(row: _RecordedMarket, name: str, number: int) -> MarketWindow:
 
 def _ticks(path: Path) -> Iterator[tuple[int, Tick]]:
     """Yield (time of observation in ns, tick) of each line of a price file. Raises CorruptError."""
-    rows = csv.DictReader(line.decode() for line in _lines(path))
-    missing = {"feed_ts_ms", "value", "recv_ms"} - set(rows.fieldnames or ())
-    if missing:
-        raise CorruptError(f"{path.name} has no column {', '.join(sorted(missing))}")
-    for number, row in enumerate(rows, 2):
+    for number, row in enumerate(_rows(path, {"feed_ts_ms", "value", "recv_ms"}), 2):
         try:
             exact = row.get("full_accuracy_value")
             value = int(exact) if exact else e18(Decimal(row["value"]))
@@ -234,6 +230,17 @@ def _ticks(path: Path) -> Iterator[tuple[int, Tick]]:
         except (TypeError, ValueError, InvalidOperation) as error:
             raise CorruptError(f"{path.name} line {number} is not a tick: {error}") from error
         yield at, Tick(value, received, f"recording {path.name}")
+
+
+def _rows(path: Path, needed: Iterable[str]) -> Iterator[dict[str, str]]:
+    """Yield the rows of a CSV file; needed: columns that it has to have. Raises CorruptError."""
+    try:
+        rows = csv.DictReader(line.decode() for line in _lines(path))
+        if missing := set(needed).difference(rows.fieldnames or ()):
+            raise CorruptError(f"{path.name} has no column {', '.join(sorted(missing))}")
+        yield from rows
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise CorruptError(f"{path.name} is not CSV in UTF-8: {error}") from error
 
 
 def _lines(path: Path) -> Iterator[bytes]:
