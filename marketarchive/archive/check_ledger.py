@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,12 +25,35 @@ _HEAD = re.compile(r"(\d+):([0-9a-f]{64})")
 _DIGEST = 32  # bytes
 
 
+class FileLines:
+    """The ledger lines that enter files, by path, and which files were on the disk at first.
+
+    A path is known by its hash of 64 bits, by which a million paths differ: they are hundreds of bytes each.
+    """
+
+    def __init__(self, found: Iterable[str]) -> None:
+        """Start with the paths of the files on the disk, of which no line is known yet."""
+        self._numbers: dict[int, int] = {hash(path): 0 for path in found}
+
+    def add(self, path: str, number: int) -> None:
+        """Note that the ledger line `number` enters a path."""
+        self._numbers[hash(path)] = number
+
+    def number(self, path: str) -> int:
+        """Return the number of the line that enters a path; 0 where none does."""
+        return self._numbers.get(hash(path), 0)
+
+    def is_unentered(self, path: str) -> bool:
+        """Return whether a path was on the disk at first, and no line enters it."""
+        return self._numbers.get(hash(path)) == 0
+
+
 @dataclass(slots=True)
 class CheckedLedger:
     """Facts of all ledger lines that later checks need; the many lines themselves are read again."""
 
     ledger: Ledger
-    entered: dict[str, int | None]  # path -> number of the line that enters it, None of a file without one
+    files: FileLines
     lines_of_run: Counter[str] = field(default_factory=Counter)  # segments and manifests, by `run_of_line`
     replaced: set[str] = field(default_factory=set)  # sha256 of each file that another one replaces
     _invalid: set[int] = field(default_factory=set)  # numbers of lines
@@ -47,7 +70,7 @@ class CheckedLedger:
         return Head(count, self._digests[_DIGEST * (count - 1) : _DIGEST * count].hex() if count else NOTHING)
 
     def is_entered(self, path: str) -> bool:
-        return self.entered.get(path) is not None
+        return self.files.number(path) > 0
 
     def lines(self, *kinds: str) -> Iterator[Entry]:
         """Read the lines of some kinds again, without those that are no JSON object."""
@@ -107,7 +130,7 @@ class CheckedLedger:
         if not is_file and not self.is_entered(path):
             return f"{entry.kind} of {path}, which no line before it enters"
         if is_file:
-            self.entered[path] = entry.number
+            self.files.add(path, entry.number)
         if (run := run_of_line(entry)) is not None:
             self.lines_of_run[run] += 1
         return ""

@@ -192,7 +192,7 @@ def check_manifest(
         return  # the manifest of a derived product
     if listed := document["summary"].get("runs"):  # the manifest of a `scrapy collect`
         for path_of_run in (ran["manifest"] for ran in listed):
-            if path_of_run is not None and (ledger.entered.get(path_of_run) or entry.number) >= entry.number:
+            if path_of_run is not None and (ledger.files.number(path_of_run) or entry.number) >= entry.number:
                 report.problem(path, f"it lists {path_of_run}, which no earlier ledger line enters")
     stated: dict[tuple[str, str], Any] = {(one["venue"], one["feed"]): one for one in document["raw"]}
     for key in sorted(stated.keys() | feeds.keys()):

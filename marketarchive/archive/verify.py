@@ -7,14 +7,15 @@ earlier.
 
 from __future__ import annotations
 
+import os
 import re
-from itertools import chain
+from collections.abc import Iterator
 from pathlib import Path
 
 from marketarchive.archive import locks
 from marketarchive.archive.book_checks import BookChecks
 from marketarchive.archive.check_file import check_bytes, check_segment, check_size, missing
-from marketarchive.archive.check_ledger import CheckedLedger
+from marketarchive.archive.check_ledger import CheckedLedger, FileLines
 from marketarchive.archive.check_run import RunChecks, read_manifest
 from marketarchive.archive.compress_rows import content_digest
 from marketarchive.archive.dayfile import day_files
@@ -73,7 +74,7 @@ class _Verification:
         self._books = books
         self._report = VerifyReport(is_about_books=books is not None)
         # In this order: what was on the disk at first is by now open in a living run, or in the ledger.
-        found = dict.fromkeys(chain(raw_files(root), _manifests(root)))
+        found = FileLines(_files(root))
         self._alive = _alive(root)
         self._is_compacting = locks.is_alive(root / COMPACT_LOCK)
         self._is_offloading = locks.is_alive(root / OFFLOAD_LOCK)
@@ -231,9 +232,7 @@ class _Verification:
 
     def _check_unentered(self) -> None:
         report = self._report
-        for path, number in self._ledger.entered.items():
-            if number is not None or not (self._root / path).exists():
-                continue
+        for path in dict.fromkeys(filter(self._ledger.files.is_unentered, _files(self._root))):
             if path.startswith("manifests/"):
                 if Path(path).stem not in self._alive:
                     self._judge_unentered_manifest(path)
@@ -336,8 +335,12 @@ def _alive(root: Path) -> set[str]:
     return {path.stem for path in run_locks(root) if locks.is_alive(path)}
 
 
-def _manifests(root: Path) -> list[str]:
-    return sorted(relative(root, path) for path in (root / "manifests").glob("*.json"))
+def _files(root: Path) -> Iterator[str]:
+    """Yield the paths of files that need a ledger line: those of raw data, and manifests."""
+    yield from raw_files(root)
+    folder = root / "manifests"
+    names = os.listdir(folder) if folder.is_dir() else []  # noqa: PTH208  (no Path for each of very many)
+    yield from (f"manifests/{name}" for name in sorted(names) if name.endswith(".json"))
 
 
 def _end(entry: Entry) -> int:
