@@ -33,7 +33,8 @@ logger = logging.getLogger(__name__)
 Sink = FeedWriter | DayFile
 
 _WAKE_BYTES = 2**20  # with so many bytes waiting, they are written before the next flush is due
-_LOOK_S = 10.0  # wall; between two checks that open files are still in place and the disk has space
+LOOK_S = 10.0
+"""Seconds (wall) between two checks that open files are still in place and the disk has space."""
 _WARN_AGAIN_S = 3600.0  # wall; between two warnings that disk space is short
 _BATCH_BYTES = 4 * 2**20  # about the most bytes that are written to a file at once
 
@@ -92,6 +93,7 @@ class ArchiveWriter:
         config: ArchiveConfig,
         files: Files | None = None,
         budget: DiskBudget | None = None,
+        look_s: float = LOOK_S,
     ) -> None:
         files = files or Files()
         self.store = Store(root, clock, config, files, Ledger(root, files))
@@ -126,7 +128,8 @@ class ArchiveWriter:
         self._progressed = self._synced_at = time.monotonic()
         self._looked = clock.instant()
         self._trusted = self._looked  # since then the wall clock has kept pace with the monotonic one
-        self._look_due = time.monotonic() + _LOOK_S  # monotonic s of the next check of open files
+        self._look_s = look_s
+        self._look_due = time.monotonic() + look_s  # monotonic s of the next check of open files
         self._lines_looked = 0  # lines_synced at the last check
         self._lines_written = 0  # lines written, perhaps not yet synced
         self._budget = budget or DiskBudget(0, 0)
@@ -259,14 +262,14 @@ class ArchiveWriter:
         self._is_busy = False
 
     def _look_around(self) -> None:
-        """Check, every `_LOOK_S` seconds, that open files are in place and space is left.
+        """Check, every `look_s` seconds, that open files are in place and space is left.
 
         Write signs of life. Raises FileNotFoundError when OUTPUT_DIR was removed or unmounted: writing to a
         removed file succeeds for as long as it is open, so only this check notices.
         """
         if time.monotonic() < self._look_due:
             return
-        self._look_due = time.monotonic() + _LOOK_S
+        self._look_due = time.monotonic() + self._look_s
         with self._changed:
             runs = list(self._runs)
         for run in runs:

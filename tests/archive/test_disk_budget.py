@@ -78,7 +78,9 @@ def test_a_writer_warns_and_then_asks_for_the_end_of_its_runs(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     files = Room(2000 * MB)
-    writer = ArchiveWriter(tmp_path, RealClock(), ArchiveConfig(flush_s=0.01), files, DiskBudget(1000, 100))
+    writer = ArchiveWriter(
+        tmp_path, RealClock(), ArchiveConfig(flush_s=0.01), files, DiskBudget(1000, 100), look_s=0.05
+    )
     writer.start()
     run = open_run(writer)
     with caplog.at_level(logging.WARNING):
