@@ -264,6 +264,7 @@ def test_all_markets_at_once_are_what_each_alone_is(
         assert row["yes_price"] == (max(prices)[-1] if prices else None)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("platform", ["polymarket", "kalshi"])
 def test_the_catalogue_is_the_simulators_truth_at_each_time(tmp_path: Path, platform: str) -> None:
     """Two sweeps three weeks apart; each is known as it was, also once the second is there."""

@@ -294,6 +294,7 @@ def truth(tape: Tape, token: str) -> tuple[list[tuple[Decimal, Decimal]], ...]:
     )
 
 
+@pytest.mark.process
 @pytest.mark.no_cover
 @example(1006, False, False)  # a look-up, then no more of the connection that had all but its last delta
 @example(474354, False, False)  # a look-up that equals a book of the socket

@@ -170,6 +170,7 @@ def _bodies(query: Any) -> list[Any]:
 # --- Kalshi ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.process
 def test_kalshi_lists_both_tiers_as_they_are() -> None:
     venue = kalshi()
     true = truth(venue)

@@ -166,6 +166,7 @@ def test_the_first_books_and_the_refreshes_have_the_recorded_keys() -> None:
     assert b", " not in first(market, SECONDS * 1000)
 
 
+@pytest.mark.process
 @pytest.mark.no_cover
 def test_a_finer_tick_is_told_of_and_followed_by_whole_books() -> None:
     turned = 0
