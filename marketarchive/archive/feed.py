@@ -91,8 +91,8 @@ class FeedWriter:
         first_lost, now_ns = self._unwritten.first(), self._store.clock.now_ns()
         if gap.only_lost and first_lost >= next(self.counter):  # nobody else takes numbers of a closed run
             return
-        at = (gap.from_ns, gap.reason, gap.detail)
-        self.write([lines.crash_gap(now_ns, self.venue, self.feed, *at, first_lost_seq=first_lost)])
+        about = (self.venue, self.feed, gap.from_ns, gap.reason, gap.detail)
+        self.write([lines.crash_gap(now_ns, *about, first_lost_seq=first_lost)])
 
     def sync(self) -> None:
         """Bring all written lines to the disk.

@@ -232,7 +232,7 @@ class _Verification:
 
     def _check_unentered(self) -> None:
         report = self._report
-        for path in dict.fromkeys(filter(self._ledger.files.is_unentered, _files(self._root))):
+        for path in filter(self._ledger.files.is_unentered, _files(self._root)):
             if path.startswith("manifests/"):
                 if Path(path).stem not in self._alive:
                     self._judge_unentered_manifest(path)
