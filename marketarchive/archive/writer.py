@@ -32,9 +32,9 @@ logger = logging.getLogger(__name__)
 
 Sink = FeedWriter | DayFile
 
-_WAKE_BYTES = 2**20  # with so many bytes waiting, they are written before the next flush is due
 LOOK_S = 10.0
 """Seconds (wall) between two checks that open files are still in place and the disk has space."""
+_WAKE_BYTES = 2**20  # with so many bytes waiting, they are written before the next flush is due
 _WARN_AGAIN_S = 3600.0  # wall; between two warnings that disk space is short
 _BATCH_BYTES = 4 * 2**20  # about the most bytes that are written to a file at once
 
