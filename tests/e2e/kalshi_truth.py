@@ -59,14 +59,14 @@ def compare(out: Path, truth: Path, faults: Sequence[int]) -> Comparison:
     """Messages of all markets and indices that were subscribed, by what they say."""
     slack = SECOND
     archived: set[int] = set()
-    sparse: dict[tuple[str, type[MarketMessage]], list[int]] = {}  # by connection
+    sparse: dict[tuple[str, str, type[MarketMessage]], list[int]] = {}  # by run and connection
     end = 0
     for line in ArchiveReader(out).messages("kalshi", "stream", kinds=("frame", "connection")):
         end = line.received_at
         for one in messages(line.payload, end) if line.kind == "frame" else ():
             archived.add(hash(said(one)))
             if isinstance(one, TradeMessage | MarketEvent):
-                sparse.setdefault((line.envelope["connection"], type(one)), []).append(one.at)
+                sparse.setdefault((line.run, line.envelope["connection"], type(one)), []).append(one.at)
     result = Comparison(gaps=spells(out, "stream", end, "kalshi"))
     last = sent_until(truth, f"{HOST}*")
     for key, (begin, until) in watched(out, "kalshi").items():
@@ -87,10 +87,10 @@ def compare(out: Path, truth: Path, faults: Sequence[int]) -> Comparison:
     return result
 
 
-def _is_hidden(one: MarketMessage, sparse: dict[tuple[str, type[MarketMessage]], list[int]]) -> bool:
+def _is_hidden(one: MarketMessage, sparse: dict[tuple[str, str, type[MarketMessage]], list[int]]) -> bool:
     """Return whether nothing could tell: of a ticker, of what lies between no two of a connection."""
     if isinstance(one, TradeMessage | MarketEvent):
-        of_kind = (times for (_, kind), times in sparse.items() if isinstance(one, kind))
+        of_kind = (times for (_, _, kind), times in sparse.items() if isinstance(one, kind))
         return not any(min(times) < one.at < max(times) for times in of_kind)
     return isinstance(one, QuoteMessage)
 

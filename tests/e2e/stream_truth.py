@@ -6,14 +6,14 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from marketarchive.archive.reader import ArchiveReader
+from marketarchive.archive.reader import ArchiveReader, Message
 from marketarchive.exceptions import ParseError
 from marketarchive.scope import LOOKUP, Scope
 from marketarchive.simulator.polymarket import Polymarket, market_channel
@@ -81,32 +81,62 @@ def spells(root: Path, feed: str, end_ns: int, venue: str = "polymarket") -> lis
     """Return the gaps of what a feed sends: lines that hold, with what they hold for; without an end until
     `end_ns`. Requests that failed, rows that were not made and steps of the clock are none.
     """
-    world = Polymarket(SEED).world
     lines, noticed = [], dict[str, int]()
-    for message in ArchiveReader(root).messages(venue, feed, kinds=("gap",)):
-        lines.append(message.envelope)
-        noticed.setdefault(message.envelope.get("id", ""), message.received_at)
-    found = []
+    crashes: list[Message] = []
+    named: dict[str, list[tuple[int, str]]] = {}  # key -> when a connection named it, and of which run
+    for message in ArchiveReader(root).messages(venue, feed, kinds=("connection", "gap")):
+        told = message.envelope
+        if message.kind == "connection":
+            for key in told.get("keys", ()) if told["event"] in ("opened", "subscribed") else ():
+                named.setdefault(key, []).append((message.received_at, message.run))
+        elif told["reason"] == "crash" and told["to"] is None:
+            crashes.append(message)
+        else:
+            lines.append(told)
+            noticed.setdefault(told.get("id", ""), message.received_at)
+    found = [spell for crash in crashes for spell in _of_crash(crash, named, end_ns)]
     for line, subjects in holding(
         (venue, feed, line, Scope.read(venue, feed, line["scope"]).subjects) for line in lines
     ):
         scope = Scope.read(venue, feed, line["scope"])
         if scope.kind in (LOOKUP, "records") or (scope.is_whole_feed and line["reason"] == "clock"):
             continue
-        tokens = frozenset(subjects)
         found.append(
             Spell(
                 from_iso(line["from"]),
                 end_ns if line["to"] is None else from_iso(line["to"]),
                 line["reason"],
-                frozenset(known[0].slug for token in tokens if (known := world.by_token(token))),
-                tokens,
+                _markets(subjects),
+                frozenset(subjects),
                 scope.connection or "",
                 line.get("detail", ""),
                 noticed.get(line.get("id", ""), 0),
             )
         )
     return found
+
+
+def _of_crash(
+    message: Message, named: Mapping[str, Sequence[tuple[int, str]]], end_ns: int
+) -> Iterator[Spell]:
+    """Yield the gap of a killed run: a key's ends when a later run has asked for it and the venue had time to
+    answer. Without a later run it is of all keys, and has no end.
+    """
+    begin = from_iso(message.envelope["from"])
+    again: dict[int, list[str]] = {}
+    for key, told in named.items():
+        at = min((at for at, run in told if run != message.run and at >= begin), default=None)
+        if at is not None:
+            again.setdefault(at + int(FIRST_DATA_S * SECOND), []).append(key)
+    for until, keys in again.items() if again else ((end_ns, ()),):
+        detail = message.envelope["detail"]
+        yield Spell(begin, until, "crash", _markets(keys), frozenset(keys), "", detail, message.received_at)
+
+
+def _markets(tokens: Iterable[str]) -> frozenset[str]:
+    """Return the slugs of Polymarket's markets that have these tokens."""
+    world = Polymarket(SEED).world
+    return frozenset(known[0].slug for token in tokens if (known := world.by_token(token)))
 
 
 CLOSING_NS = 10 * SECOND
@@ -129,16 +159,22 @@ def sent_until(truth: Path, route: str) -> int:
 
 
 def watched(root: Path, venue: str = "polymarket") -> dict[str, tuple[int, int]]:
-    """Key -> (from, to) in ns: from the first connection that named it to the last that dropped it.
+    """Key -> (from, to) in ns: from the first connection that named it to the last that dropped it, or to the
+    crash of its run.
 
     Breaks in between are what gaps are for.
     """
     first: dict[str, int] = {}
     last: dict[str, int] = {}
-    on: dict[str, set[str]] = {}
-    for message in ArchiveReader(root).messages(venue, "stream", kinds=("connection",)):
+    on: dict[tuple[str, str], set[str]] = {}
+    for message in ArchiveReader(root).messages(venue, "stream", kinds=("connection", "gap")):
         line, at = message.envelope, message.received_at
-        connection, event = line["connection"], line["event"]
+        if message.kind == "gap":
+            if line["reason"] == "crash" and line["to"] is None:
+                for each in [each for each in on if each[0] == message.run]:
+                    last.update(dict.fromkeys(on.pop(each), from_iso(line["from"])))
+            continue
+        connection, event = (message.run, line["connection"]), line["event"]
         tokens = set(line.get("keys", ()))
         if event in ("opened", "subscribed"):
             on.setdefault(connection, set()).update(tokens)
