@@ -337,6 +337,7 @@ def test_a_failed_export_leaves_the_file_that_was_there(
     assert {each.name for each in tmp_path.iterdir()} == {"records", "x.csv"}
 
 
+@pytest.mark.process
 def test_memory_is_bounded_by_a_day(tmp_path: Path) -> None:
     """Of six days of rows as many are held as of two, where one day follows another, in each format."""
     day = "".join(

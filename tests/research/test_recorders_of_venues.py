@@ -59,6 +59,7 @@ def lossy(root: Path, venue: str, outage: tuple[float, float]) -> str:
     return one.write(root)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("venue", SENT)
 def test_two_lossy_recorders_of_a_socket_are_one_without_loss(tmp_path: Path, venue: str) -> None:
     """But for the snapshots of a second subscription, which its recorder alone was sent."""

@@ -215,6 +215,7 @@ def test_events_hold_their_markets_in_an_order_that_changes() -> None:
     }
 
 
+@pytest.mark.process
 def test_early_settlement_leaves_the_schedule_a_month_ahead() -> None:
     venue = kalshi()
     known = truth(venue)

@@ -35,6 +35,7 @@ def markets(parsed: Parsed) -> list[Market]:
     return [item for item in parsed.items if isinstance(item, Market)]
 
 
+@pytest.mark.process
 def test_pages_bring_every_row_once_and_the_last_has_no_cursor() -> None:
     whole = read(queries.markets())
     found = list(pages(small(queries.markets(), 7)))

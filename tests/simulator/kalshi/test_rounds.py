@@ -27,6 +27,7 @@ def market_at(ticker: str, second: int) -> Market:
     return market
 
 
+@pytest.mark.process
 def test_a_final_value_is_the_next_rounds_strike_and_a_mean_of_the_worlds_prices(
     days: list[SimRound],
 ) -> None:
