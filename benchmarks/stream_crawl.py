@@ -29,12 +29,10 @@ from marketarchive.collecting.polymarket.market_stream import PolymarketStreamSp
 from marketarchive.collecting.process import Process
 from marketarchive.collecting.streams.stream import StreamSpider
 from marketarchive.collecting.streams.websocket import CloseInfo
-from marketarchive.items import Market
+from marketarchive.items import Connection, Frames, Market
 from marketarchive.venues.channel import Session, Update
 from marketarchive.venues.coinbase.venue import SOCKETS
 from marketarchive.venues.endpoint import Endpoint, Limit
-from marketarchive.venues.exchange_session import ExchangeSession
-from marketarchive.venues.polymarket.market_session import MarketSession
 from marketarchive.venues.polymarket.sockets import MARKETS, TOPIC_CHANNEL
 
 ROOT = Path(__file__).parent.parent
@@ -63,15 +61,13 @@ class Crawled:
     syncs: list[tuple[str, int, int]]  # see timed_files
 
 
-class CountingSession:
+class BlindSession:
     """Looks into no message; the first one is the proof of all keys."""
 
-    def __init__(self, spider: Watching) -> None:
-        self._spider = spider
+    def __init__(self) -> None:
         self._keys: list[str] = []
 
     def subscribe(self, keys: Sequence[str], *, is_first: bool) -> list[str]:  # noqa: ARG002  (said once)
-        self._spider.connected()
         self._keys.extend(keys)
         return ["go"]
 
@@ -82,7 +78,6 @@ class CountingSession:
         return []
 
     def apply(self, received_at: int, seq: int, payload: bytes, *, latest: int, verify: bool) -> list[Update]:  # noqa: ARG002
-        self._spider.count_frame()
         first, self._keys = self._keys, []
         return [Update(key, "snapshot", received_at) for key in first]
 
@@ -99,38 +94,6 @@ class CountingSession:
         return iter(())
 
 
-class CountingMarketSession(MarketSession):
-    """The market channel's."""
-
-    def __init__(self, spider: Watching) -> None:
-        super().__init__()
-        self._spider = spider
-
-    def subscribe(self, keys: Sequence[str], *, is_first: bool) -> list[str]:
-        self._spider.connected()
-        return super().subscribe(keys, is_first=is_first)
-
-    def apply(self, received_at: int, seq: int, payload: bytes, *, latest: int, verify: bool) -> list[Update]:
-        self._spider.count_frame()
-        return super().apply(received_at, seq, payload, latest=latest, verify=verify)
-
-
-class CountingExchangeSession(ExchangeSession):
-    """Coinbase's."""
-
-    def __init__(self, spider: Watching) -> None:
-        super().__init__(SOCKETS["advanced"][1])
-        self._spider = spider
-
-    def subscribe(self, keys: Sequence[str], *, is_first: bool) -> list[str]:
-        self._spider.connected()
-        return super().subscribe(keys, is_first=is_first)
-
-    def apply(self, received_at: int, seq: int, payload: bytes, *, latest: int, verify: bool) -> list[Update]:
-        self._spider.count_frame()
-        return super().apply(received_at, seq, payload, latest=latest, verify=verify)
-
-
 class Watching(StreamSpider):
     """Looks at the process while it receives; ends when the other side closes with code 1000."""
 
@@ -145,28 +108,34 @@ class Watching(StreamSpider):
     def __init__(self, name: str | None = None, **given: Any) -> None:
         super().__init__(name, **given)
         self.opened_s = self.opened_cpu = 0.0
-        self.taken = 0
+        self.taken = self.looked = 0
         self.rss_mb: list[tuple[int, float]] = []
 
     async def prepare(self) -> None:
         self.subscribe(self.keys)
 
-    def new_session(self) -> Session:
-        return CountingSession(self)
-
     def closed_by_venue(self, keys: Sequence[str], ending: CloseInfo) -> None:
         if ending.code == 1000:
             self.unsubscribe(keys)
 
-    def connected(self) -> None:
-        """Measure from here."""
-        self.opened_s, self.opened_cpu = time.perf_counter(), time.process_time()
+    def put(self, *things: Any) -> None:
+        """Measure from the open connection on, and look at the process after each LOOK_EVERY frames."""
+        super().put(*things)
+        for each in things:
+            if isinstance(each, Frames):
+                self.taken += len(each.frames)
+                if self.taken >= self.looked + LOOK_EVERY:
+                    self.looked = self.taken
+                    self.rss_mb.append((self.taken, _rss_mb()))
+            elif isinstance(each, Connection) and each.event == "opened":
+                self.opened_s, self.opened_cpu = time.perf_counter(), time.process_time()
 
-    def count_frame(self) -> None:
-        """Count a frame, and look at the process after each LOOK_EVERY."""
-        self.taken += 1
-        if self.taken % LOOK_EVERY == 0:
-            self.rss_mb.append((self.taken, _rss_mb()))
+
+class Receiving(Watching):
+    """Receives, and does no more."""
+
+    def new_session(self) -> Session:
+        return BlindSession()
 
 
 class Checking(Watching, PolymarketStreamSpider):
@@ -194,9 +163,6 @@ class Checking(Watching, PolymarketStreamSpider):
     def upkeep(self) -> list[Any]:
         return []
 
-    def new_session(self) -> CountingMarketSession:
-        return CountingMarketSession(self)
-
 
 class Exchange(Watching, ExchangeStreamSpider):
     """Coinbase's spider."""
@@ -210,9 +176,6 @@ class Exchange(Watching, ExchangeStreamSpider):
 
     async def prepare(self) -> None:
         await ExchangeStreamSpider.prepare(self)
-
-    def new_session(self) -> CountingExchangeSession:
-        return CountingExchangeSession(self)
 
 
 def crawl(kind: str, url: str, folder: Path, keys: Sequence[str] = (), **settings: Any) -> Crawled:
@@ -228,7 +191,7 @@ def crawl(kind: str, url: str, folder: Path, keys: Sequence[str] = (), **setting
 def main() -> None:
     parent, kind, url, folder, *given = sys.argv[1:]
     end_with_parent(int(parent))
-    spider = {"plain": Watching, "checked": Checking, "coinbase": Exchange}[kind]
+    spider = {"plain": Receiving, "checked": Checking, "coinbase": Exchange}[kind]
     endpoint = Endpoint("socket", url, Limit("polymarket/socket", 100))
     spider.channel = replace(spider.channel, endpoint=endpoint)
     spider.keys = sys.stdin.read().split() or spider.keys
