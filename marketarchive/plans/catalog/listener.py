@@ -85,7 +85,9 @@ class CycleListener(Listener):
 
     def apply(self, item: Any) -> None:
         if isinstance(item, Cycle):
-            self._cycles[item.venue, item.phase] = item
+            held = self._cycles.get((item.venue, item.phase))
+            if held is None or held.order <= item.order:  # the last page's state may come after the end's
+                self._cycles[item.venue, item.phase] = item
         elif isinstance(item, Gap) and item.is_first:
             self._gaps += 1
 
