@@ -62,6 +62,7 @@ class FeedWriter:
         self.has_lines = False  # a line was accepted, though perhaps not written yet
         self.on_rotation: Callable[[], None] | None = None  # called when a second or later segment is opened
         self._unwritten = Unwritten()
+        self._whole_until = store.clock.now_ns()  # whatever is not written was received at or after it, ns
         self._store = store
         self._identity = identity
         self._segment: Segment | None = None
@@ -80,18 +81,23 @@ class FeedWriter:
         segment.write(batch)
         for built in batch:
             self._unwritten.remove(built.seqs)
+            if built.seqs and self._unwritten.is_gapless:
+                self._whole_until = built.first
         self._limit(segment)
 
     def write_end_gap(self, gap: EndGap) -> None:
         """Write the line of a gap that begins with the end of the run.
 
         It has the form of the gap that recovery writes for a dead run: it ends with the next line of the
-        feed, and states the first seq that was given out, or would be next, and is not written.
+        feed, and states the first seq that was given out, or would be next, and is not written. It begins
+        earlier than `gap` where a lost line may have been received before.
         """
         first_lost, now_ns = self._unwritten.first(), self._store.clock.now_ns()
-        if gap.only_lost and first_lost >= next(self.counter):  # nobody else takes numbers of a closed run
+        is_lost = first_lost < next(self.counter)  # nobody else takes numbers of a closed run
+        if gap.only_lost and not is_lost:
             return
-        about = (self.venue, self.feed, gap.from_ns, gap.reason, gap.detail)
+        from_ns = min(gap.from_ns, self._whole_until) if is_lost else gap.from_ns
+        about = (self.venue, self.feed, from_ns, gap.reason, gap.detail)
         self.write([lines.crash_gap(now_ns, *about, first_lost_seq=first_lost)])
 
     def sync(self) -> None:

@@ -73,6 +73,11 @@ class Unwritten:
             self._next = last + 1
         self._overtaken.difference_update(seqs)
 
+    @property
+    def is_gapless(self) -> bool:
+        """Return whether all numbers up to the highest written one are written."""
+        return not self._overtaken
+
     def first(self) -> int:
         """Return the smallest number that is not written."""
         return min(self._overtaken, default=self._next)

@@ -15,7 +15,8 @@ from marketarchive.archive.verify import verify
 from marketarchive.archive.writer import ArchiveWriter
 from marketarchive.clock import RealClock
 from marketarchive.exceptions import ConfigurationError
-from tests.archive.writing import FEED, NOON, frames, open_run, response, segments
+from marketarchive.times import SECOND, from_iso
+from tests.archive.writing import FEED, NOON, HandClock, frames, open_run, response, segments
 from tests.waiting import until
 
 
@@ -72,6 +73,23 @@ def test_a_gap_of_lost_lines_is_only_of_feeds_that_lost_some(tmp_path: Path) -> 
     found = [line.envelope for lines in segments(tmp_path).values() for line in lines if line.kind == "gap"]
     assert [(gap["scope"]["feed"], gap["first_lost_seq"]) for gap in found] == [(FEED, held.seq)]
     assert not verify(tmp_path).problems
+
+
+@pytest.mark.parametrize("reason", ["crash", "disk"])
+def test_the_gap_at_the_end_begins_before_the_receipt_of_what_is_lost(reason: str, tmp_path: Path) -> None:
+    writer = ArchiveWriter(tmp_path, HandClock(NOON), ArchiveConfig(flush_s=0.01))
+    writer.start()
+    run = open_run(writer)
+    whole = frames(run, b"{}", b"{}", feed=FEED)
+    run.write(whole)
+    held = response(run)
+    run.write(frames(run, b"{}", feed=FEED))  # overtakes what is held
+    run.close("shutdown", {}, EndGap(NOON + SECOND, reason, "held", only_lost=reason == "crash")).result(60)
+    writer.close()
+    [lines] = segments(tmp_path).values()
+    [gap] = [line.envelope for line in lines if line.kind == "gap"]
+    assert gap["first_lost_seq"] == held.seq
+    assert whole.frames[0][0] <= from_iso(gap["from"]) <= held.received_at
 
 
 def test_a_writer_warns_and_then_asks_for_the_end_of_its_runs(

@@ -40,6 +40,7 @@ def test_the_first_number_that_is_not_written(batches: list[list[int]]) -> None:
         unwritten.remove(batch)
         written.update(batch)
         assert unwritten.first() == next(seq for seq in range(1, 42) if seq not in written)
+        assert unwritten.is_gapless == (written == set(range(1, len(written) + 1)))
 
 
 def test_a_million_in_order_are_one_range() -> None:
