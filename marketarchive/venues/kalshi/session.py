@@ -3,7 +3,8 @@
 The lifecycle of markets is a key of its own, which may be quiet for minutes. It is then proven by the order
 of the connection: by a verified frame of another subscription, or, when all are quiet, by a requested list of
 the subscriptions. A lifecycle frame that was lost nevertheless shows by the number of the next one, as a gap
-since the frame before.
+since the frame before. After a silence, or once frames of any subscription are missing, lifecycle frames may
+be missing too: then the order proves nothing until the next of them.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from marketarchive.venues.kalshi.socket import BOOK, CHANNEL, INDEX, OF_MARKETS,
 from marketarchive.venues.market_messages import MarketEvent
 
 _AHEAD = from_seconds(CHANNEL.ahead_s)
+_PATIENCE = from_seconds(CHANNEL.patience_s)
 
 
 class KalshiTop(BookTop, frozen=True, gc=False):
@@ -44,6 +46,8 @@ class KalshiSession(ExchangeSession):
         self._sids: dict[str, int] = {}  # channel -> id of its subscription
         self._command = 0  # id of the newest command
         self._ordered_at = 0  # time (ns) up to which the order of the connection has proven the lifecycle
+        self._is_ordered = True  # the order proves: nothing can be missing since the last lifecycle frame
+        self._taken_at = 0  # axis time (ns) of the newest frame
         self._keys_of: dict[int, list[str]] = {}  # id of a command that subscribes -> the keys it subscribes
 
     # ---- texts to send -------------------------------------------------------------------------------------
@@ -95,12 +99,22 @@ class KalshiSession(ExchangeSession):
             updates = super().apply(received_at, seq, payload, latest=latest, verify=verify)
         except RefusedError as refusal:
             return self._refused(refusal)
-        if LIFECYCLE in self._keys and LIFECYCLE in self._sids:
+        now = latest - _AHEAD  # the wall clock may step
+        self._judge_order(updates, now)
+        if self._is_ordered and LIFECYCLE in self._keys and LIFECYCLE in self._sids:
             updates += self._ordered(updates, latest)
             if any(each.channel == LIFECYCLE for each in replied):
-                now = latest - _AHEAD  # the wall clock may step
                 updates.append(Update(LIFECYCLE, "snapshot", now, "ok", group=self._lifecycle))
         return updates
+
+    def _judge_order(self, updates: Sequence[Update], now: int) -> None:
+        """Note whether the order of the connection proves the lifecycle after a frame with these updates."""
+        was_silent = self._taken_at > 0 and now - self._taken_at > _PATIENCE
+        if any(update.key == LIFECYCLE for update in updates):
+            self._is_ordered = True  # its number has shown what is missing
+        elif was_silent or any(update.integrity == "failed" for update in updates):
+            self._is_ordered = False
+        self._taken_at = now
 
     def _ordered(self, updates: Sequence[Update], latest: int) -> list[Update]:
         """Return a proof of the lifecycle by verified updates of other keys; empty when none is due.

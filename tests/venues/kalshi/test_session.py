@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from marketarchive.exceptions import ParseError
-from marketarchive.times import MILLISECOND
+from marketarchive.times import MILLISECOND, SECOND
 from marketarchive.venues.channel import Update
 from marketarchive.venues.kalshi.lifecycle import LIFECYCLE
 from marketarchive.venues.kalshi.session import KalshiSession, KalshiTop
@@ -31,10 +31,10 @@ class Connection:
         for sid, channel in enumerate(("orderbook_delta", "ticker", "trade", "cfbenchmarks_value"), 1):
             self.told({"type": "subscribed", "id": 1, "msg": {"channel": channel, "sid": sid}})
 
-    def told(self, document: Any) -> list[Update]:
+    def told(self, document: Any, later_s: float = 0) -> list[Update]:
         self._seq += 1
-        payload = json.dumps(document).encode()
-        return self.session.apply(NOW, self._seq, payload, latest=LATEST, verify=True)
+        payload, latest = json.dumps(document).encode(), LATEST + int(later_s * SECOND)
+        return self.session.apply(NOW, self._seq, payload, latest=latest, verify=True)
 
     def book(self, seq: int, market: str, yes: Any = None, no: Any = None) -> list[Update]:
         sides = {"yes_dollars_fp": yes, "no_dollars_fp": no}
@@ -45,7 +45,7 @@ class Connection:
         said = {"market_ticker": market, "price_dollars": price, "delta_fp": change, "side": side, **more}
         return self.told({"type": "orderbook_delta", "sid": 1, "seq": seq, "msg": said})
 
-    def trade(self, seq: int, market: str = A) -> list[Update]:
+    def trade(self, seq: int, market: str = A, later_s: float = 0) -> list[Update]:
         said = {
             "trade_id": f"t{seq}",
             "market_ticker": market,
@@ -54,7 +54,7 @@ class Connection:
             "taker_outcome_side": "no",
             "ts_ms": NOW // MILLISECOND + seq,
         }
-        return self.told({"type": "trade", "sid": 3, "seq": seq, "msg": said})
+        return self.told({"type": "trade", "sid": 3, "seq": seq, "msg": said}, later_s)
 
     def error(self, code: int, command: int | None = None) -> list[Update]:
         document: dict[str, Any] = {"type": "error", "msg": {"code": code, "msg": "no"}}
@@ -283,10 +283,10 @@ class Living(Connection):
             {"type": "subscribed", "id": 2, "msg": {"channel": LIFECYCLE, "sid": 5}, "sending_ts_ms": 1}
         )
 
-    def event(self, seq: int, event: str = "settled", market: str = B) -> list[Update]:
+    def event(self, seq: int, event: str = "settled", market: str = B, later_s: float = 0) -> list[Update]:
         said = {"market_ticker": market, "event_type": event}
         frame = {"type": LIFECYCLE, "sid": 5, "seq": seq, "sending_ts_ms": NOW // MILLISECOND + seq}
-        return self.told({**frame, "msg": said})
+        return self.told({**frame, "msg": said}, later_s)
 
 
 def test_the_life_cycle_is_a_key_without_a_filter() -> None:
@@ -351,6 +351,30 @@ def test_a_list_of_what_stands_proves_a_silent_life_cycle() -> None:
     assert (stands.key, stands.kind, stands.integrity, stands.group) == (LIFECYCLE, "snapshot", "ok", "5")
     assert one.told({"id": 9, "type": "ok", "msg": listed[:1]}) == []
     assert one.told({"id": 9, "type": "ok", "sid": 1, "msg": {"market_tickers": [A]}}) == []
+
+
+LISTED = {"id": 9, "type": "ok", "msg": [{"channel": LIFECYCLE, "sid": 5}]}
+
+
+@pytest.mark.parametrize("has_lost_some", [True, False], ids=["frames are missing", "a silence"])
+def test_after_a_loss_or_a_silence_the_order_proves_no_life_cycle_until_its_next_event(
+    has_lost_some: bool,
+) -> None:
+    one = Living()
+    one.event(7)
+    one.trade(1)
+    after = one.trade(3) if has_lost_some else one.trade(2, later_s=11)
+    assert not [update for update in after if update.group == "5"]
+    assert one.told(LISTED, later_s=12) == []
+    [event] = one.event(8, later_s=12)
+    assert event.integrity == "ok"
+    [stands] = one.told(LISTED, later_s=12)
+    assert (stands.key, stands.integrity) == (LIFECYCLE, "ok")
+
+
+def test_answers_to_lists_are_no_silence() -> None:
+    one = Living()
+    assert [len(one.told(LISTED, later_s=at)) for at in (5, 10, 15)] == [1, 1, 1]
 
 
 def test_a_damaged_event_concerns_the_life_cycle_alone() -> None:
