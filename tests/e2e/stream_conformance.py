@@ -262,13 +262,13 @@ def compare_prices(out: Path, truth: Path, faults: Sequence[int]) -> Comparison:
     result = Comparison(
         frames=sum(1 for _ in published_updates(out, truth)), gaps=spells(out, "reference", end)
     )
-    for _, point in missing_updates(out, truth):
-        result.missing.append(Missing(from_ms(point.observed_ms), "", keys(point), "update"))
-    result.unexplained = [
-        one
-        for one in result.missing
-        if not any(gap.covers(one.at, one.market, one.tokens, SLACK) for gap in result.gaps)
-    ]
+    for published, point in missing_updates(out, truth):
+        one = Missing(from_ms(point.observed_ms), "", keys(point), "update")
+        result.missing.append(one)
+        # the gap of a crash begins with the last receipt: what was observed before may be published after it
+        dated = ((gap, published if gap.reason == "crash" else one.at) for gap in result.gaps)
+        if not any(gap.covers(at, one.market, one.tokens, SLACK) for gap, at in dated):
+            result.unexplained.append(one)
     result.groundless = stream_truth.groundless(result, truth, SLACK, faults)
     return result
 
