@@ -68,6 +68,8 @@ def _wrong(rows: Sequence[dict[str, Any]], found: Comparison) -> list[dict[str, 
     """
     gaps = defaultdict[str, list[Spell]](list)
     for gap in found.gaps:
+        if gap.reason == "crash":
+            continue  # a dead run makes no rows, and those of the next one are to be true
         for token in gap.tokens:
             gaps[token].append(gap)
 
