@@ -14,6 +14,7 @@ from marketarchive.items import Response
 from marketarchive.research.products.perps.unified import Unified, unify
 from marketarchive.research.tables.normalize import normalize
 from marketarchive.times import SECOND, from_iso
+from marketarchive.venues.hyperliquid import queries as hyperliquid
 from tests.archive.writing import NOON, HandClock, open_run, writer
 from tests.research.making import spoil_pages
 
@@ -46,6 +47,27 @@ def settle(root: Path, venue: str, hours: list[int], rate: str) -> None:
         run.close("finished", {}).result()
 
 
+def observe(root: Path, hour: int, mark: str) -> None:
+    """Archive what Hyperliquid states of one coin, hours after the beginning of 2026-11-20."""
+    coins = {"universe": [{"name": "BTC", "szDecimals": 5, "maxLeverage": 40}]}
+    context = {
+        "funding": "0.0000125", "openInterest": "2.0", "oraclePx": "77700.0", "markPx": mark,
+        "midPx": mark, "premium": "0.0", "prevDayPx": "1.0", "dayNtlVlm": "1.0", "dayBaseVlm": "1.0",
+        "impactPxs": None,
+    }  # fmt: skip
+    asked, at = hyperliquid.present(), DAY + hour * 3600 * SECOND
+    with writer(root, HandClock(at)) as made:
+        run = open_run(made, "hyperliquid_perps")
+        run.write(
+            Response(
+                venue="hyperliquid", feed="perps", received_at=at, seq=run.next_seq("hyperliquid", "perps"),
+                method=asked.endpoint.method, url=asked.url, params=asked.params, status=200, headers={},
+                latency_ms=1.0, body=asked.body, payload=json.dumps([coins, [context]]).encode(),
+            )
+        )  # fmt: skip
+        run.close("finished", {}).result()
+
+
 def rates(done: Unified) -> dict[str, list[float]]:
     found = pd.read_parquet(done.path)
     return {str(venue): list(rows["funding_rate"]) for venue, rows in found.groupby("venue")}
@@ -70,6 +92,14 @@ def test_a_row_is_chosen_by_its_time(tmp_path: Path) -> None:
     done = unify(tmp_path, "8h", "2026-11-20T08:00:00Z", "2026-11-20T08:00:00Z")
     assert list(pd.read_parquet(done.path)["timestamp"]) == [pd.Timestamp("2026-11-20T08:00:00Z")]
     assert unify(tmp_path).rows == 3
+
+
+def test_hyperliquid_has_the_prices_that_were_sampled(tmp_path: Path) -> None:
+    for hour, mark in ((1, "77710.0"), (2, "77730.0"), (3, "77720.0")):
+        observe(tmp_path, hour, mark)
+    [row] = pd.read_parquet(unify(tmp_path).path).to_dict("records")
+    assert [row[f"mark_{each}"] for each in "ohlc"] == [77710, 77730, 77710, 77720]
+    assert (row["mark_source"], row["index_c"], row["open_interest_usd"]) == ("3 samples", 77700, 155440)
 
 
 def test_a_venue_whose_recording_is_damaged_spoils_no_other(tmp_path: Path) -> None:

@@ -20,7 +20,9 @@ _COLUMNS = {
     "funding_interval_h": Column(
         "source", "an hour, up to 2023-06-08 8 hours: as far apart as settlements were"
     ),
-    "mark": Column("substitute", "`markPx` of metaAndAssetCtxs as sampled with `interval`; no past"),
+    "mark": Column(
+        "substitute", "`markPx` of metaAndAssetCtxs as sampled with `interval`; no past", "samples"
+    ),
     "index": Column(
         "substitute", "`oraclePx` of metaAndAssetCtxs as sampled with `interval`; no past", "samples"
     ),
