@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import threading
 from datetime import datetime
@@ -88,6 +89,12 @@ def test_a_venue_that_refuses_us_costs_its_own_rows(world: Simulator, out: Path)
     with refusing, pytest.warns(UserWarning, match="binance failed, its rows may be missing"):
         found = collector.collect_major_symbols(START, END, assets=["BTC"])
     assert found["venue"].unique().tolist() == ["dydx"]
+    report = json.loads((out / "perps" / "data_collection_report.json").read_text(encoding="utf-8"))
+    assert report["status"] == "partial"
+    assert {each["venue"]: each["result"] for each in report["crawls"]} == {
+        "binance": "blocked",
+        "dydx": "finished",
+    }
 
 
 @pytest.mark.usefixtures("interruptible")

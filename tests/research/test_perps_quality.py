@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from marketarchive.research.products.perps.collected import Collected, Ended
 from marketarchive.research.products.perps.columns import schema
 from marketarchive.research.products.perps.convert import Window
 from marketarchive.research.products.perps.quality import quality
@@ -22,6 +23,7 @@ from tests.research.test_unified import settle
 
 START, END, NOW = (from_iso(f"2026-11-2{day}T00:00:00Z") for day in (0, 1, 3))
 WINDOW = Window(28_800, START // SECOND, END // SECOND)
+NOTHING = Collected()
 Rows = list[dict[str, Any]]
 Spoiler = Callable[[Rows], Rows]
 
@@ -40,10 +42,10 @@ def day() -> Rows:
     ]  # fmt: skip
 
 
-def report(folder: Path, rows: Rows, **failed: str) -> dict[str, Any]:
+def report(folder: Path, rows: Rows, collected: Collected = NOTHING) -> dict[str, Any]:
     path = folder / "unified_data.parquet"
     pq.write_table(pa.Table.from_pylist(rows, schema()), path)
-    return quality(path, WINDOW, failed, NOW)
+    return quality(path, WINDOW, collected, NOW)
 
 
 def with_rows(found: dict[str, Any]) -> Rows:
@@ -80,6 +82,16 @@ def test_the_start_and_end_of_a_contract_are_not_missing(tmp_path: Path) -> None
     }
     found = report(tmp_path, [{**row, **listed} for row in rows])
     assert (found["status"], {row["expected"] for row in found["contracts"]}) == ("complete", {2, None})
+
+
+def test_rows_after_an_end_that_only_the_symbols_date_are_not_missing(tmp_path: Path) -> None:
+    ended = Ended(datetime(2026, 11, 20, 8, tzinfo=UTC), "symbols.csv")
+    known = Collected(ended={(venue, "BTCUSDT"): ended for venue in ("binance", "bybit")})
+    assert report(tmp_path, day()[:4])["status"] == "partial"
+    found = report(tmp_path, day()[:4], known)
+    assert (found["status"], [row["expected"] for row in with_rows(found)]) == ("complete", [2, 2])
+    text = write_quality(tmp_path, found).read_text(encoding="utf-8")
+    assert "| bybit | BTC | BTCUSDT | 2026-11-20T08:00:00Z | symbols.csv |" in text
 
 
 def test_rows_of_a_day_are_counted_and_the_last_period_of_a_day_is_its_own(tmp_path: Path) -> None:
@@ -126,21 +138,23 @@ def test_how_far_venues_lie_apart_over_time(tmp_path: Path) -> None:
 def test_it_is_made_again_only_where_something_changed(tmp_path: Path) -> None:
     path = tmp_path / "unified_data.parquet"
     report(tmp_path, day())
-    made, text = report_quality(path, WINDOW, {}, NOW)
-    assert report_quality(path, WINDOW, {}, NOW + SECOND)[0] == made
-    assert report_quality(path, WINDOW, {"okx": "damaged"}, NOW + SECOND)[0]["status"] == "partial"
+    made, text = report_quality(path, WINDOW, NOTHING, NOW)
+    assert report_quality(path, WINDOW, NOTHING, NOW + SECOND)[0] == made
+    assert report_quality(path, WINDOW, Collected({"okx": "damaged"}), NOW + SECOND)[0]["status"] == "partial"
     report(tmp_path, SPOILERS["out_of_range"](day()))
-    assert report_quality(path, WINDOW, {}, NOW)[0]["status"] == "wrong"
+    assert report_quality(path, WINDOW, NOTHING, NOW)[0]["status"] == "wrong"
     text.unlink()
-    assert report_quality(path, WINDOW, {}, NOW + SECOND)[0]["made_at_utc"] > made["made_at_utc"]
+    assert report_quality(path, WINDOW, NOTHING, NOW + SECOND)[0]["made_at_utc"] > made["made_at_utc"]
     assert text.exists()
     growing = Window(28_800, START // SECOND, END // SECOND + 28_800)
-    before, after = (report_quality(path, growing, {}, END + late * SECOND)[0] for late in (28_799, 28_800))
+    before, after = (
+        report_quality(path, growing, NOTHING, END + late * SECOND)[0] for late in (28_799, 28_800)
+    )
     assert [with_rows(each)[0]["expected"] for each in (before, after)] == [4, 5]
 
 
 def test_a_failed_venue_is_named(tmp_path: Path) -> None:
-    found = report(tmp_path, day(), okx="its raw file is damaged")
+    found = report(tmp_path, day(), Collected({"okx": "its raw file is damaged"}))
     assert (found["status"], found["failed"]) == ("partial", {"okx": "its raw file is damaged"})
 
 

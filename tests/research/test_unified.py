@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,12 @@ import pandas as pd
 import pytest
 
 from marketarchive.exceptions import ArchiveError, ArgumentError
-from marketarchive.items import Response
+from marketarchive.items import Gap, Response
 from marketarchive.research.products.perps.unified import Unified, unify
 from marketarchive.research.tables.normalize import normalize
+from marketarchive.scope import Scope
 from marketarchive.times import SECOND, from_iso
+from marketarchive.venues.endpoint import Query
 from marketarchive.venues.hyperliquid import queries as hyperliquid
 from tests.archive.writing import NOON, HandClock, open_run, writer
 from tests.research.making import spoil_pages
@@ -47,25 +50,33 @@ def settle(root: Path, venue: str, hours: list[int], rate: str) -> None:
         run.close("finished", {}).result()
 
 
-def observe(root: Path, hour: int, mark: str) -> None:
-    """Archive what Hyperliquid states of one coin, hours after the beginning of 2026-11-20."""
-    coins = {"universe": [{"name": "BTC", "szDecimals": 5, "maxLeverage": 40}]}
-    context = {
-        "funding": "0.0000125", "openInterest": "2.0", "oraclePx": "77700.0", "markPx": mark,
-        "midPx": mark, "premium": "0.0", "prevDayPx": "1.0", "dayNtlVlm": "1.0", "dayBaseVlm": "1.0",
-        "impactPxs": None,
-    }  # fmt: skip
-    asked, at = hyperliquid.present(), DAY + hour * 3600 * SECOND
+def answered(root: Path, hour: int, asked: Query, document: Any) -> None:
+    """Archive an answer of Hyperliquid, hours after the beginning of 2026-11-20."""
+    at = DAY + hour * 3600 * SECOND
     with writer(root, HandClock(at)) as made:
         run = open_run(made, "hyperliquid_perps")
         run.write(
             Response(
                 venue="hyperliquid", feed="perps", received_at=at, seq=run.next_seq("hyperliquid", "perps"),
                 method=asked.endpoint.method, url=asked.url, params=asked.params, status=200, headers={},
-                latency_ms=1.0, body=asked.body, payload=json.dumps([coins, [context]]).encode(),
+                latency_ms=1.0, body=asked.body, payload=json.dumps(document).encode(),
             )
         )  # fmt: skip
         run.close("finished", {}).result()
+
+
+def coins(**coin: Any) -> dict[str, Any]:
+    return {"universe": [{"name": "BTC", "szDecimals": 5, "maxLeverage": 40, **coin}]}
+
+
+def observe(root: Path, hour: int, mark: str) -> None:
+    """Archive what Hyperliquid states of one coin."""
+    context = {
+        "funding": "0.0000125", "openInterest": "2.0", "oraclePx": "77700.0", "markPx": mark,
+        "midPx": mark, "premium": "0.0", "prevDayPx": "1.0", "dayNtlVlm": "1.0", "dayBaseVlm": "1.0",
+        "impactPxs": None,
+    }  # fmt: skip
+    answered(root, hour, hyperliquid.present(), [coins(), [context]])
 
 
 def rates(done: Unified) -> dict[str, list[float]]:
@@ -131,6 +142,47 @@ def test_an_archive_without_perpetuals_has_an_empty_file(tmp_path: Path) -> None
     done = unify(tmp_path)
     assert (done.rows, done.made) == (0, [])
     assert list(pd.read_parquet(done.path).columns)[:3] == ["timestamp", "venue", "symbol"]
+
+
+def test_what_another_program_spoiled_is_named_until_an_input_changes(tmp_path: Path) -> None:
+    settle(tmp_path, "binance", [0, 8, 16], "0.0001")
+    done = unify(tmp_path)
+    spoiled = pd.read_parquet(done.path)
+    spoiled.loc[1, "volume"] = -1.0
+    spoiled.to_parquet(done.path)
+    again = unify(tmp_path)
+    assert (again.status, again.manifest) == ("wrong", None)
+    settle(tmp_path, "binance", [24], "0.0001")
+    assert (unify(tmp_path).status, unify(tmp_path).rows) == ("complete", 4)
+
+
+def test_how_the_last_crawl_of_each_venue_ended_is_in_the_report(tmp_path: Path) -> None:
+    settle(tmp_path, "bybit", [0, 8], "0.0002")
+    settle(tmp_path, "binance", [0, 8], "0.0001")
+    assert unify(tmp_path).status == "complete"
+    with writer(tmp_path, HandClock()) as made:
+        run = open_run(made, "binance_perps")
+        scope = Scope("binance", "perps", endpoint="binance_instruments")
+        seq = run.next_seq("binance", "perps")
+        run.write(Gap("binance", "perps", NOON, seq, NOON, NOON, scope, "blocked", "venue"))
+        run.close("finished", {"exit_code": 4}).result()
+    done = unify(tmp_path)
+    assert done.status == "partial"
+    assert done.report is not None
+    text = done.report.read_text(encoding="utf-8")
+    [binance, bybit] = re.findall(r"\| (?:binance|bybit) \| 2026-11-21T12[^|]*\|.*\|", text)
+    assert "| blocked | 1 blocked |" in binance
+    assert "| finished |  |" in bybit
+
+
+def test_contracts_that_ended_are_named_and_lack_nothing_after_their_end(tmp_path: Path) -> None:
+    observe(tmp_path, 1, "77710.0")
+    answered(tmp_path, 12, hyperliquid.instruments(), coins(isDelisted=True))
+    done = unify(tmp_path, "8h", "2026-11-20T08:00:00Z", "2026-11-20T16:00:00Z")
+    assert (done.rows, done.status) == (1, "complete")
+    assert done.report is not None
+    text = done.report.read_text(encoding="utf-8")
+    assert "| hyperliquid | BTC | BTC | not stated | its status: isDelisted |" in text
 
 
 def test_other_periods_are_refused(tmp_path: Path) -> None:

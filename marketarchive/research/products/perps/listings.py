@@ -7,7 +7,7 @@ from contextlib import closing
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from marketarchive.research.engine import connect, require, stored, text
 from marketarchive.research.tables import schemas
@@ -16,6 +16,9 @@ from marketarchive.research.tables.partitions import feeds, files
 from marketarchive.venues import venues
 from marketarchive.venues.perps import FEED
 from marketarchive.venues.symbols import symbols
+
+if TYPE_CHECKING:
+    import duckdb
 
 TABLE = "instruments"
 
@@ -47,15 +50,18 @@ def listed(root: Path, chosen: Collection[str]) -> dict[str, dict[str, dict[str,
     if not there:
         return {}
     bring_up_to_date(root, {(venue, FEED) for venue in there}, (TABLE,))
-    relation = schemas.relation(TABLE, stored(*paths, hive=True) if (paths := files(root, TABLE)) else None)
     with closing(connect()) as connection:
-        found = {}
-        for venue in there:
-            query = _NEWEST.format(relation=relation, venue=text(venue))
-            rows = connection.sql(query).to_arrow_table().to_pylist()
-            if rows:
-                found[venue] = {row.pop("market"): row for row in rows}
-    return found
+        found = {venue: newest_list(connection, root, venue) for venue in there}
+    return {venue: contracts for venue, contracts in found.items() if contracts}
+
+
+def newest_list(connection: duckdb.DuckDBPyConnection, root: Path, venue: str) -> dict[str, dict[str, Any]]:
+    """Return contract -> its row in the venue's newest list, by the tables; empty without any."""
+    paths = [path for path in files(root, TABLE) if f"venue={venue}" in path.parts]
+    relation = schemas.relation(TABLE, stored(*paths, hive=True) if paths else None)
+    query = _NEWEST.format(relation=relation, venue=text(venue))
+    rows = connection.sql(query).to_arrow_table().to_pylist() if paths else []
+    return {row.pop("market"): row for row in rows}
 
 
 def differences(venue: str, contracts: Mapping[str, Mapping[str, Any]]) -> Iterator[Difference]:

@@ -104,6 +104,11 @@ def _missing(document: Mapping[str, Any]) -> list[str]:
     there = sum(row["there"] for row in document["contracts"])
     expected = sum(row["expected"] or 0 for row in document["contracts"])
     found = [f"perpetuals of {venue} are not up to date: {why}" for venue, why in document["failed"].items()]
+    found += [
+        f"the last crawl of perpetuals of {each['venue']} ended as {each['result']} (section 9)"
+        for each in document["crawls"]
+        if each["result"] != "finished"
+    ]
     if there < expected:
         found.append(f"{expected - there:,} of {expected:,} rows of perpetuals are missing (section 9)")
     return found

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from marketarchive.research.engine import connect, pattern, run
+from marketarchive.research.products.perps.collected import Collected, Ended
 from marketarchive.research.products.perps.columns import COLUMNS
 from marketarchive.research.products.perps.convert import Window
 from marketarchive.research.products.perps.over_time import (
@@ -81,11 +82,10 @@ _ODD = {
 """Oddities that may be correct: name -> (description, SQL of the rows)."""
 
 
-def quality(path: Path, window: Window, failed: Mapping[str, str], now_ns: int) -> dict[str, Any]:
+def quality(path: Path, window: Window, collected: Collected, now_ns: int) -> dict[str, Any]:
     """Return the quality report of the file `path` of unified data as a JSON object.
 
-    window: requested period and range; failed: venue -> why its rows are not up to date; now_ns: wall ns.
-    Funding is in basis points of 8 hours.
+    window: requested period and range; now_ns: wall ns. Funding is in basis points of 8 hours.
     """
     with closing(connect()) as connection:
         source = f"read_parquet({pattern(path)}, hive_partitioning = false, file_row_number = true)"
@@ -94,7 +94,7 @@ def quality(path: Path, window: Window, failed: Mapping[str, str], now_ns: int) 
             connection, "SELECT count(*), min(timestamp), max(timestamp) FROM unified"
         )
         span = _span(window, first, last, now_ns // SECOND)
-        contracts, spans = _contracts(connection, window.period_s, span)
+        contracts, spans = _contracts(connection, window.period_s, span, collected.ended)
         make_spreads(connection)
         findings = {
             name: _finding(connection, what, sql.format(period_us=window.period_s * 10**6))
@@ -105,13 +105,16 @@ def quality(path: Path, window: Window, failed: Mapping[str, str], now_ns: int) 
         records, spreads = records_by_day(connection, window.period_s, spans), spread_by_day(connection)
     wrong = [name for name in _WRONG if findings[name]["rows"]]
     partial = [each for each in contracts if each["status"] == "partial"]
+    crawls = [{"venue": venue, **each._asdict()} for venue, each in sorted(collected.crawls.items())]
+    is_partial = collected.failed or partial or any(each.has_failed for each in collected.crawls.values())
     return {
         "kind": "perps_quality",
         "schema": 2,
         "made_at_utc": iso(now_ns),
-        "status": "wrong" if wrong else "partial" if failed or partial else "complete",
+        "status": "wrong" if wrong else "partial" if is_partial else "complete",
         "wrong": wrong,
-        "failed": dict(failed),
+        "failed": dict(collected.failed),
+        "crawls": crawls,
         "period_s": window.period_s,
         "first": None if span is None else iso(span[0] * SECOND),
         "last": None if span is None else iso(span[1] * SECOND),
@@ -140,7 +143,10 @@ def _span(
 
 
 def _contracts(
-    connection: duckdb.DuckDBPyConnection, period_s: int, span: tuple[int, int] | None
+    connection: duckdb.DuckDBPyConnection,
+    period_s: int,
+    span: tuple[int, int] | None,
+    ended: Mapping[tuple[str, str], Ended],
 ) -> tuple[list[dict[str, Any]], dict[tuple[str, str], tuple[int, int]]]:
     """Return (contracts, due times).
 
@@ -160,8 +166,9 @@ def _contracts(
         begin, end = span
         if row["listed_from"] is not None:
             begin = max(begin, int(row["listed_from"].timestamp()))
-        if row["listed_to"] is not None:
-            end = min(end, -(-int(row["listed_to"].timestamp()) // period_s) * period_s)
+        if (known := _end(row, ended)) is not None:
+            row.update(_shown(known))
+            end = min(end, -(-int((known.at or row["last"]).timestamp()) // period_s) * period_s)
         spans[row["venue"], row["symbol"]] = begin, end // period_s * period_s
     ages = staleness(connection, {key: end for key, (_, end) in spans.items()})
     made = []
@@ -175,11 +182,24 @@ def _contracts(
         {
             "venue": venue, "asset": asset, "symbol": row["symbol"], "sector": sectors()[asset],
             "records": 0, "there": 0, "expected": None, "status": "no rows",
+            **_shown(ended.get((venue, row["symbol"]))),
         }
         for venue, each in venues().items() if each.perps is not None
         for asset, row in symbols(venue).items() if asset in sectors() and (venue, row["symbol"]) not in spans
     ]  # fmt: skip
     return sorted(made, key=lambda row: (row["venue"], row["asset"], row["symbol"])), spans
+
+
+def _end(row: Mapping[str, Any], ended: Mapping[tuple[str, str], Ended]) -> Ended | None:
+    """Return the end of a contract with rows: as its venue dates it, else by what else is known."""
+    if row["listed_to"] is not None:
+        return Ended(row["listed_to"], "the venue")
+    return ended.get((row["venue"], row["symbol"]))
+
+
+def _shown(ended: Ended | None) -> dict[str, Any]:
+    """Return the fields of a contract's end; none of one that lives."""
+    return {} if ended is None else {"ended": _plain(ended.at), "ended_by": ended.source}
 
 
 def _missing(connection: duckdb.DuckDBPyConnection) -> dict[str, dict[str, float]]:

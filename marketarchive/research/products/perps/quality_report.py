@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from marketarchive.research.products.perps.collected import Collected
 from marketarchive.research.products.perps.convert import Window
 from marketarchive.research.products.perps.over_time import NEWEST
 from marketarchive.research.products.perps.quality import quality
@@ -20,7 +21,7 @@ from marketarchive.venues import venues
 from marketarchive.venues.perps import sectors
 from marketarchive.venues.symbols import symbols
 
-VERSION = 1
+VERSION = 2
 """Version of the report's content: when it is raised, the report is made again."""
 STEM = "data_collection_report"
 STATISTICS = ("rates", "median", "mean", "std", "lowest", "highest")
@@ -33,19 +34,19 @@ Table = tuple[Sequence[str], list[list[str]]]
 
 
 def report_quality(
-    path: Path, window: Window, failed: Mapping[str, str], now_ns: int
+    path: Path, window: Window, collected: Collected, now_ns: int
 ) -> tuple[dict[str, Any], Path]:
     """Return (quality report, path of its Markdown file); make both if an input has changed.
 
-    path: file of the unified data, compared by content; window: requested period and range; failed: venue ->
-    why its rows are not up to date. Raises OSError.
+    path: file of the unified data, compared by content; window: requested period and range. Raises
+    OSError.
     """
-    key = _key(path, window, failed, now_ns)
+    key = _key(path, window, collected, now_ns)
     kept = read_quality(path.parent)
     if kept is not None and kept.get("key") == key:
         return kept, path.parent / f"{STEM}.md"
     requested = {"period_s": window.period_s, "first": window.first, "last": window.last}
-    found = quality(path, window, failed, now_ns) | {"asked": requested, "key": key}
+    found = quality(path, window, collected, now_ns) | {"asked": requested, "key": key}
     return found, write_quality(path.parent, found)
 
 
@@ -59,7 +60,7 @@ def read_quality(folder: Path) -> dict[str, Any] | None:
     return document if all(each.exists() for each in others) else None
 
 
-def _key(path: Path, window: Window, failed: Mapping[str, str], now_ns: int) -> str:
+def _key(path: Path, window: Window, collected: Collected, now_ns: int) -> str:
     """Return the fingerprint of a report's inputs: equal inputs give an equal report."""
     with path.open("rb") as file:
         rows = hashlib.file_digest(file, "sha256").hexdigest()
@@ -74,8 +75,9 @@ def _key(path: Path, window: Window, failed: Mapping[str, str], now_ns: int) -> 
     }
     is_open = window.last >= Window(window.period_s).last  # then up to the last row that there is
     parts = [
-        VERSION, rows, window.period_s, window.first, window.last, None if is_open else ends_s, dict(failed),
-        declared, dict(sectors()),
+        VERSION, rows, window.period_s, window.first, window.last, None if is_open else ends_s, declared,
+        dict(sectors()), dict(collected.failed), sorted(collected.crawls.items()),
+        sorted(collected.ended.items()),
     ]  # fmt: skip
     return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
 
@@ -105,7 +107,7 @@ def _head(document: Mapping[str, Any]) -> list[str]:
     span = f", {document['first'][:19]}Z to {document['last'][:19]}Z" if document["first"] else ""
     verdict = {
         "wrong": f"WRONG: {', '.join(document['wrong'])}",
-        "partial": "partial: expected rows or values are missing",
+        "partial": "partial: a venue failed, or expected rows are missing",
         "complete": "complete: every contract that has rows has all expected ones",
     }[document["status"]]
     period = f"one row per {document['period_s'] // 60} minutes"
@@ -133,8 +135,10 @@ def _tables(document: Mapping[str, Any]) -> dict[str, Table]:
         for row in rated
     ]
     tables: dict[str, Table] = {
-        "Venues that failed": (("venue", "why"), [[name, why] for name, why in document["failed"].items()]),
+        "Last crawl of each venue": (("venue", "ended", "result", "gaps"), _crawls(document["crawls"])),
+        "Venues whose rows are not up to date": (("venue", "why"), [*map(list, document["failed"].items())]),
         "Records": (shown, contracts),
+        "Contracts that ended": (("venue", "asset", "symbol", "ended", "by"), _ended(document["contracts"])),
         "Rows per day": (_DAYS, _days(document["records_by_day"])),
         f"The {SHORTEST_DAYS} days that lack the most rows": (
             ("day", "venue", "records", "expected"), _shortest(document["records_by_day"]),
@@ -143,6 +147,7 @@ def _tables(document: Mapping[str, Any]) -> dict[str, Table]:
             ("venue", "asset", "row", *NEWEST, "rows of unchanged mark"), _ages(document["contracts"]),
         ),
         "Findings": (("", "rows", "what", "examples"), findings),
+        "Not proven by a recording": (("venue", "what", "why"), _unproven(there)),
         "Missing share (*: the venue does not state it)": (("column", *there), columns),
         "Funding of each contract (basis points per 8 hours)": (
             ("venue", "asset", *STATISTICS, "correlation of mark and index"), per_contract,
@@ -158,6 +163,35 @@ def _tables(document: Mapping[str, Any]) -> dict[str, Table]:
         title = f"Between venues over time: {what} (basis points, mean of highest minus lowest)"
         tables[title] = (("from", *assets), spreads)
     return tables
+
+
+def _crawls(crawls: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    return [
+        [
+            each["venue"], f"{each['ended_at_utc'][:19]}Z", each["result"],
+            ", ".join(f"{count} {reason}" for reason, count in each["gaps"].items()),
+        ]
+        for each in crawls
+    ]  # fmt: skip
+
+
+def _ended(contracts: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    return [
+        [
+            row["venue"], _cell(row["asset"]), row["symbol"],
+            "not stated" if row["ended"] is None else f"{row['ended'][:19]}Z", row["ended_by"],
+        ]
+        for row in contracts if "ended_by" in row
+    ]  # fmt: skip
+
+
+def _unproven(of: Sequence[str]) -> list[list[str]]:
+    declared = [(venue, venues()[venue].perps) for venue in of if venue in venues()]
+    return [
+        [venue, what, why]
+        for venue, perps in declared if perps is not None
+        for what, why in perps.unproven.items()
+    ]  # fmt: skip
 
 
 _DAYS = ("venue", "days", "fewest", "median", "most", "complete days", "days with none", "rows", "expected")

@@ -16,6 +16,7 @@ from marketarchive.clock import RealClock
 from marketarchive.exceptions import ArgumentError, DiskError
 from marketarchive.research.derived import NullProgress, Progress, exclusive_lock, write_manifest
 from marketarchive.research.engine import connect, reading_tables, require
+from marketarchive.research.products.perps.collected import Collected, ended_contracts, last_crawls
 from marketarchive.research.products.perps.convert import Window, rows_of
 from marketarchive.research.products.perps.quality_report import report_quality
 from marketarchive.research.tables.normalize import normalize
@@ -34,6 +35,8 @@ VERSION = 1
 FOLDER = "perps"
 UNIFIED = "unified_data.parquet"
 SYMBOLS = "symbols_map.csv"
+KEY = "key"
+"""File with the key of the files beside it; in a venue's folder, a line each, with their names too."""
 
 
 @dataclass
@@ -133,8 +136,9 @@ def _unify(
             _write_venue(folder / venue, rows, keys[venue])
             made_now[venue] = rows
             done.made.append(venue)
+        ended = ended_contracts(connection, root, declared)
     whole = hashlib.sha256(msgspec.json.encode(sorted(keys.items()))).hexdigest()
-    if _stamped(done.path) != whole:
+    if _unified_key(folder) != whole:
         done.rows = _write_unified(folder, declared, made_now, whole)
         inputs = {path: sha for venue in declared for path, sha in _inputs(root, venue).items()}
         made = {
@@ -148,7 +152,8 @@ def _unify(
         import pyarrow.parquet as pq
 
         done.rows = pq.read_metadata(done.path).num_rows
-    found, done.report = report_quality(done.path, window, failed, clock.now_ns())
+    collected = Collected(failed, last_crawls(root, declared), ended)
+    found, done.report = report_quality(done.path, window, collected, clock.now_ns())
     done.status = found["status"]
     return done
 
@@ -198,24 +203,40 @@ def _key(root: Path, venue: str, perps: Perps, window: Window) -> str:
 
 def _kept_key(folder: Path) -> str | None:
     """Return the key in all files of a venue's folder; None if the keys differ or files are missing."""
-    marker = folder / "key"
     try:
-        key, *names = marker.read_text(encoding="utf-8").split("\n")
+        key, *names = (folder / KEY).read_text(encoding="utf-8").split("\n")
     except FileNotFoundError:
         return None
     return key if all(_stamped(folder / name) == key for name in names if name) else None
 
 
+def _unified_key(folder: Path) -> str | None:
+    """Return the key that the unified data were written with; None if they are missing or unreadable.
+
+    The key is not taken from the file, since another program that rewrites it leaves it out: what such a
+    program changed is named by the quality report, and stays until an input changes.
+    """
+    try:
+        key = (folder / KEY).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    return None if _metadata(folder / UNIFIED) is None else key
+
+
 def _stamped(path: Path) -> str | None:
     """Return the key in a Parquet file's metadata; None if the file or its key is missing or unreadable."""
+    return (_metadata(path) or {}).get(METADATA.encode(), b"").decode() or None
+
+
+def _metadata(path: Path) -> dict[bytes, bytes] | None:
+    """Return a Parquet file's key-value metadata; None if the file is missing or unreadable."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        metadata: dict[bytes, bytes] = pq.read_metadata(path).metadata or {}
+        return pq.read_metadata(path).metadata or {}
     except (FileNotFoundError, pa.ArrowInvalid):
         return None
-    return metadata.get(METADATA.encode(), b"").decode() or None
 
 
 def _write_venue(folder: Path, rows: pa.Table, key: str) -> None:
@@ -226,7 +247,7 @@ def _write_venue(folder: Path, rows: pa.Table, key: str) -> None:
     import pyarrow.compute as pc
 
     folder.mkdir(exist_ok=True)
-    (folder / "key").unlink(missing_ok=True)
+    (folder / KEY).unlink(missing_ok=True)
     names = []
     written = 0
     for each in pc.value_counts(rows["symbol"]).to_pylist():
@@ -236,7 +257,7 @@ def _write_venue(folder: Path, rows: pa.Table, key: str) -> None:
     for path in folder.glob("*.parquet"):
         if path.name not in names:
             path.unlink()
-    (folder / "key").write_text("\n".join([key, *names]), encoding="utf-8")
+    (folder / KEY).write_text("\n".join([key, *names]), encoding="utf-8")
 
 
 def _write_unified(folder: Path, chosen: Collection[str], made: Mapping[str, pa.Table], key: str) -> int:
@@ -252,7 +273,9 @@ def _write_unified(folder: Path, chosen: Collection[str], made: Mapping[str, pa.
     whole = pa.concat_tables([schema().empty_table(), *parts])
     times = whole["timestamp"].to_numpy()
     whole = whole.take(pa.array(times.argsort(kind="stable")))
+    (folder / KEY).unlink(missing_ok=True)
     _write(folder / UNIFIED, whole, key)
+    (folder / KEY).write_text(key, encoding="utf-8")
     rows: int = whole.num_rows
     return rows
 
