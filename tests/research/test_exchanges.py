@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -10,8 +12,10 @@ import pytest
 
 from marketarchive import Archive
 from marketarchive.research.tables.normalize import normalize
+from marketarchive.simulator.bitstamp import Bitstamp, BitstampSession
 from marketarchive.simulator.kraken import Kraken, KrakenSession
 from marketarchive.times import SECOND, from_datetime
+from marketarchive.venues.bitstamp.socket import WIRE as BITSTAMP
 from marketarchive.venues.exchange_session import ExchangeSession
 from marketarchive.venues.kraken.socket import WIRE
 from tests.archive.writing import NOON
@@ -139,12 +143,52 @@ def test_coverage_of_a_market(tmp_path: Path, silent: tuple[int, ...]) -> None:
     assert set(found) == set(MARKETS)
     for market, row in found.items():
         gapped = 5 if market == "XRP/USD" else 0
-        unknown = 10 if silent else 0
+        unknown = 30 - gapped if silent else 0  # 30 s after a frame, and a book that lacks deltas
         assert row["asset"] == market[:3]
         assert row["tracked_s"] in (100, 101)
         assert row["gapped_s"] in (gapped, gapped + 1)
         assert abs(row["unknown_s"] - unknown) <= 3  # a frame comes within a second or two
         assert row["observed_s"] == row["tracked_s"] - row["gapped_s"] - row["unknown_s"]
+
+
+def test_a_book_that_is_not_sound_is_not_observed(tmp_path: Path) -> None:
+    one = day()
+    one.open("c1", MARKETS[:1], 0)
+    one.send("c1", 0, 40, lost=10)  # of some 20 frames; no gap names it
+    one.close("c1", 40)
+    one.write(tmp_path)
+    states = [*table(tmp_path, "book_changes"), *rows(tmp_path, "books", "spot", "kraken")]
+    verdicts = sorted((state["received_at"], state["verified"]) for state in states)
+    [row] = rows(tmp_path, "coverage", "spot", "kraken")
+    kinds = set()
+    for span in row["spans"]:
+        for second in range(1, span["seconds"] + 1):
+            end = span["start"] + timedelta(seconds=second)
+            *_, (_, newest) = [each for each in verdicts if each[0] < end]
+            kinds.add((span["state"], newest))
+    assert kinds == {("observed", "ok"), ("unknown", "failed")}
+
+
+def test_a_crossed_book_is_not_observed(tmp_path: Path) -> None:
+    one = ExchangeDay("bitstamp", BITSTAMP, lambda now: BitstampSession(Bitstamp(1).world, now))
+    one.open("c1", ["btcusd"], 0)
+    for second in range(1, 41):
+        at = NOON + second * SECOND
+        bid = "80002" if second > 20 else "80000"
+        data = {"timestamp": "1", "microtimestamp": str(at // 1000), "bids": [[bid, "1.0"]]}
+        event = {
+            "event": "data",
+            "channel": "order_book_btcusd",
+            "data": {**data, "asks": [["80001", "1.0"]]},
+        }
+        one.frame("c1", json.dumps(event).encode(), at)
+    one.close("c1", 40.5)
+    one.write(tmp_path)
+    done = normalize(tmp_path)
+    assert not done.failed
+    [row] = rows(tmp_path, "coverage", "spot", "bitstamp")
+    assert 19 <= row["observed_s"] <= 21
+    assert row["unknown_s"] >= 19
 
 
 def test_notebooks_and_verify_know_it(tmp_path: Path) -> None:

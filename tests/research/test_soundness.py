@@ -119,3 +119,16 @@ def test_a_record_of_a_book_that_failed_has_no_values(verdict: Verdict, is_obser
     made = quote_of(spider, NOON, market, sent, answer, {"1": verdict, "2": "ok"})
     assert (made.is_observed, made.verified) == (is_observed, verdict)
     assert (made.up_bid is None) == (verdict == "failed")
+
+
+def test_coverage_of_unchecked_books_is_made_again_when_they_are_checked(tmp_path: Path) -> None:
+    changed = [Frame(change(second, "0.45", "0.55", "f" * 40), second) for second in range(3, 17)]
+    lines = [Socket(tokens=("1", "2")), Frame(dump(1), 1), *changed, Socket("closed", 20)]
+    record(tmp_path, lines, tracked=TRACKED)
+    normalize(tmp_path, verify=False)
+    [unchecked] = rows(tmp_path, "coverage", "stream")
+    assert unchecked["observed_s"] > 10
+    normalize(tmp_path)
+    [row] = rows(tmp_path, "coverage", "stream")
+    assert row["observed_s"] < 5
+    assert not normalize(tmp_path).outputs

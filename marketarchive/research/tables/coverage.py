@@ -19,7 +19,7 @@ from marketarchive.research.tables.coverage_inputs import Reading, Watched
 from marketarchive.research.tables.extract import MadeTable, register
 from marketarchive.research.tables.gap_scope import of_row
 from marketarchive.research.tables.making import Task
-from marketarchive.research.tables.partitions import METADATA
+from marketarchive.research.tables.partitions import METADATA, stamp_of
 from marketarchive.research.tables.seconds import (
     GAPPED,
     OBSERVED,
@@ -90,10 +90,12 @@ def make(task: Task) -> MadeTable:
         }
         for key, states in found.items()
     ]
-    stamp = msgspec.json.encode(partition.stamp(verified=True))
+    needed = [stamp_of(root / partition.path_of(name)) for name in partition.needs]
+    is_verified = all(stamp is not None and stamp.verified for stamp in needed)
+    stamp = msgspec.json.encode(partition.stamp(verified=is_verified))
     schema = _schema().with_metadata({METADATA.encode(): stamp})
     pq.write_table(pa.Table.from_pylist(rows, schema), task.target, compression="zstd")
-    return MadeTable(len(rows))
+    return MadeTable(len(rows), verified=is_verified)
 
 
 def _tables(task: Task) -> dict[str, str]:

@@ -36,7 +36,7 @@ VERSIONS = {
     "open_interest": 1,
     "instruments": 1,
     "borrow_rates": 1,
-    "coverage": 8,
+    "coverage": 9,
 }
 """Table -> version of its columns and their meaning: when it is raised, all days are made again. In the order
 in which tables are made, since some are made from others."""

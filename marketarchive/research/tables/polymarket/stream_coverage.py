@@ -22,7 +22,7 @@ from marketarchive.research.tables.coverage_inputs import (
 )
 from marketarchive.research.tables.extract import Names, lines
 from marketarchive.research.tables.seconds import Day
-from marketarchive.research.tables.soundness import SOUND
+from marketarchive.research.tables.soundness import SOUND, unsound_spans
 from marketarchive.research.tables.subscriptions import SubscriptionLine, SubscriptionSpan, spans, tracked
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
     from marketarchive.research.tables.seconds import Mask
 
-_FOR_EVER = 2**62
 _STATE = "run, token, hash, event_time, received_at, seq, index, position"
 _EVENT = '{"event_type":"VARCHAR","market":"VARCHAR","assets_ids":["VARCHAR"]}'
 
@@ -90,7 +89,7 @@ def watched(read: Reading) -> Iterator[Watched]:
                 FROM {books} WHERE {SOUND} GROUP BY run, connection, token""",
         )
     }
-    unsound = _unsound(connection, books, changes)
+    unsound = unsound_spans(connection, books, changes, "token")
     states = f"""
         (SELECT {_STATE} FROM {changes} WHERE {SOUND} UNION ALL
          SELECT {_STATE} FROM {books} WHERE {SOUND})"""
@@ -117,34 +116,6 @@ def watched(read: Reading) -> Iterator[Watched]:
             frozenset(market.tokens),
             frozenset(covered),
         )
-
-
-def _unsound(
-    connection: duckdb.DuckDBPyConnection, books: str, changes: str
-) -> dict[tuple[str, str, str], list[tuple[int, int]]]:
-    """Return (run, connection, market) -> (start, end) in us, from each unsound state to the next sound one.
-
-    books, changes: relations of snapshots and deltas. They are read twice, since nearly all messages are of
-    tokens without an unsound state.
-    """
-    columns = "run, connection, market, token, received_at, seq, index, position"
-    found: dict[tuple[str, str, str], list[tuple[int, int]]] = defaultdict(list)
-    for found_in, name, market, start, end in run(
-        connection,
-        f"""WITH messages AS NOT MATERIALIZED (
-                SELECT {columns}, {SOUND} AS is_sound FROM {books} WHERE connection IS NOT NULL UNION ALL
-                SELECT {columns}, {SOUND} FROM {changes} WHERE is_stale IS DISTINCT FROM true)
-            SELECT run, connection, market, start, "end" FROM (
-                SELECT *, epoch_us(received_at) AS start,
-                       min(epoch_us(received_at)) FILTER (is_sound) OVER (
-                           PARTITION BY run, connection, token ORDER BY received_at, seq, index, position
-                           ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING) AS "end"
-                FROM messages
-                SEMI JOIN (FROM messages WHERE NOT is_sound) USING (run, connection, token))
-            WHERE NOT is_sound""",
-    ):
-        found[found_in, name, market].append((start, _FOR_EVER if end is None else end))
-    return found
 
 
 def _read_others(connection: duckdb.DuckDBPyConnection, paths: list[str]) -> None:
