@@ -151,6 +151,21 @@ def test_coverage_of_a_market(tmp_path: Path, silent: tuple[int, ...]) -> None:
         assert row["observed_s"] == row["tracked_s"] - row["gapped_s"] - row["unknown_s"]
 
 
+def test_books_of_very_many_levels_are_whole(tmp_path: Path) -> None:
+    one, deep = day(), 30_000  # several of them are converted and written apart
+    one.open("c1", MARKETS[:1], 0)
+    for second in range(1, 6):
+        bids = [[f"{40_000 - place}.0", f"{second}.0"] for place in range(deep)]
+        asks = [[f"{40_001 + place}.0", f"{second}.0"] for place in range(deep)]
+        document = {"at": NOON + second * SECOND, "last": None, "bids": bids, "asks": asks}
+        one.state("c1", MARKETS[0], json.dumps(document).encode(), second)
+    one.close("c1", 10)
+    one.write(tmp_path)
+    states = [row for row in table(tmp_path, "books") if row["route"] == "state"]
+    assert [len(row["bids"]) + len(row["asks"]) for row in states] == [2 * deep] * 5
+    assert sorted(row["bids"][-1]["size"] for row in states) == [Decimal(second) for second in range(1, 6)]
+
+
 def test_a_book_that_is_not_sound_is_not_observed(tmp_path: Path) -> None:
     one = day()
     one.open("c1", MARKETS[:1], 0)

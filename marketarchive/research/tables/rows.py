@@ -24,7 +24,7 @@ from marketarchive.research.tables.extract import MadeTable, Names, Progress
 from marketarchive.research.tables.partitions import METADATA, VERIFIED, Partition, tables_of
 from marketarchive.venues import feed_of
 from marketarchive.venues.messages import ConnectionLine
-from marketarchive.venues.table_rows import TABLE_OF, ColumnarRows, TableRow, UnreadableRow
+from marketarchive.venues.table_rows import TABLE_OF, BooksRow, ColumnarRows, TableRow, UnreadableRow
 from marketarchive.venues.venue import Feed, RowMaker
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ GROUP_ROWS: Mapping[str, int] = {"books": 5_000}
 _GROUP_ROWS = 50_000
 _AT_ONCE: Mapping[str, int] = {"books": 250}
 _ROWS_AT_ONCE = 4_000  # rows converted together: so many stay in the processor's cache
+_LEVELS_AT_ONCE = 100_000  # levels of books converted together, some 30 MB of them
+_LEVELS_IN_GROUP = 1_000_000  # levels of books in a row group, likewise
 _LOOK_EVERY = 64  # messages between two checks whether there are enough rows to write
 
 
@@ -50,6 +52,8 @@ class _Table:
     at_once: int
     group: list[pa.Table] = field(default_factory=list)
     grouped: int = 0  # rows in `group`
+    levels: int = 0  # levels of the books that wait to be converted
+    grouped_levels: int = 0  # levels of the books in `group`
     number: int = 0  # number of the message of the last row
     count: int = 0  # rows of that message so far
 
@@ -71,16 +75,23 @@ class _Table:
             self.batch.add(row, place, range(first, first + len(row)))
         else:
             self.batch.add(row, place, (self.position(row.position, number),))
+            if isinstance(row, BooksRow):
+                self.levels += len(row.bids) + len(row.asks)
+                if self.levels >= _LEVELS_AT_ONCE:
+                    self._convert()
 
     def write(self, *, is_last: bool = False) -> None:
         """Convert and write the waiting rows, if there are enough or `is_last`."""
         if self.batch and (is_last or len(self.batch) >= self.at_once):
             self._convert()
         if self.group and (is_last or self.grouped >= self.group_rows):
-            import pyarrow as pa
+            self._write_group()
 
-            self.file.write_table(pa.concat_tables(self.group), row_group_size=2 * self.group_rows)
-            self.group, self.grouped = [], 0
+    def _write_group(self) -> None:
+        import pyarrow as pa
+
+        self.file.write_table(pa.concat_tables(self.group), row_group_size=2 * self.group_rows)
+        self.group, self.grouped, self.grouped_levels = [], 0, 0
 
     def _convert(self) -> None:
         """Convert the waiting rows to columns; rows that do not fit are counted."""
@@ -92,6 +103,10 @@ class _Table:
         for number, error in sorted(errors.items()):
             self.miss(error, batch.place(number), batch.positions[number])
         batch.clear()
+        self.grouped_levels += self.levels
+        self.levels = 0
+        if self.grouped_levels >= _LEVELS_IN_GROUP:
+            self._write_group()
 
     def miss(self, error: ParseError, place: Place, position: int, reason: str = "") -> None:
         """Count a message or row that could not be converted; position: in the message, 0: all of it."""
