@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from marketarchive import Archive
 from marketarchive.research.tables.normalize import normalize
 from marketarchive.research.tables.seconds import SECONDS, US, Day
+from marketarchive.times import from_iso
 from marketarchive.venues.polymarket.market_channel import unsubscribe
 from tests.research.making import book, many
 from tests.research.streaming import Frame, Line, Lost, Rest, Rotate, Socket, State, event, record, rows
@@ -187,6 +189,22 @@ def test_a_day_ends_at_midnight_and_the_next_begins_with_its_states(tmp_path: Pa
     assert seconds(tmp_path, lines) == {"tracked": 10, "observed": 10}
     [row] = rows(tmp_path, "coverage", day="2026-11-22")
     assert (row["tracked_s"], row["observed_s"], row["unknown_s"]) == (20, 20, 0)
+
+
+def test_a_segment_before_midnight_that_was_damaged_costs_the_coverage_after_it(tmp_path: Path) -> None:
+    lines: list[Line] = [
+        opened(MIDNIGHT - 10),
+        Frame(dump("1", "2"), MIDNIGHT - 9.5),
+        Rotate(),
+        State("1", book("1"), 1, MIDNIGHT + 0.25),
+        Socket("closed", MIDNIGHT + 20),
+    ]
+    record(tmp_path, lines, tracked=TRACKED)
+    before = min(tmp_path.glob("raw/**/feed=stream/date=2026-11-21/**/*.gz"))
+    before.write_bytes(gzip.compress(gzip.decompress(before.read_bytes()), 1))  # sound, and another file
+    failed = normalize(tmp_path, since=from_iso("2026-11-22T00:00:00Z")).failed
+    assert list(failed) == ["tables/coverage/venue=polymarket/feed=stream/date=2026-11-22/coverage.parquet"]
+    assert "is not the file that the ledger describes" in next(iter(failed.values()))
 
 
 def test_no_second_of_a_quiet_market_is_lost_at_midnight(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from marketarchive import Archive
+from marketarchive.exceptions import ArgumentError
 from marketarchive.research.exports.table import ExportRequest, of_arrow
 from marketarchive.research.labels import label_files
 from marketarchive.research.products.updown.canonical.dataset import canonical
@@ -93,6 +94,11 @@ def test_rows_before_the_start_are_left_out_of_made_tables(tmp_path: Path) -> No
     for wanted, left in (({}, 3), ({"with_preopen": False}, 2), ({"assets": ["ETH"]}, 1)):
         rows = table.open(ExportRequest(tmp_path, **wanted))
         assert sum(batch.arrow().num_rows for batch in rows.batches(tmp_path)) == left
+
+
+def test_rows_before_a_start_are_not_left_out_of_tables_that_do_not_know_them(simulated: Simulated) -> None:
+    with pytest.raises(ArgumentError, match="--no-preopen: the rows of books have no column preopen"):
+        export(simulated.root, "books", simulated.root / "no.parquet", "parquet", with_preopen=False)
 
 
 def _made(simulated: Simulated, form: str) -> Path:

@@ -12,6 +12,7 @@ from marketarchive.research.exports.archive_tables import archive_tables
 from marketarchive.research.exports.formats import FORMATS, Format, write_plain_jsonl
 from marketarchive.research.exports.records import record_tables
 from marketarchive.research.exports.table import (
+    PREOPEN,
     ExportedRows,
     ExportedTable,
     ExportRequest,
@@ -102,6 +103,8 @@ def open_table(table: ExportedTable, request: ExportRequest) -> ExportedRows:
     rows = table.open(request)
     if request.assets is not None and "asset" not in rows.columns:
         raise ArgumentError(f"--assets: the rows of {table.name} have no asset")
+    if not request.with_preopen and PREOPEN not in rows.columns:
+        raise ArgumentError(f"--no-preopen: the rows of {table.name} have no column {PREOPEN}")
     return rows
 
 

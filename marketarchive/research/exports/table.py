@@ -162,7 +162,7 @@ class ArrowRows:
 
         if self._request.assets is not None:
             part = part.filter(pc.is_in(part["asset"], pa.array(sorted(self._request.assets))))
-        if not self._request.with_preopen and PREOPEN in self.columns:
+        if not self._request.with_preopen:
             part = part.filter(pc.invert(pc.fill_null(part[PREOPEN].cast(pa.bool_()), fill_value=False)))
         return part
 

@@ -6,19 +6,20 @@ import hashlib
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from marketarchive.archive.files import Files
+from marketarchive.archive.ledger import Entry
 from marketarchive.archive.stored import StoredSegment
 from marketarchive.exceptions import ArchiveError
 from marketarchive.invocation import command
 from marketarchive.research.engine import connect, sorting, stored
 from marketarchive.research.names import Known
-from marketarchive.research.tables import checks, coverage, gaps, rows, schemas
+from marketarchive.research.tables import checks, coverage, gaps, midnight, rows, schemas
 from marketarchive.research.tables.checks import BookCheck
 from marketarchive.research.tables.extract import MadeTable, Progress, aside, copy, count
 from marketarchive.research.tables.making import Task, finish_of
@@ -94,7 +95,7 @@ class _Doing:
     def do(self) -> Done:
         job, first = self._job, self._job.partitions[0]
         try:
-            _check_inputs(job.root, first)
+            _check_segments(job.root, first.entries)
         except ArchiveError as error:
             return job.failed(str(error).splitlines()[0])
         spill = job.root / "tables" / ".spill" / f"{first.venue}-{first.feed}-{first.day}"
@@ -139,6 +140,8 @@ class _Doing:
 
     def _coverage(self, connection: duckdb.DuckDBPyConnection, partition: Partition) -> None:
         _check_needs(self._job.root, partition)
+        around = (*partition.before, *partition.after)
+        _check_segments(self._job.root, midnight.present(self._job.root, around))
         target, known = self._temporary(partition), self._known
         task = Task(connection, self._job.root, partition, known.tokens, known.markets, target)
         self._settle(partition, coverage.make(task))
@@ -210,10 +213,11 @@ class _Doing:
             self._files.unlink(left)
 
 
-def _check_inputs(root: Path, partition: Partition) -> None:
+def _check_segments(root: Path, entries: Iterable[Entry]) -> None:
     """Raise ArchiveError if a segment is not the file that the ledger describes."""
-    for path, sha256 in partition.inputs.items():
-        if StoredSegment(root, path).sha256() != sha256:
+    for entry in entries:
+        path = entry["path"]
+        if StoredSegment(root, path).sha256() != entry["sha256"]:
             raise ArchiveError(f"{path} is not the file that the ledger describes: run `{command('verify')}`")
 
 
