@@ -13,7 +13,7 @@ import pytest
 
 from marketarchive.collecting.config_file import keys
 from marketarchive.settings import profile_settings
-from tests.deploy.units import ALERT, PROGRAM, ROOT, SERVICES, Unit
+from tests.deploy.units import ALERT, COMMON, PROGRAM, ROOT, SERVICES, Unit
 
 GUIDE = (ROOT / "docs" / "VPS_DEPLOYMENT.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```sh ?\w*\n(.*?)^```$", GUIDE, re.MULTILINE | re.DOTALL)
@@ -56,6 +56,29 @@ def test_blocks_can_be_read_by_bash() -> None:
     assert len(BLOCKS) > 8
     done = subprocess.run(["bash", "-n"], input="\n".join(BLOCKS), capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.process
+def test_commands_by_hand_have_what_units_have() -> None:
+    """A transient unit has the drop-in of the names that begin as its own does: systemd.unit(5)."""
+    [archive] = [block.partition("archive version")[0] for block in BLOCKS if "archive() {" in block]
+    given = ["crawl", "a b", "c=$HOME", "$$", '"%n"', ""]
+    shell = ["bash", "-c", f'systemd-run() {{ printf \'%s\\0\' "$@"; }}\n{archive}\narchive "$@"\n' * 2]
+    done = subprocess.run([*shell, "bash", *given], capture_output=True, text=True, check=True, timeout=60)
+    words = done.stdout.split("\0")[:-1]
+    size = len(words) // 2
+    units = set()
+    for told in (words[:size], words[size:]):
+        at = told.index(PROGRAM)
+        options = dict(word.removeprefix("--").partition("=")[::2] for word in told[:at])
+        assert {"wait", "pipe"} <= set(options)  # its exit code, its standard streams
+        assert options["unit"].startswith(COMMON.parent.name.removesuffix(".service.d"))
+        assert [word.replace("$$", "$") for word in told[at + 1 :]] == given  # systemd expands $NAME
+        units.add(options["unit"])
+    assert len(units) == 2
+    common = Unit(COMMON)
+    assert common.value("EnvironmentFile") == "-/etc/marketarchive/environment"
+    assert common.value("User") == options["uid"]
 
 
 def test_folders_are_the_same_everywhere() -> None:

@@ -1,7 +1,7 @@
 """The guide's installation, upgrade and rollback, run as they are typed, in a folder in place of `/`.
 
-Real are bash, git, the environments, the links and the program. In place of pip the package is copied, and
-systemctl notes what it is told.
+Real are bash, git, the environments, the links and the program. In place of pip the package is copied,
+systemctl notes what it is told, and systemd-run runs it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,10 @@ COPIED = {
 AROUND = f"""
 set -euo pipefail
 systemctl() {{ echo "$(readlink opt/marketarchive/current): $*" >> calls; }}
-runuser() {{ shift 3; "$@"; }}
+systemd-run() {{
+    while [[ $1 == -* ]]; do shift; done
+    (cd var/lib/marketarchive && SCRAPY_PROJECT=vps "$@")
+}}
 python3() {{ {sys.executable} "$@" --without-pip; cp pip "$3/bin/pip"; }}
 """
 PIP = """#!/bin/sh
@@ -106,7 +109,7 @@ def test_an_upgrade_and_the_way_back(repository: Path, tmp_path: Path) -> None:
 
     archive = block("archive() {")
     assert f"marketarchive {__version__}" in run(
-        block("git clone"), archive, block("restart systemd-journald")
+        block("git clone"), block("restart systemd-journald"), archive
     )
     assert current.readlink() == Path("old")
 
