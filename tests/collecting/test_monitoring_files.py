@@ -21,6 +21,7 @@ DASHBOARD = json.loads((FOLDER / "grafana-dashboard.json").read_text(encoding="u
 METRIC = re.compile(r"\b(?:marketarchive|process|python)_\w+|\bup\b")
 OF_OTHERS = {
     "up",  # Prometheus makes it of each scrape
+    "process_start_time_seconds",
     "process_cpu_seconds_total",  # prometheus-client's collector of the process
     "process_resident_memory_bytes",
 }
