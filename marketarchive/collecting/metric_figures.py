@@ -11,13 +11,15 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median_low
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, get_args
 
 from scrapy.statscollectors import StatsCollector
 
 from marketarchive.archive.run import RunArchive
 from marketarchive.clock import Clock
 from marketarchive.collecting.arguments import Arguments
+from marketarchive.collecting.exit_codes import BLOCKED, FINISHED
+from marketarchive.items import GapReason
 from marketarchive.times import from_iso, to_seconds
 
 Labels = tuple[str, ...]
@@ -151,6 +153,10 @@ METRICS = (
 """All metrics that are exported beside those that prometheus-client has of the process itself."""
 
 
+VERDICTS = ("ok", "failed", "not_available", "unchecked", "stale", "fresh")
+"""Of books: the verdicts of their hashes and sequences, and whether they are old."""
+
+
 def _stat(metric: str, pattern: str, unit: float = 1) -> StatFigure:
     return StatFigure(f"marketarchive_{metric}", re.compile(pattern), unit)
 
@@ -170,12 +176,27 @@ STATS = (
     _stat("stream_closes", r"stream/closes/(?P<code>.+)"),
     _stat("stream_refusals", r"stream/refusals"),
     _stat("stream_skipped_frames", r"stream/frames_passed_over"),
-    _stat("books", r"books/(?P<verdict>ok|failed|not_available|unchecked|stale|fresh)"),
+    _stat("books", rf"books/(?P<verdict>{'|'.join(VERDICTS)})"),
     _stat("spider_exceptions", r"spider_exceptions/count"),
     _stat("master_rows", r"master/(?:rows_)?(?P<outcome>upserted|skipped|errors)"),
 )
 """Rules that make metrics of stats; the first whose pattern matches the whole name of a stat counts."""
 LABELS = {metric.name: metric.labels for metric in METRICS}
+
+
+def zeros(spider: MeasuredSpider) -> Iterator[tuple[str, Labels]]:
+    """Yield the counters that a run exports from its start, at 0 until something is counted.
+
+    Prometheus sees no increase in a series that begins with its first value, so a burst of it would raise no
+    alert.
+    """
+    for feed in spider.feeds:
+        for reason in get_args(GapReason):
+            yield "marketarchive_gaps", (spider.venue, feed, reason)
+    for verdict in VERDICTS:
+        yield "marketarchive_books", (spider.name, verdict)
+    for code in range(FINISHED, BLOCKED + 1):
+        yield "marketarchive_runs_ended", (spider.name, str(code))
 
 
 def totals(run: MeasuredRun) -> Figures:

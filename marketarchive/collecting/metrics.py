@@ -23,7 +23,15 @@ from scrapy.settings import BaseSettings
 from marketarchive.archive.writer import ArchiveWriter
 from marketarchive.clock import Clock
 from marketarchive.collecting.exit_codes import FINISHED
-from marketarchive.collecting.metric_figures import METRICS, Figures, Labels, MeasuredRun, present, totals
+from marketarchive.collecting.metric_figures import (
+    METRICS,
+    Figures,
+    Labels,
+    MeasuredRun,
+    present,
+    totals,
+    zeros,
+)
 from marketarchive.exceptions import ConfigurationError
 from marketarchive.times import to_seconds
 
@@ -88,6 +96,8 @@ class Metrics:
         """Include a run in the metrics from now on; to be called in the event loop."""
         self._loop = asyncio.get_running_loop()
         self._runs.append(run)
+        for counter in zeros(run.spider):
+            self._ended[counter] += 0
         for feed in run.spider.feeds:
             key = (run.spider.venue, feed)
             known = self._feeds.setdefault(key, AwaitedFeed(run.clock, run.clock.now_ns()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import socket
 import sys
 import threading
@@ -11,6 +12,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -19,13 +21,15 @@ from marketarchive.collecting.metric_figures import METRICS
 from marketarchive.collecting.metrics import Metrics, metrics_port
 from marketarchive.collecting.run import Run
 from marketarchive.exceptions import ConfigurationError
-from marketarchive.items import Frames, Gap
+from marketarchive.items import Frames, Gap, GapReason
 from marketarchive.scope import Scope
 from tests.archive.writing import VENUE, HandClock, frames, open_run, writer
 from tests.collecting.letters import Letters
 from tests.collecting.scraping import Scrape, scrape
 from tests.collecting.streams import at_work
 from tests.spiders_under_test import project_settings
+
+RULES = Path(__file__).parents[2] / "deploy" / "monitoring" / "marketarchive.rules.yml"
 
 
 @asynccontextmanager
@@ -103,6 +107,27 @@ async def test_figures_are_those_of_the_stats_and_at_the_end_of_the_ledger(tmp_p
     assert ended.one("marketarchive_frames_total", **feed) == 7
     assert not ended.of("marketarchive_run_info")
     assert not ended.of("marketarchive_feed_data_age_seconds"), "nothing is awaited of what is finished"
+
+
+async def test_what_alerts_count_is_exported_before_it_happens(tmp_path: Path) -> None:
+    """Prometheus sees no increase in a series that begins with its first value."""
+    awaited = {
+        "marketarchive_gaps_total": ("reason", set(get_args(GapReason))),
+        "marketarchive_books_total": ("verdict", {"failed"}),
+        "marketarchive_runs_ended_total": ("exit_code", {"1", "2", "3", "4"}),
+    }
+    assert set(re.findall(r"increase\((\w+)", RULES.read_text(encoding="utf-8"))) == set(awaited)
+    async with endpoints() as measure, at_work(Letters, tmp_path) as spider:
+        metrics = measure(spider.run)
+        first = await look(metrics)
+        for name, (label, values) in awaited.items():
+            assert set(first.of(name).values()) == {0}
+            assert values <= first.values(name, label)
+        await received(spider, 1)
+        second = await look(metrics)
+    gaps = {"venue": "polymarket", "feed": "stream"}
+    assert second.one("marketarchive_gaps_total", **gaps, reason="stall") == 1
+    assert second.one("marketarchive_gaps_total", **gaps, reason="hash") == 0
 
 
 async def test_a_feed_whose_run_failed_is_still_awaited(tmp_path: Path) -> None:
