@@ -81,6 +81,29 @@ def test_commands_by_hand_have_what_units_have() -> None:
     assert common.value("User") == options["uid"]
 
 
+@pytest.mark.process
+def test_a_folder_on_another_disk_can_be_written_by_all_units(tmp_path: Path) -> None:
+    [typed] = [block for block in BLOCKS if "ReadWritePaths=" in block]
+    disk, drop_ins = tmp_path / "mnt" / "large", f"etc/systemd/system/{COMMON.parent.name}"
+    moved = tmp_path / "var/lib/marketarchive/pipelines_out/raw/venue=polymarket"
+    for folder in (disk, moved, tmp_path / drop_ins):
+        folder.mkdir(parents=True)
+    (moved / "segment").write_text("")
+    played = f'systemctl() {{ echo "$1" >> {tmp_path}/told; }}\ninstall() {{ mkdir -p "${{@: -1}}"; }}\n'
+    here = re.sub(r"(?<![\w.])/(etc|var)/", rf"{tmp_path}/\1/", typed)
+    shell = ["bash", "-euc", f"{played}DISK={disk}\n{here}"]
+    subprocess.run(shell, check=True, capture_output=True, timeout=60)
+    assert moved.is_symlink()
+    assert (moved / "segment").exists()
+    [drop_in] = (tmp_path / drop_ins).iterdir()
+    assert drop_in.suffix == ".conf"
+    assert not (COMMON.parent / drop_in.name).exists()  # an upgrade would overwrite it
+    section, given = drop_in.read_text().splitlines()
+    assert (section, given) == ("[Service]", f"ReadWritePaths={disk}")
+    assert moved.resolve().is_relative_to(disk)
+    assert (tmp_path / "told").read_text().split() == ["stop", "daemon-reload", "start"]
+
+
 def test_folders_are_the_same_everywhere() -> None:
     installs = "\n".join(BLOCKS)
     assert f'ln -sfn "$VERSION" {Path(PROGRAM).parents[1]}' in installs
