@@ -1,4 +1,4 @@
-"""What is known of the collection of perpetuals beside their rows: last crawls, contracts that ended."""
+"""Facts about the collection of perpetuals beside their rows: last crawls, and contracts that ended."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _RESULTS = {None: "finished", 0: "finished", 3: "disk", 4: "blocked"}
 
 
 class LastCrawl(NamedTuple):
-    """How the newest ended crawl of a venue ended."""
+    """Result of the newest crawl of a venue that has ended."""
 
     ended_at_utc: str
     result: str  # finished, failed, disk, blocked or killed
@@ -44,7 +44,7 @@ class Ended(NamedTuple):
 
 @dataclass(frozen=True)
 class Collected:
-    """What is known of the collection beside its rows."""
+    """Facts about the collection beside its rows."""
 
     failed: Mapping[str, str] = field(default_factory=dict)  # venue -> why its rows are not up to date
     crawls: Mapping[str, LastCrawl] = field(default_factory=dict)  # by venue
