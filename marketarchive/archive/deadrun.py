@@ -18,7 +18,7 @@ import msgspec
 
 from marketarchive.archive import codec, lines
 from marketarchive.archive.clock_evidence import evidence
-from marketarchive.archive.ledger import Entry
+from marketarchive.archive.ledger import FILE_KINDS, Entry
 from marketarchive.archive.locks import read_identity
 from marketarchive.archive.manifest import manifest, store_manifest
 from marketarchive.archive.paths import (
@@ -94,7 +94,7 @@ class DeadRun:
         self._name = name
         self._lock = lock
         self._paths = frozenset(paths)
-        self._entered = {entry["path"]: entry for entry in entries if entry.get("path")}
+        self._entered = {entry["path"]: entry for entry in entries if entry.kind in FILE_KINDS}
         venue = next((found.venue for path in paths if (found := parse_segment_path(path))), None)
         self._identity, self._failure = read_identity(name, lock, venue)
         self._feeds: dict[tuple[str, str], _DeadFeed] = {}

@@ -15,6 +15,8 @@ from random import Random
 import pytest
 
 from marketarchive.archive import lines
+from marketarchive.archive.compact import compact
+from marketarchive.archive.labels import label
 from marketarchive.archive.ledger import Ledger
 from marketarchive.archive.locks import claim, is_alive
 from marketarchive.archive.manifest_fields import MANIFEST, SUMMARY
@@ -185,6 +187,45 @@ def test_parts_without_a_lock_are_recovered_too(root: Path) -> None:
     (found,) = recover(root, later()).runs
     assert len(found.torn) == 1
     assert verify(root).problems == []
+
+
+def test_a_segment_with_a_label_or_brought_back_is_recovered_with_its_run(root: Path) -> None:
+    """Later lines of the ledger name a segment again, and say nothing of what is in it."""
+    labelled, restored = ledger_of(root)[:2]
+    label(root, labelled["path"], "invalid", "a test")
+    said = {key: restored[key] for key in ("path", "bytes", "sha256")}
+    Ledger(root).append({"kind": "moved", **said, "to": f"remote:{restored['path']}"})
+    found = recover(root, later())
+    assert found.failures == []
+    assert {feed: gap.envelope["first_lost_seq"] for (_, feed), gap in crash_gaps(root).items()} == {
+        FEED: 15,
+        "stream": 13,
+    }
+    assert verify(root).problems == []
+    assert recover(root, later()).runs == []
+
+
+@pytest.mark.parametrize("remove", [False, True])
+def test_a_run_killed_before_it_gave_up_its_lock_is_ended_though_it_was_joined(
+    tmp_path: Path, remove: bool
+) -> None:
+    clock = HandClock()
+    with writer(tmp_path, clock, segment_bytes=1) as made:
+        run = open_run(made)
+        for _ in range(2):
+            run.write(response(run))
+            run.flush().result()
+        lock = tmp_path / f"manifests/{run.name}.lock"
+        identity = lock.read_bytes()
+        run.close("finished", {}).result()
+        clock.pass_s(7200)
+        [joined] = compact(made.store, 0, 10**9, remove=remove).joined
+        assert joined.segments == 2
+    lock.write_bytes(identity)
+    assert recover(tmp_path, later()).failures == []
+    assert not lock.exists()
+    assert ledger_of(tmp_path, "recovered") == []
+    assert verify(tmp_path).problems == []
 
 
 def test_a_living_run_is_left_alone(root: Path) -> None:
