@@ -209,3 +209,4 @@ class _SegmentLine(_FileLine):
     counts: dict[str, int]
     statuses: dict[str, int]
     members: list[tuple[int, int, int, str]]
+    gaps: dict[str, int] = {}  # early versions did not state it

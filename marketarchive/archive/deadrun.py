@@ -34,6 +34,7 @@ from marketarchive.archive.scan import Scan
 from marketarchive.archive.segment_scan import SegmentScan
 from marketarchive.archive.seqs import Seqs, claimed
 from marketarchive.archive.store import Store
+from marketarchive.archive.stored import StoredSegment
 from marketarchive.archive.torn import IntactMember, LooseLines, TornScan, scan_torn
 from marketarchive.exceptions import ArchiveError
 from marketarchive.times import from_iso, iso
@@ -83,8 +84,9 @@ class DeadRun:
     """Recovery of one dead run.
 
     name: `<spider>-<run id>`; lock: the run's lock file, None when it left none; paths: its files below raw/,
-    without foreign ones; entries: its ledger lines. A foreign file with a name that recovery needs stays
-    there, and recovery raises ArchiveError.
+    without foreign ones, those that the ledger enters or not; entries: its ledger lines. A segment that the
+    ledger enters need not be on the disk. A foreign file with a name that recovery needs stays there, and
+    recovery raises ArchiveError.
     """
 
     def __init__(
@@ -95,7 +97,7 @@ class DeadRun:
         self._lock = lock
         self._paths = frozenset(paths)
         self._entered = {entry["path"]: entry for entry in entries if entry.kind in FILE_KINDS}
-        venue = next((found.venue for path in paths if (found := parse_segment_path(path))), None)
+        venue = next((found.venue for path in self._segments() if (found := parse_segment_path(path))), None)
         self._identity, self._failure = read_identity(name, lock, venue)
         self._feeds: dict[tuple[str, str], _DeadFeed] = {}
         self._new: list[dict[str, Any]] = []  # ledger lines to append
@@ -135,7 +137,7 @@ class DeadRun:
 
     def _segments(self) -> list[str]:
         """Return the final paths (no `.part`, `.torn`) of the run's segments, by venue, feed and number."""
-        names = {path.removesuffix(PART).removesuffix(TORN) for path in self._paths}
+        names = {path.removesuffix(PART).removesuffix(TORN) for path in (*self._paths, *self._entered)}
         found = [(name, path) for path in names if (name := parse_segment_path(path)) is not None]
         return [path for name, path in sorted(found, key=lambda one: (one[0].venue, one[0].feed, one[0].n))]
 
@@ -181,12 +183,17 @@ class DeadRun:
         return one
 
     def _note_entered(self, feed: _DeadFeed, name: SegmentName, entry: Entry) -> None:
-        seqs = claimed(entry)
-        path = self._store.root / entry["path"]
-        if path.exists() and (seqs is None or entry.kind == "recovered" or entry["counts"].get("gap")):
-            _note(feed, name, SegmentScan.of(Scan(path)))
+        """Note a segment of the ledger: from its line, or from its bytes where the line does not say all.
+
+        The line has to do for one whose bytes are not on this disk.
+        """
+        stored = StoredSegment(self._store.root, entry["path"])
+        if not says_all(entry) and stored.place() is not None:
+            _note(feed, name, SegmentScan.of(Scan(stored)))
             return
-        feed.seqs.update(seqs or Seqs([(entry["seq_min"], entry["seq_max"])]))
+        first, last = entry["seq_min"], entry["seq_max"]
+        feed.seqs.update(claimed(entry) or Seqs([] if first is None else [(first, last)]))
+        feed.gaps.update(_gaps(entry) or {})
         feed.last = max(feed.last, entry["last"] or "")
         feed.n = max(feed.n, name.n)
 
@@ -383,6 +390,24 @@ class DeadRun:
 
 
 _KINDS = ("segment", "recovered", "torn")
+_END_REASONS = frozenset({"crash", "disk"})  # of gaps that may begin with the end of a run
+
+
+def says_all(entry: Entry) -> bool:
+    """Return whether the ledger line of a segment says all that recovery of its run needs to know of it.
+
+    Of others recovery has to read the bytes: of recovered segments, of those whose lines crossed into
+    another one, of lines of early versions where there are gaps, and of gaps that may have ended the run.
+    """
+    gaps = _gaps(entry)
+    is_said = gaps is not None and gaps.keys().isdisjoint(_END_REASONS)
+    return entry.kind == "segment" and is_said and claimed(entry) is not None
+
+
+def _gaps(entry: Entry) -> dict[str, int] | None:
+    """Return the number of gaps that begin in a segment, by reason; None where its ledger line says none."""
+    found: dict[str, int] | None = entry.get("gaps")
+    return {} if found is None and not entry["counts"].get("gap") else found
 
 
 def _is_complete(scan: Scan, facts: SegmentScan) -> bool:

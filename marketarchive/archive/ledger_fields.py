@@ -50,6 +50,9 @@ ENTRIES: Mapping[str, Mapping[str, FieldDoc]] = {
         "seq_max": FieldDoc("highest seq", "seq", _NO_SEQ, type="int"),
         "counts": FieldDoc("lines by kind", "lines", type="object of int"),
         "statuses": FieldDoc("answers by HTTP status", "answers", type="object of int"),
+        "gaps": FieldDoc(
+            "gaps that begin in it, by reason", "gaps", "absent in early lines", type="object of int"
+        ),
         "members": FieldDoc(
             "`[offset, bytes, lines, sha256]` of each gzip member, a minute each",
             "bytes, bytes, lines, hex digits",

@@ -23,7 +23,7 @@ from marketarchive.archive.dayfile import enter_day_file, finished_day_files
 from marketarchive.archive.deadrun import CrashRecovery, DeadRun
 from marketarchive.archive.files import Files
 from marketarchive.archive.folders import UnsettledFiles
-from marketarchive.archive.ledger import SEGMENT_KINDS, Entry, Ledger, LedgerWriteError
+from marketarchive.archive.ledger import Entry, Ledger, LedgerWriteError
 from marketarchive.archive.manifest_pages import seal_manifest_pages
 from marketarchive.archive.paths import (
     LEDGER,
@@ -131,7 +131,7 @@ class _Dead:
 
     name: str
     lock: Path | None
-    paths: list[str]  # of its files below raw/
+    paths: list[str]  # of its files in listed folders below raw/, so of all that the ledger does not name
     entries: list[Entry] = field(default_factory=list)  # its ledger lines
 
 
@@ -168,16 +168,7 @@ def _dead_runs(store: Store, held: ExitStack, provenance: Provenance, recovery: 
     for entry in store.ledger.of_runs(runs) if dead else ():
         if (one := dead.get(run_of(str(entry.get("path"))) or "")) is not None:
             one.entries.append(entry)
-    for one in dead.values():
-        one.paths = sorted({*one.paths, *_sealed(store.root, one.entries)})
     return list(dead.values())
-
-
-def _sealed(root: Path, entries: Iterable[Entry]) -> Iterator[str]:
-    """Yield the paths of segments and torn originals that are on the disk; entries: ledger lines of a run."""
-    for entry in entries:
-        if entry.kind in (*SEGMENT_KINDS, "torn") and (root / entry["path"]).exists():
-            yield entry["path"]
 
 
 def _foreign_files(

@@ -104,6 +104,7 @@ class SegmentScan:
             "seq_max": self.seq_max,
             "counts": dict(sorted(self.counts.items())),
             "statuses": dict(sorted(self.statuses.items())),
+            "gaps": dict(sorted(self.gaps.items())),
         }
 
     def problem(self, what: str) -> None:

@@ -59,4 +59,5 @@ class SegmentStats:
             "seq_max": self.seq_max,
             "counts": dict(sorted(self.counts.items())),
             "statuses": dict(sorted(self.statuses.items())),
+            "gaps": dict(sorted(self.gaps.items())),
         }

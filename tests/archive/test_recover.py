@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -203,6 +204,39 @@ def test_a_segment_with_a_label_or_brought_back_is_recovered_with_its_run(root: 
     }
     assert verify(root).problems == []
     assert recover(root, later()).runs == []
+
+
+def test_segments_that_were_moved_away_are_known_from_the_ledger(root: Path, tmp_path: Path) -> None:
+    other = Path(shutil.copytree(root, tmp_path / "other"))
+    move_away(other, ledger_of(other))
+    [found], [due] = recover(other, later()).runs, recover(root, later()).runs
+    assert found == due
+    assert raw_figures(other, found.manifest) == raw_figures(root, due.manifest)
+    assert last_gaps(other) == last_gaps(root)
+    assert verify(other).problems == []
+
+
+def move_away(root: Path, lines: list[dict[str, Any]]) -> None:
+    """Delete segments as `offload --prune` does; lines: those of the ledger that enter them."""
+    for line in lines:
+        said = {key: line[key] for key in ("path", "bytes", "sha256")}
+        Ledger(root).append({"kind": "moved", **said, "to": f"remote:{line['path']}"})
+        (root / line["path"]).unlink()
+
+
+def last_gaps(root: Path) -> list[dict[str, Any]]:
+    """Return the gaps that recovery wrote at the time of `later`."""
+    made = ArchiveReader(root).messages(since=later().now_ns(), kinds=("gap",))
+    return [dict(message.envelope) for message in made]
+
+
+def raw_figures(root: Path, manifest: str) -> list[dict[str, Any]]:
+    """Return what a manifest says of each feed, but for the bytes of its files."""
+    found = json.loads((root / manifest).read_bytes())["raw"]
+    for feed in found:
+        del feed["bytes"]
+        feed["files"] = [each["path"] for each in feed["files"]]
+    return list(found)
 
 
 @pytest.mark.parametrize("remove", [False, True])

@@ -117,6 +117,7 @@ def test_a_run_leaves_a_sealed_segment_a_manifest_and_a_ledger(tmp_path: Path) -
         "seq_max": 5,
         "counts": {"end": 1, "gap": 1, "invalid": 1, "response": 4, "segment": 1},
         "statuses": {"200": 3, "429": 1},
+        "gaps": {"rate_limited": 1},
         "members": [[0, len(data), 8, hashlib.sha256(data).hexdigest()]],
         "sha256": hashlib.sha256(data).hexdigest(),
         "sealed_at_utc": iso(NOON + 2_500_000_000),
