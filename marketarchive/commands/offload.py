@@ -196,6 +196,7 @@ _PLANNED = {
     "verified": "verified   {sum} by earlier runs",
     "elsewhere": "elsewhere  {sum} that were moved to another remote",
     "pruned": "to prune   at most {sum}, each compared once more before",
+    "pending": "kept here  {sum} of runs without a manifest, whose recovery would read them",
 }
 _DONE = {
     "copied": "copied     {sum}",
@@ -203,6 +204,7 @@ _DONE = {
     "verified": "verified   {sum} on {remote}",
     "elsewhere": _PLANNED["elsewhere"],
     "pruned": "pruned     {sum} here; the ledger says where they are",
+    "pending": _PLANNED["pending"],
 }
 """Field of `Offloaded` that lists files -> line that reports them."""
 
@@ -210,13 +212,13 @@ _DONE = {
 def _text(found: Offloaded, rclone: Rclone, words: Mapping[str, str], end: str) -> str:
     """Return the report of an offload, or of its plan.
 
-    words: field of `Offloaded` -> line for its files; lines of files moved elsewhere and of pruned files are
-    left out if there are none; end: the last line.
+    words: field of `Offloaded` -> line for its files; lines of files moved elsewhere, pruned or kept are left
+    out if there are none; end: the last line.
     """
     lines = _problems(found.problems)
     for name, line in words.items():
         files = getattr(found, name)
-        if files or name not in ("elsewhere", "pruned"):
+        if files or name not in ("elsewhere", "pruned", "pending"):
             every = files.values() if isinstance(files, dict) else files
             how = rclone.hash_kind or "reading back"
             lines.append(line.format(sum=sum_text(every), how=how, remote=rclone.remote))

@@ -12,6 +12,8 @@ import sys
 import threading
 import tracemalloc
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,10 +30,14 @@ from marketarchive.archive.offload.rclone import Rclone
 from marketarchive.archive.offload.restore import absent, restore
 from marketarchive.archive.paths import LEDGER, OFFLOAD_LOCK
 from marketarchive.archive.reader import ArchiveReader
+from marketarchive.archive.recover import recover
+from marketarchive.archive.run import RunArchive
 from marketarchive.archive.status import status
 from marketarchive.archive.store import Store
 from marketarchive.archive.verify import verify
 from marketarchive.exceptions import ArchiveError, ArgumentError, ConfigurationError, RemoteError
+from marketarchive.items import Gap
+from marketarchive.scope import Scope
 from marketarchive.times import DAY, HOUR
 from tests.archive import museum
 from tests.archive.checking import described_ledger
@@ -277,6 +283,53 @@ def test_only_copies_of_old_sealed_files_without_a_label_are_pruned(root: Path, 
     young = {entry["path"] for entry in ledger_of(root) if living.run in entry["path"]}
     assert kept == {marked.relative_to(root).as_posix(), damaged.relative_to(root).as_posix(), *young}
     assert all((root / path).exists() for path in entered(root, "manifest", "day_file"))
+
+
+def test_a_living_run_is_pruned_and_then_recovered_as_if_it_were_whole(tmp_path: Path) -> None:
+    """Its gaps are in the ledger; segments of which one has lines of the other stay until it has ended."""
+    root, rclone, clock = tmp_path / "archive", Rclone(str(tmp_path / "target")), HandClock()
+    old = options(older_than_ns=DAY)
+    with writer(root, clock) as made:
+        living = made.open_run("polymarket_orderbook", "polymarket", ["orderbook", "quiet"], {}, {})
+        seqs = [[1, 2], [3, 5], [4, 6], [7], []]
+        answers = [response(living) for _ in range(7)]
+        for hour, here in enumerate(seqs):
+            for seq in here:
+                living.write(replace(answers[seq - 1], received_at=clock.now_ns()))
+            if hour < 2:
+                living.write(disconnect(living, clock.now_ns(), "quiet"))
+            living.flush().result()
+            clock.pass_s(3600)
+        living.flush().result()
+        crossed = {line["path"] for line in ledger_of(root) if line["seq_min"] in (3, 4)}
+        others = {line["path"] for line in ledger_of(root)} - crossed
+        for work in (plan, partial(offload, progress=print)):
+            found = work(store(root), rclone, old)
+            assert {file.path for file in found.pending} == crossed
+            assert {file.path for file in found.pruned} == others
+        assert {path.relative_to(root).as_posix() for path in root.glob("raw/**/*.gz")} == crossed
+    [recovered] = recover(root, clock).runs
+    assert verify(root).problems == []
+    quiet, book = (
+        next(each for each in manifest(root, recovered.manifest)["raw"] if each["feed"] == feed)
+        for feed in ("quiet", "orderbook")
+    )
+    assert (quiet["gaps"], book["gaps"]) == ({"crash": 1, "disconnect": 2}, {"crash": 1})
+    assert [len(quiet["files"]), len(book["files"])] == [3, 5]
+    gaps = ArchiveReader(root).messages(since=clock.now_ns(), kinds=("gap",))
+    assert {gap.feed: (gap.envelope["first_lost_seq"], gap.envelope["from"]) for gap in gaps} == {
+        "quiet": (3, "2026-11-21T13:00:00.000000Z"),
+        "orderbook": (8, "2026-11-21T15:00:00.000000Z"),
+    }
+    assert run(root, rclone, older_than_ns=DAY).pending == []
+    assert restore(store(root), rclone, absent(store(root))).problems == {}
+    assert verify(root).problems == []
+
+
+def disconnect(living: RunArchive, at: int, feed: str) -> Gap:
+    seq = living.next_seq("polymarket", feed)
+    scope, own = Scope("polymarket", feed), f"{living.run}:{seq}"
+    return Gap("polymarket", feed, at, seq, at - 1, at, scope, "disconnect", "venue", id=own)
 
 
 def test_a_damaged_ledger_lets_nothing_be_pruned(root: Path, tmp_path: Path) -> None:

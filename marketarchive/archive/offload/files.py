@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from marketarchive.archive.deadrun import says_all
 from marketarchive.archive.labels import labels
 from marketarchive.archive.ledger import FILE_KINDS, SEGMENT_KINDS, Ledger
 from marketarchive.archive.moved import moved
-from marketarchive.archive.paths import TORN
+from marketarchive.archive.paths import TORN, manifest_path, run_of
 from marketarchive.archive.stored import merged_segments
 from marketarchive.times import from_iso
 
@@ -32,6 +33,7 @@ class FinalFile:
     is_here: bool
     is_labelled: bool
     moved_to: str | None  # by the ledger, also where it was brought back
+    is_pending: bool = False  # recovery would have to read it, and its run has no manifest yet
 
 
 def final_files(root: Path, ledger: Ledger) -> Iterator[FinalFile]:
@@ -46,11 +48,14 @@ def final_files(root: Path, ledger: Ledger) -> Iterator[FinalFile]:
     to, labelled = moved(ledger.of_kind("moved")), set(labels(ledger.of_kind("label")))
     labelled |= {holders[path] for path in labelled & holders.keys()}
     ends: dict[str, int] = {}
+    unsaid: set[str] = set()  # segments of which recovery would have to read the bytes
     entered: dict[str, tuple[str, int, str]] = {}  # without the rest of its line: there may be 300,000
     for entry in ledger.of_kind(*FILE_KINDS):
         entered.setdefault(entry["path"], (str(entry.kind), entry["bytes"], entry["sha256"]))
         if entry.kind in (*SEGMENT_KINDS, "joined") and entry["last"]:
             ends[entry["path"]] = from_iso(entry["last"])
+        if entry.kind in SEGMENT_KINDS and not says_all(entry):
+            unsaid.add(entry["path"])
     for path, (kind, size, sha256) in entered.items():
         is_here = (root / path).is_file()
         holder = holders.get(path)
@@ -66,6 +71,7 @@ def final_files(root: Path, ledger: Ledger) -> Iterator[FinalFile]:
             is_here,
             path in labelled,
             to.get(path),
+            path in unsaid and str(manifest_path(str(run_of(path)))) not in entered,
         )
 
 

@@ -79,6 +79,7 @@ class Offloaded:
     elsewhere: list[FinalFile] = field(default_factory=list)  # moved to another remote, and not here
     problems: dict[str, str] = field(default_factory=dict)  # path -> what is wrong
     pruned: list[FinalFile] = field(default_factory=list)
+    pending: list[FinalFile] = field(default_factory=list)  # not pruned until their runs have ended
     manifests: list[str] = field(default_factory=list)
     snapshot: str = ""  # path of the ledger's copy
 
@@ -113,7 +114,9 @@ def plan(store: Store, rclone: Rclone, options: OffloadOptions) -> Offloaded:
             found.checked.append(each.file)
             if each.state == "copy":
                 found.copied.append(each.file)
-    found.pruned = run.prunable({each.path for each in found.checked} | found.verified.keys())
+    old = run.prunable({each.path for each in found.checked} | found.verified.keys())
+    found.pruned = [file for file in old if not file.is_pending]
+    found.pending = [file for file in old if file.is_pending]
     return found
 
 
@@ -353,7 +356,9 @@ class _Run:
             self._done.problems[str(LEDGER)] = f"{problems[0]}; nothing was deleted here"
             return
         self._files = list(final_files(self._root, self._store.ledger))  # with labels of this minute
-        candidates = [file for file in self.prunable(self._done.verified) if not self._is_needed(file)]
+        old = self.prunable(self._done.verified)
+        self._done.pending = [file for file in old if file.is_pending]
+        candidates = [file for file in old if not (file.is_pending or self._is_needed(file))]
         duplicates = self._rclone.listing().duplicates if candidates else set()
         for batch in _batches([Judged(file, "check") for file in candidates]):
             self._prune_batch([each.file for each in batch], duplicates)
