@@ -1,7 +1,8 @@
 """Replace finished day files of `records/` by gzip files, deleting a plain file once its gzip was read back.
 
 The ledger line of the gzip states in `replaces` the sha256 of the plain bytes, so that `verify` accepts the
-plain file's absence.
+plain file's absence. A call that was killed is completed by the next one: until that line is written, only
+the plain file is data, and a gzip beside it is written anew.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from typing import BinaryIO, Literal
 
 from marketarchive.archive.dayfile import day_files, enter_day_file, finished_day_files
 from marketarchive.archive.ledger import Entry
+from marketarchive.archive.locks import exclusive_lock
 from marketarchive.archive.manifest import store_manifest
-from marketarchive.archive.paths import new_run_id, relative
+from marketarchive.archive.paths import COMPACT_LOCK, new_run_id, relative
 from marketarchive.archive.store import Store
 from marketarchive.exceptions import ArchiveError, CorruptError
 from marketarchive.json_lines import DAMAGED_GZIP
@@ -45,21 +47,24 @@ def compress_days(store: Store, series: tuple[str, ...]) -> list[Compressed]:
     """Compress the finished day files of some `series`, and write a manifest that lists them.
 
     Returns a result for each plain day file: `open` where its day is not over or a run still writes it,
-    `refused` where its bytes are not those of the ledger, or a gzip of its name is not in the ledger. Raises
-    OSError, CorruptError.
+    `refused` where its bytes are not those of the ledger. Waits for another process that compresses, compacts
+    or offloads. Raises OSError, CorruptError.
     """
-    for path in finished_day_files(store):
-        if path.name.startswith(tuple(f"{each}-" for each in series)):
-            enter_day_file(store, path)
-    done = [
-        _compress(store, path)
-        for path, _ in list(day_files(store.root, store.rows))
-        if path.name.startswith(tuple(f"{each}-" for each in series))
-    ]
-    made = [each for each in done if each.outcome == "compressed"]
-    if made:
-        _write_manifest(store, made)
-    return done
+    if not any(day_files(store.root, store.rows)):
+        return []
+    with exclusive_lock(store.root, store.files, COMPACT_LOCK):
+        for path in finished_day_files(store):
+            if path.name.startswith(tuple(f"{each}-" for each in series)):
+                enter_day_file(store, path)
+        done = [
+            _compress(store, path)
+            for path, _ in list(day_files(store.root, store.rows))
+            if path.name.startswith(tuple(f"{each}-" for each in series))
+        ]
+        made = [each for each in done if each.outcome == "compressed"]
+        if made:
+            _write_manifest(store, made)
+        return done
 
 
 def _compress(store: Store, path: Path) -> Compressed:
@@ -74,9 +79,6 @@ def _compress(store: Store, path: Path) -> Compressed:
     if digest != entry["sha256"]:
         return Compressed(name, "refused", "it is not the file that the ledger describes: run verify")
     held = entries.get(f"{name}.gz")
-    if held is None and target.exists():
-        why = f"{target.name} lies beside it and is not in the ledger: delete the incomplete one of the two"
-        return Compressed(name, "refused", why, size)
     if held is None:
         held = _write(store, path, target, digest)
     elif not target.exists() or content_digest(target) != digest:  # a crash came before the removal
@@ -89,7 +91,8 @@ def _compress(store: Store, path: Path) -> Compressed:
 def _write(store: Store, path: Path, target: Path, digest: str) -> Entry:
     """Write the gzip of a day file, read it back and enter it in the ledger; return its ledger line.
 
-    path: the plain file; target: the gzip; digest: sha256 of the plain bytes. Raises OSError, CorruptError.
+    path: the plain file; target: the gzip, which replaces one that a killed call left; digest: sha256 of the
+    plain bytes. Raises OSError, CorruptError.
     """
     files, temporary = store.files, target.with_name(f".{target.name}.tmp")
     files.unlink(temporary)

@@ -5,16 +5,28 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import shutil
+import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from marketarchive.archive.compress_rows import Compressed, compress_days
+from marketarchive.archive.config import ArchiveConfig
+from marketarchive.archive.files import Files
+from marketarchive.archive.ledger import Ledger
+from marketarchive.archive.offload.offload import OffloadOptions, offload
+from marketarchive.archive.offload.rclone import Rclone
+from marketarchive.archive.recover import recover
 from marketarchive.archive.store import Store
 from marketarchive.archive.verify import verify
 from marketarchive.archive.writer import ArchiveWriter
+from marketarchive.exceptions import ArchiveError
 from marketarchive.times import SECOND
+from tests.archive.faulty_files import FailNth
 from tests.archive.writing import NOON, HandClock, ledger_of, open_run, writer
+from tests.waiting import until
 
 DAY = 86_400 * SECOND
 NAME = "KXBTC15M-2026-11-21.jsonl"
@@ -75,20 +87,73 @@ def test_a_folder_of_its_own_has_a_ledger_of_its_own(tmp_path: Path, clock: Hand
     assert verify(tmp_path / "out").problems == []
 
 
-def test_a_gzip_that_nobody_entered_is_named_and_nothing_is_deleted(tmp_path: Path, clock: HandClock) -> None:
+def test_a_gzip_that_nobody_entered_is_named_and_written_anew(tmp_path: Path, clock: HandClock) -> None:
     with writer(tmp_path, clock) as made:
         written(made)
     clock.pass_s(86_400)
     plain, partial = tmp_path / "records" / NAME, tmp_path / "records" / f"{NAME}.gz"
-    partial.write_bytes(gzip.compress(plain.read_bytes())[:30])
-    [done] = compressed(tmp_path, clock)
-    assert done.outcome == "refused"
-    assert partial.name in done.detail
-    assert plain.exists()
-    assert partial.exists()
-    [problem] = verify(tmp_path).problems
-    assert problem.path == f"records/{NAME}.gz"
+    rows = plain.read_bytes()
+    partial.write_bytes(gzip.compress(rows)[:30])
+    problem = next(each for each in verify(tmp_path).problems if each.path == f"records/{NAME}.gz")
     assert f"records/{NAME} lies beside it" in problem.what
+    [done] = compressed(tmp_path, clock)
+    assert done.outcome == "compressed"
+    assert gzip.decompress(partial.read_bytes()) == rows
+    assert not plain.exists()
+    assert verify(tmp_path).problems == []
+
+
+def test_a_call_that_dies_at_any_step_is_completed_by_the_next(tmp_path: Path, clock: HandClock) -> None:
+    with writer(tmp_path / "whole", clock) as made:
+        written(made)
+    rows = (tmp_path / "whole" / "records" / NAME).read_bytes()
+    clock.pass_s(86_400)
+    for n in range(1, 1000):
+        root = Path(shutil.copytree(tmp_path / "whole", tmp_path / str(n)))
+        files = FailNth(n, persistent=True)
+        dying = Store(root, clock, ArchiveConfig(), files, Ledger(root, files))
+        with suppress(OSError, ArchiveError):
+            compress_days(dying, ("KXBTC15M",))
+        assert all(each.outcome == "compressed" for each in compressed(root, clock))
+        assert gzip.decompress((root / "records" / f"{NAME}.gz").read_bytes()) == rows
+        assert not (root / "records" / NAME).exists()
+        assert verify(root).problems == []
+        if not files.failed:
+            assert n > 10
+            return
+    pytest.fail("it never came to its end")
+
+
+@pytest.mark.process  # starts rclone
+def test_no_file_is_replaced_while_an_offload_copies_it(
+    tmp_path: Path, clock: HandClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    if shutil.which("rclone") is None:
+        pytest.skip("rclone is not installed: `apt install rclone`")
+    root, done = tmp_path / "archive", list[Compressed]()
+    with writer(root, clock) as made:
+        written(made)
+    clock.pass_s(86_400)
+    recover(root, clock)  # enters the day files
+    other = threading.Thread(target=lambda: done.extend(compressed(root, clock)))
+
+    def progress(text: str) -> None:
+        if not other.ident:
+            other.start()
+            until(lambda: done or "waiting for another process" in caplog.text)
+
+    store = Store(root, clock, ArchiveConfig(), Files(), Ledger(root))
+    copied = offload(store, Rclone(str(tmp_path / "target")), OffloadOptions(DAY), progress)
+    other.join(60)
+    assert copied.problems == {}
+    assert [each.outcome for each in done] == ["compressed"]
+    assert verify(root).problems == []
+
+
+def test_a_folder_without_rows_stays_as_it_is(tmp_path: Path, clock: HandClock) -> None:
+    store = Store(tmp_path / "none", clock, ArchiveConfig(), Files(), Ledger(tmp_path / "none"))
+    assert compress_days(store, ("KXBTC15M",)) == []
+    assert not store.root.exists()
 
 
 def test_a_gzip_that_changed_is_named(tmp_path: Path, clock: HandClock) -> None:
