@@ -92,7 +92,6 @@ class CheckedLedger:
         """
         given = None if head is None else _parse_head(head)
         chain, is_torn = ChainCheck(), False
-        not_torn: list[Problem] = []
         invalid: list[Problem] = []
         for entry in self.ledger.entries():
             for what in chain.of(entry):
@@ -101,14 +100,13 @@ class CheckedLedger:
             if entry.fields is None:
                 report.notes.append(f"{LEDGER} line {entry.number}: torn by a crash, and kept")
             elif entry.get("torn_before") and not is_torn:
-                what = "says that the line before it is torn, and it is not"
-                not_torn.append(Problem(str(LEDGER), what, entry.number))
+                what = "says that the line before it is torn: only its newline was, and it is whole"
+                report.notes.append(f"{LEDGER} line {entry.number}: {what}")
             is_torn = entry.fields is None
             if not is_torn and (what := self._add(entry)):
                 self._invalid.add(entry.number)
                 invalid.append(Problem(str(LEDGER), what, entry.number))
         report.head = self.head()
-        report.problems += not_torn
         if self.count:
             report.checked["ledger lines"] = self.count
         if given is not None:

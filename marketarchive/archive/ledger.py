@@ -3,7 +3,8 @@
 `manifests/ledger.jsonl` is only ever appended to, under `flock` on the file itself, by every run. A line
 is compact JSON, `kind` first and `previous` last: the sha256 of the preceding line's bytes without its
 newline, 64 zeros in the first. A line torn by a crash stays: the next writer ends it with a newline, writes
-`torn_before` in its own line, and chains to the torn bytes like to any other line.
+`torn_before` in its own line unless only the newline was missing, and chains to the torn bytes like to any
+other line.
 
 A query reads only a part of the ledger: `pages.py` summarises pages of old lines, and a page that cannot
 hold what is searched is skipped. Every result is read from the lines themselves.
@@ -132,8 +133,9 @@ class Ledger:
             mark, torn = self._end(handle)
             head = _head(mark, torn)
             previous, data = head.sha256, b"" if torn is None else b"\n"
+            is_torn = torn is not None and _decoded(torn) is None
             for number, entry in enumerate(entries):
-                noted = {"torn_before": True} if torn is not None and number == 0 else {}
+                noted = {"torn_before": True} if is_torn and number == 0 else {}
                 line = msgspec.json.encode({**entry, **noted, "previous": previous})
                 previous = hashlib.sha256(line).hexdigest()
                 data += line + b"\n"

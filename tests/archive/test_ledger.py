@@ -109,6 +109,16 @@ def test_a_torn_line_stays_is_named_and_chained_to(tmp_path: Path, torn: bytes) 
         entries[2]["path"]
 
 
+def test_a_line_that_lacks_only_its_newline_is_whole(tmp_path: Path) -> None:
+    ledger = filled(tmp_path, 2)
+    whole = ledger.path.read_bytes()
+    ledger.path.write_bytes(whole[:-1])
+    ledger.append({"kind": "label", "path": "a"})
+    assert ledger.path.read_bytes().startswith(whole)
+    assert [entry.get("torn_before") for entry in ledger.entries()] == [None, None, None]
+    assert ledger.check() == []
+
+
 def test_a_torn_line_nobody_named_is_a_problem(tmp_path: Path) -> None:
     ledger = filled(tmp_path, 2)
     lines = ledger.path.read_bytes().splitlines()

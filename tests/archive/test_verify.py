@@ -126,6 +126,21 @@ def test_a_torn_ledger_line_is_allowed_where_the_next_names_it(root: Path) -> No
     assert verify(root).state == "failed"
 
 
+def test_a_line_that_lacked_only_its_newline_passes_whatever_the_next_says(root: Path) -> None:
+    """Early versions said `torn_before` of it."""
+    museum.edit(museum.ledger(root), lambda lines: [*lines[:-1], lines[-1].removesuffix(b"\n")])
+    assert verify(root).state == "passed"
+    line = {"kind": "label", "path": ledger_of(root)[0]["path"], "label": "deprecated", "why": "x"}
+    Ledger(root).append(line)
+    report = verify(root)
+    assert (report.problems, report.notes) == ([], [])
+    museum.edit(museum.ledger(root), lambda lines: lines[:-1])
+    Ledger(root).append({**line, "torn_before": True})
+    report = verify(root)
+    assert (report.state, len(report.notes)) == ("passed", 1)
+    assert f"line {report.head.count}: says that the line before it is torn" in report.notes[0]
+
+
 def test_what_living_runs_have_open_is_listed_and_no_problem(tmp_path: Path) -> None:
     clock = HandClock()
     with writer(tmp_path, clock) as made:
