@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import secrets
 from pathlib import Path
 from typing import Any
 
@@ -134,9 +135,9 @@ def _touch(root: Path, files: Files) -> None:
     root.mkdir(parents=True, exist_ok=True)
     manifests = root / "manifests"
     files.make_dirs(manifests, root)
-    fresh = manifests / f".writable-{os.getpid()}"
-    files.close(files.create(fresh))
-    files.unlink(fresh)
+    files.close(files.create(manifests / f".writable-{secrets.token_hex(8)}"))
+    for path in manifests.glob(".writable-*"):  # that of a start that was killed too
+        files.unlink(path)
     for path in (manifests / "ledger.jsonl", root / "raw", root / "records"):
         if path.exists() and not os.access(path, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
