@@ -157,15 +157,19 @@ class Rclone:
         """
         words = ["copy", str(root), self.remote, "--files-from-raw", "-", "--no-traverse", "--copy-links"]
         # one attempt, as the next run resumes; one stream, so that what is cut off has not its full size
-        words += ["--retries", "1", "--multi-thread-streams", "0", *self._bwlimit]
-        if self.type == "s3":  # in one part, or its hash is only what we say it is
-            words += ["--s3-upload-cutoff", "5G"]
+        words += ["--retries", "1", "--multi-thread-streams", "0", *self._in_one_part, *self._bwlimit]
         done = self._call([*words, *(["--ignore-times"] if again else [])], paths)
         return _failures(done, paths)
 
     def copy_to(self, source: Path, path: str) -> None:
         """Copy one file to another name. Raises RemoteError."""
-        self._run("copyto", str(source), self.address(path), "--retries", "1", *self._bwlimit)
+        words = ["copyto", str(source), self.address(path), "--retries", "1"]
+        self._run(*words, *self._in_one_part, *self._bwlimit)
+
+    @property
+    def _in_one_part(self) -> list[str]:
+        """Return the options by which S3 gets a file in one part, or its hash is only what we say it is."""
+        return ["--s3-upload-cutoff", "5G"] if self.type == "s3" else []
 
     def read_back(self, paths: Sequence[str]) -> tuple[dict[str, str], dict[str, str]]:
         """Read files of the remote; return path -> sha256 of those that could be read, and why others not."""
