@@ -1,7 +1,8 @@
 """Health of an archive: dead and failed runs, feeds without recent data, low disk space.
 
 A run that ended normally is no problem, and its feeds need no new data: a spider that cron starts is quiet
-between two runs. The caller names feeds that need data whether or not a run is alive (`Expected`).
+between two runs. The caller names feeds that need data whether or not a run is alive (`Expected`). A time
+later than the status is of a clock that was ahead, and proves nothing.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ def _runs(found: Status) -> Iterator[Finding]:
     newest: dict[str, RunStatus] = {}
     for run in found.runs:
         known = newest.get(run.spider)
-        if known is None or (known.started or 0) < (run.started or 0):
+        if known is None or _proven(known.started, found) < _proven(run.started, found):
             newest[run.spider] = run
         if run.state in ("dead", "unknown"):
             yield _run(f"{run.state}_run", run)
@@ -85,6 +86,11 @@ def _runs(found: Status) -> Iterator[Finding]:
         has_failed = run.state == "recovered" or (run.state == "done" and run.exit_code not in (0, None))
         if has_failed and run.ended is not None and found.at - run.ended < FAILED_WITHIN_NS:
             yield {**_run("failed_run", run), "exit_reason": run.exit_reason, "exit_code": run.exit_code}
+
+
+def _proven(time: int | None, found: Status) -> int:
+    """Return a time (wall ns) that is not later than the status; 0 for another, or None."""
+    return time if time is not None and time <= found.at else 0
 
 
 def _run(kind: str, run: RunStatus) -> dict[str, Any]:
@@ -112,9 +118,8 @@ def _of_living_runs(found: Status, max_age_s: float) -> Iterator[tuple[tuple[str
 
 def _stale(found: Status, awaited: Mapping[tuple[str, str], Awaited]) -> Iterator[Finding]:
     for (venue, feed), (limit, since) in sorted(awaited.items()):
-        last = newest_data(found.root, venue, feed)
-        begin = max((time for time in (last, since) if time is not None), default=None)
-        if begin is None or found.at - begin > limit:
+        last = newest_data(found.root, venue, feed, found.at)
+        if found.at - max(_proven(last, found), _proven(since, found)) > limit:
             yield {
                 "kind": "stale_feed",
                 "venue": venue,

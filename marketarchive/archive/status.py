@@ -210,6 +210,7 @@ class _Look:
             self.status.simulated += run.simulated
         self.status.feeds = [feed for _, feed in sorted(self._feeds.items())]
         self._measure_disk()
+        self.status.at = clock.now_ns()  # nothing that was read is later, unless a clock was ahead
 
     # ---- runs ------------------------------------------------------------------------------------------
 

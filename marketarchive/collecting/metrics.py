@@ -73,7 +73,7 @@ class AwaitedFeed:
     """A feed of which data are expected, and the time of its newest data."""
 
     clock: Clock
-    since: int  # wall ns of its newest data, or of its first start
+    since: int  # monotonic ns of its newest data, or of its first start: no step of the wall clock moves it
     role: Literal["main", "lookup"] = "lookup"
     interval_s: float = 0.0
 
@@ -100,7 +100,7 @@ class Metrics:
             self._ended[counter] += 0
         for feed in run.spider.feeds:
             key = (run.spider.venue, feed)
-            known = self._feeds.setdefault(key, AwaitedFeed(run.clock, run.clock.now_ns()))
+            known = self._feeds.setdefault(key, AwaitedFeed(run.clock, run.clock.mono_ns()))
             if feed == run.spider.feed:
                 known.role, known.interval_s = "main", run.spider.arguments.interval or 0.0
 
@@ -145,15 +145,17 @@ class Metrics:
         return figures, gauges
 
     def _note_data(self, run: MeasuredRun) -> None:
+        now = run.clock.instant()
         for feed, at in run.last_data.items():
             known = self._feeds[run.spider.venue, feed]
-            known.since = max(known.since, at)
+            if at <= now.wall:  # else the clock was ahead when it came
+                known.since = max(known.since, now.mono - (now.wall - at))
 
     def _ages(self) -> Iterator[tuple[str, Labels, float]]:
         for key, feed in self._feeds.items():
             labels = (*key, feed.role)
-            age = to_seconds(feed.clock.now_ns() - feed.since)
-            yield "marketarchive_feed_data_age_seconds", labels, max(0.0, age)
+            age = to_seconds(feed.clock.mono_ns() - feed.since)
+            yield "marketarchive_feed_data_age_seconds", labels, age
             yield "marketarchive_feed_interval_seconds", labels, feed.interval_s
 
     # ---- the threads that answer -----------------------------------------------------------------------

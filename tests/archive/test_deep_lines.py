@@ -30,7 +30,7 @@ def test_the_newest_data_are_in_front_of_it(tmp_path: Path) -> None:
     path.parent.mkdir(parents=True)
     line = b'{"kind":"response","collected_at_utc":"%b","status":200' % AT.encode()
     path.write_bytes(gzip.compress(line + b"}\n" + line + b',"headers":%b}\n' % DEEP))
-    assert newest_data(tmp_path, "v", "f") == from_iso(AT)
+    assert newest_data(tmp_path, "v", "f", from_iso(AT)) == from_iso(AT)
 
 
 def test_a_manifest_is_a_problem_of_verify(tmp_path: Path) -> None:

@@ -123,6 +123,43 @@ def test_a_run_that_failed_days_ago_is_history(tmp_path: Path) -> None:
     assert looked_at(tmp_path, clock) == []
 
 
+@pytest.mark.parametrize("ahead_s", [600, 7200, 365 * 86_400])
+def test_a_step_ahead_that_was_undone_hides_no_silence(tmp_path: Path, ahead_s: float) -> None:
+    clock = HandClock()
+
+    def receive(run: RunArchive) -> None:
+        run.write(Frames(VENUE, FEED, "c1", ((clock.now_ns(), run.next_seq(VENUE, FEED), b"{}"),)))
+        run.flush().result(60)
+
+    with writer(tmp_path, clock) as made:
+        run = open_poll(made)
+        receive(run)
+        clock.step_s(ahead_s)
+        receive(run)
+        late = open_poll(made)  # whatever begins meanwhile begins in the future
+        clock.pass_s(2)
+        clock.step_s(-ahead_s)
+        receive(run)
+        assert looked_at(tmp_path, clock) == []
+        clock.pass_s(301)
+        for expected in ([], [Expected(VENUE, FEED, 300)]):
+            [stale] = looked_at(tmp_path, clock, *expected)
+            assert (stale["kind"], stale["age_s"]) == ("stale_feed", 301)
+        late.close("finished", {}).result(60)
+
+
+def test_a_run_that_failed_in_the_future_is_history_once_another_has_done_better(tmp_path: Path) -> None:
+    clock = HandClock()
+    clock.step_s(365 * 86_400)
+    with writer(tmp_path, clock) as made:
+        open_poll(made).close("start_error", {"exit_code": 1}).result(60)
+    clock.step_s(-365 * 86_400)
+    assert kinds(looked_at(tmp_path, clock)) == ["failed_run"], "maybe just now"
+    with writer(tmp_path, clock) as made:
+        open_poll(made).close("finished", {"exit_code": 0}).result(60)
+    assert looked_at(tmp_path, clock) == []
+
+
 def test_too_little_space_and_a_damaged_ledger_are_problems(tmp_path: Path) -> None:
     clock = HandClock()
     with writer(tmp_path, clock) as made:
@@ -154,10 +191,10 @@ def test_the_newest_data_are_found_in_front_of_much_that_is_none(tmp_path: Path)
             run.flush().result(60)
         [part] = tmp_path.glob("raw/*/*/*/*/*.part")
         assert part.stat().st_size > 2**18, "more than is read at first"
-        assert newest_data(tmp_path, VENUE, "stream") == data_at
+        assert newest_data(tmp_path, VENUE, "stream", clock.now_ns()) == data_at
         run.close("finished", {"exit_code": 0}).result(60)
-    assert newest_data(tmp_path, VENUE, "stream") == data_at
-    assert newest_data(tmp_path, VENUE, "nothing") is None
+    assert newest_data(tmp_path, VENUE, "stream", clock.now_ns()) == data_at
+    assert newest_data(tmp_path, VENUE, "nothing", clock.now_ns()) is None
 
 
 def test_what_is_old_and_was_written_anew_hides_nothing_newer(tmp_path: Path) -> None:
@@ -173,4 +210,4 @@ def test_what_is_old_and_was_written_anew_hides_nothing_newer(tmp_path: Path) ->
             clock.pass_s(3600)
     for path in sorted(tmp_path.glob("raw/*/*/*/*/*.gz"))[:-1]:
         path.touch()
-    assert newest_data(tmp_path, VENUE, FEED) == data_at
+    assert newest_data(tmp_path, VENUE, FEED, clock.now_ns()) == data_at

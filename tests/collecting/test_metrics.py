@@ -142,6 +142,31 @@ async def test_a_feed_whose_run_failed_is_still_awaited(tmp_path: Path) -> None:
         assert found.one("marketarchive_runs_ended_total", spider="letters", exit_code="1") == 1
 
 
+@pytest.mark.parametrize("is_answered", [True, False])
+async def test_a_step_ahead_that_was_undone_hides_no_silence(tmp_path: Path, is_answered: bool) -> None:
+    clock = HandClock()
+    async with endpoints() as measure, at_work(Letters, tmp_path) as spider:
+        spider.run.clock = clock
+
+        async def age(metrics: Metrics) -> float | None:
+            feed = {"venue": "polymarket", "feed": "stream", "role": "main"}
+            return (await look(metrics)).one("marketarchive_feed_data_age_seconds", **feed)
+
+        def receive() -> None:
+            spider.run.note_good("frames/good/stream", "stream", clock.now_ns())
+
+        clock.step_s(86_400)
+        metrics = measure(spider.run)
+        receive()
+        assert await age(metrics) == 0
+        clock.step_s(-86_400)
+        if is_answered:
+            receive()
+        assert await age(metrics) == 0
+        clock.pass_s(6 * 3600)
+        assert await age(metrics) == 6 * 3600
+
+
 async def test_an_event_loop_that_does_not_answer_hides_no_figure_of_the_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
