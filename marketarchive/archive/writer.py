@@ -102,7 +102,7 @@ class ArchiveWriter:
         """Set when free disk space is below the limit: runs should end while there is space to seal them."""
         self.free: int | None = None
         """Free bytes at the last check, on the fullest disk in use; None before the first check."""
-        self.on_failure: list[Callable[[DiskError], None]] = []
+        self.on_failure: list[Callable[[DiskError], object]] = []
         self.buffered = 0
         """Bytes that are queued and not yet written."""
         self.lost_lines = 0
@@ -368,7 +368,7 @@ class ArchiveWriter:
         for future in futures:
             if not future.done():
                 future.set_exception(failure)
-        for callback in self.on_failure:
+        for callback in list(self.on_failure):  # a run that ends meanwhile removes its own
             try:
                 callback(failure)
             except Exception:

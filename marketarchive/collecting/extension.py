@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from scrapy import signals
@@ -39,6 +40,7 @@ class RunExtension:
         process = Process.of(crawler.settings)
         self.run = Run(process, crawler.spider, crawler)
         self._watch: asyncio.Task[None] | None = None
+        self._on_failure: Callable[[DiskError], object] | None = None  # called by the writer's thread
         self._closing: asyncio.Task[None] | None = None
         self._stopped_at: int | None = None  # wall ns at which the end was requested first
         self._short_since: int | None = None  # wall ns since which the disk has too little space
@@ -54,13 +56,10 @@ class RunExtension:
 
     def spider_opened(self) -> None:
         loop = asyncio.get_running_loop()
-        self.run.process.metrics.add(self.run)
-
-        def failed(error: DiskError) -> None:  # called by the writer's thread
-            loop.call_soon_threadsafe(self._disk_failed, error)
-
         process = self.run.process
-        process.writer.on_failure.append(failed)
+        process.metrics.add(self.run)
+        self._on_failure = lambda error: loop.call_soon_threadsafe(self._disk_failed, error)
+        process.writer.on_failure.append(self._on_failure)
         self._watch = loop.create_task(self._watching())
         process.reports.allow_quiet(2 * (self.run.spider.arguments.interval or 0))
         process.reports.begin()
@@ -106,6 +105,8 @@ class RunExtension:
             begin = self._stopped_at or self.run.ended_at
             end_gap = EndGap(begin, "crash", HELD, only_lost=True)
         await self.run.close(reason, end_gap)
+        if self._on_failure is not None:  # it would keep the crawler, its spider and books
+            writer.on_failure.remove(self._on_failure)
         self.run.process.metrics.end(self.run)
         self.run.process.shutdown.leave(self, self.run.exit_code())
 
