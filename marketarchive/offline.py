@@ -9,7 +9,7 @@ from pathlib import Path
 from marketarchive.clock import Clock, RealClock
 from marketarchive.collecting.arguments import moment_or_span
 from marketarchive.collecting.exit_codes import DISK, FAILED, WRONG_ARGUMENT
-from marketarchive.collecting.process import existing_output_dir, make_clock
+from marketarchive.collecting.process import existing_output_dir, make_clock, recorded_output_dir
 from marketarchive.configured import ConfiguredCommand
 from marketarchive.exceptions import ArgumentError, ConfigurationError, DiskError, MarketArchiveError
 from marketarchive.venues.symbols import known_assets
@@ -48,6 +48,15 @@ class OfflineCommand(ConfiguredCommand):
         """Return the existing folder OUTPUT_DIR. Raises ArgumentError without one, ConfigurationError."""
         assert self.settings is not None
         return existing_output_dir(self.settings)
+
+    @property
+    def archive(self) -> Path:
+        """Return the folder OUTPUT_DIR, in which something was recorded.
+
+        Raises ArgumentError where nothing was, ConfigurationError.
+        """
+        assert self.settings is not None
+        return recorded_output_dir(self.settings)
 
     @property
     def clock(self) -> Clock:

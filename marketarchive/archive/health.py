@@ -16,7 +16,7 @@ from marketarchive.archive.locks import read_identity
 from marketarchive.archive.newest_data import newest_data
 from marketarchive.archive.paths import lock_path
 from marketarchive.archive.status import RunStatus, Status
-from marketarchive.archive.tree import is_archive
+from marketarchive.archive.tree import NO_ARCHIVE, is_archive
 from marketarchive.times import SECOND, from_seconds, iso, to_seconds
 
 FAILED_WITHIN_NS = 86_400 * SECOND
@@ -70,8 +70,7 @@ def problems(
 
 def _missing(found: Status) -> Iterator[Finding]:
     if not is_archive(found.root):
-        message = f"{found.root} has no manifests/: nothing was recorded there, or its disk is not mounted"
-        yield {"kind": "no_archive", "message": message}
+        yield {"kind": "no_archive", "message": f"{found.root} {NO_ARCHIVE}"}
 
 
 def _runs(found: Status) -> Iterator[Finding]:

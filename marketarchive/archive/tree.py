@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path, PurePosixPath
 
 from marketarchive.archive.paths import (
@@ -16,10 +17,16 @@ from marketarchive.archive.paths import (
     relative,
 )
 
+NO_ARCHIVE = "is not an archive: nothing was recorded there, or its disk is not mounted"
+"""What is said of a folder for which `is_archive` is False, after its path."""
+
 
 def is_archive(root: Path) -> bool:
-    """Return whether something was recorded in the folder `root`: a run first locks a file in manifests/."""
-    return (root / LEDGER.parent).is_dir()
+    """Return whether something was recorded in the folder `root`: a run first locks a file in manifests/.
+
+    Folders and other locks show nothing: a command may have made them where the disk is not mounted.
+    """
+    return (root / LEDGER).is_file() or any(chain(run_locks(root), raw_files(root)))
 
 
 def walk(top: Path) -> Iterator[tuple[Path, list[str]]]:

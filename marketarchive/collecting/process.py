@@ -15,6 +15,7 @@ from marketarchive.archive.config import ArchiveConfig, files_from_settings
 from marketarchive.archive.disk_budget import DiskBudget
 from marketarchive.archive.files import Files
 from marketarchive.archive.recover import recover
+from marketarchive.archive.tree import NO_ARCHIVE, is_archive
 from marketarchive.archive.writer import ArchiveWriter
 from marketarchive.clock import Clock, RealClock, SteppedClock, parse_steps
 from marketarchive.collecting.limits import Limiter
@@ -177,6 +178,14 @@ def existing_output_dir(settings: BaseSettings) -> Path:
     root = output_dir(settings)
     if not root.is_dir():
         raise ArgumentError(f"there is no folder {root}; name one with -s OUTPUT_DIR=DIR")
+    return root
+
+
+def recorded_output_dir(settings: BaseSettings) -> Path:
+    """Return OUTPUT_DIR. Raises ArgumentError when nothing was recorded there, ConfigurationError."""
+    root = existing_output_dir(settings)
+    if not is_archive(root):
+        raise ArgumentError(f"{root} {NO_ARCHIVE}; mount it, or name another with -s OUTPUT_DIR=DIR")
     return root
 
 

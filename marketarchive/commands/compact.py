@@ -51,7 +51,7 @@ class Command(OfflineCommand):
         hours = self._number("--older-than", opts.older_than, "COMPACT_OLDER_THAN_H")
         size = self._number("--smaller-than", opts.smaller_than, "COMPACT_SMALLER_THAN_MB")
         config, files = ArchiveConfig.from_settings(self.settings), files_from_settings(self.settings)
-        store = Store(self.root, self.clock, config, files, Ledger(self.root, files))
+        store = Store(self.archive, self.clock, config, files, Ledger(self.root, files))
         done = compact(store, int(hours * HOUR), int(size * MEGABYTE), remove=opts.remove)
         print(_text(done))
         return 1 if done.refused else 0

@@ -15,7 +15,6 @@ from marketarchive.archive.offload.offload import Offloaded, OffloadOptions, exc
 from marketarchive.archive.offload.rclone import Rclone
 from marketarchive.archive.offload.restore import absent, remote_of, restore
 from marketarchive.archive.store import Store
-from marketarchive.archive.tree import is_archive
 from marketarchive.collecting.arguments import seconds
 from marketarchive.collecting.exit_codes import FAILED, FINISHED
 from marketarchive.exceptions import ArgumentError, DiskError
@@ -116,14 +115,9 @@ class Command(OfflineCommand):
             signal.signal(signal.SIGTERM, before)
 
     def _offload(self, store: Store, args: Sequence[str], opts: argparse.Namespace) -> int:
-        options = _options(opts)
-        if not is_archive(store.root):
-            raise ArgumentError(
-                f"{store.root} is not an archive: it has no manifests/. Name another folder with -s "
-                "OUTPUT_DIR=DIR, or mount its disk"
-            )
+        options, root = _options(opts), self.archive
         rclone = _rclone(args[0], opts)
-        if rclone.type == "local" and Path(rclone.remote).resolve().is_relative_to(store.root.resolve()):
+        if rclone.type == "local" and Path(rclone.remote).resolve().is_relative_to(root.resolve()):
             raise ArgumentError(f"{rclone.remote} lies within the archive")
         if opts.dry_run:
             end = f"dry run: nothing was written, neither here nor to {rclone.remote}"

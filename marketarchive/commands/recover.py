@@ -17,7 +17,7 @@ class Command(OfflineCommand):
     def work(self, args: list[str], opts: argparse.Namespace) -> int:
         assert self.settings is not None
         config, files = ArchiveConfig.from_settings(self.settings), files_from_settings(self.settings)
-        found = recover(self.root, self.clock, files, config)
+        found = recover(self.archive, self.clock, files, config)
         for run in found.runs:
             print(f"{run.name}: {run.reason}, manifest {run.manifest}")
             for what, paths in (("sealed", run.sealed), ("recovered", run.recovered), ("kept", run.torn)):

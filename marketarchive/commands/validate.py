@@ -48,7 +48,7 @@ class Command(OfflineCommand):
         assert self.settings is not None
         url = master_url(self.settings)
         with Bar() as bar:
-            done = validate(self.root, *self.times(opts), strict=opts.strict, master_url=url, progress=bar)
+            done = validate(self.archive, *self.times(opts), strict=opts.strict, master_url=url, progress=bar)
         print(json.dumps(done.document) if opts.json else _text(done))
         return 1 if done.state == "fail" else 0
 

@@ -8,7 +8,7 @@ from itertools import islice
 
 from marketarchive.archive.book_checks import BookChecks
 from marketarchive.archive.report import VerifyReport
-from marketarchive.archive.tree import is_archive
+from marketarchive.archive.tree import NO_ARCHIVE, is_archive
 from marketarchive.archive.verify import verify
 from marketarchive.collecting.exit_codes import FAILED, FINISHED
 from marketarchive.exceptions import ArchiveError
@@ -54,9 +54,7 @@ class Command(OfflineCommand):
         report = verify(self.root, since, BookChecks() if opts.books else None, opts.head)
         print(json.dumps(report.as_dict(), indent=2) if opts.json else _text(report))
         if report.state == "nothing to check" and not is_archive(self.root):
-            raise ArchiveError(
-                f"{self.root} is not an archive: it has no manifests/. Is it the right OUTPUT_DIR?"
-            )
+            raise ArchiveError(f"{self.root} {NO_ARCHIVE}. Is it the right OUTPUT_DIR?")
         return FAILED if report.problems else FINISHED
 
 

@@ -88,7 +88,8 @@ def test_a_slow_poll_and_a_run_that_has_just_begun_are_not_stale(tmp_path: Path)
 
 def test_a_feed_that_is_not_there_is_stale_where_it_is_expected(tmp_path: Path) -> None:
     clock = HandClock()
-    (tmp_path / "manifests").mkdir()
+    with writer(tmp_path, clock) as made:
+        open_poll(made).close("finished", {"exit_code": 0}).result(60)
     assert looked_at(tmp_path, clock) == []
     [stale] = looked_at(tmp_path, clock, Expected("kalshi", "stream", 60))
     assert (stale["venue"], stale["feed"], stale["age_s"]) == ("kalshi", "stream", None)

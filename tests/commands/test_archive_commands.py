@@ -57,7 +57,7 @@ def test_the_commands_are_there_in_a_process_of_their_own(tmp_path: Path) -> Non
     command = [sys.executable, "-m", "scrapy", "verify", "-s", f"OUTPUT_DIR={tmp_path}"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 1, "an unmounted disk or a mistyped folder is not verified"
-    assert f"{tmp_path} is not an archive: it has no manifests/. Is it the right OUTPUT_DIR?" in done.stderr
+    assert f"{tmp_path} is not an archive: nothing was recorded there, or its disk is" in done.stderr
     assert done.stdout.splitlines()[-1] == "nothing to check: 0 problems"
 
 
@@ -347,8 +347,33 @@ def test_compact_that_waits_says_so(scrapy: Scrapy, tmp_path: Path) -> None:
     assert said.rstrip().endswith(f"waiting for another process to end its work: it holds {lock}")
 
 
-def test_offload_refuses_a_folder_that_is_no_archive(tmp_path: Path, scrapy: Scrapy) -> None:
-    done = scrapy("offload", "remote:", "-s", f"OUTPUT_DIR={tmp_path}")
-    assert done.returncode == 2
-    assert f"{tmp_path} is not an archive" in done.stderr
-    assert "mount its disk" in done.stderr
+@pytest.mark.parametrize("command", ["offload remote:", "compact", "recover", "validate"])
+def test_a_folder_that_is_no_archive_is_refused_and_does_not_become_one(
+    command: str, tmp_path: Path, scrapy: Scrapy
+) -> None:
+    (tmp_path / "manifests").mkdir()
+    for name in ("compact.lock", "offload.lock", "recovery.lock"):  # as earlier versions left behind
+        (tmp_path / "manifests" / name).touch()
+    before = sorted(tmp_path.rglob("*"))
+    done = scrapy(*command.split(), "-s", f"OUTPUT_DIR={tmp_path}")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"{tmp_path} is not an archive: nothing was recorded there, or its disk is not" in done.stderr
+    assert sorted(tmp_path.rglob("*")) == before
+    assert scrapy("verify", "-s", f"OUTPUT_DIR={tmp_path}").returncode == 1
+    assert "no_archive" in scrapy("status", "--check", "-s", f"OUTPUT_DIR={tmp_path}").stdout
+
+
+@pytest.mark.parametrize("command", ["normalize", "ground-truth", "canonical", "rebuild-master", "report"])
+def test_what_is_derived_makes_no_archive(command: str, tmp_path: Path, scrapy: Scrapy) -> None:
+    scrapy(command, "-s", f"OUTPUT_DIR={tmp_path}", "-s", "MASTER_URL=sqlite://")
+    assert "no_archive" in scrapy("status", "--check", "-s", f"OUTPUT_DIR={tmp_path}").stdout
+
+
+def test_an_archive_whose_only_run_has_sealed_nothing_yet_is_one(tmp_path: Path, scrapy: Scrapy) -> None:
+    output = f"OUTPUT_DIR={tmp_path}"
+    with writer(tmp_path) as made:
+        open_run(made)
+        assert scrapy("compact", "-s", output).returncode == 0
+        assert scrapy("recover", "-s", output).stdout == "0 dead runs\n"
+        assert scrapy("verify", "-s", output).returncode == 0
+        assert "no_archive" not in scrapy("status", "--check", "-s", output).stdout

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from marketarchive.archive.tree import is_archive
 from marketarchive.collecting.shutdown import END_S
 from tests.e2e.forking import Forked, Running, default_signals
 from tests.e2e.harness import ENVIRONMENT, ROOT, SCRAPY, command
@@ -109,7 +110,7 @@ def log_of(out: Path) -> Path:
 
 def assert_sound(out: Path) -> None:
     """What is left is sealed, or recovery makes it so."""
-    if not (out / "manifests").exists():
+    if not is_archive(out):
         assert not list(out.glob("raw/**/*"))
         return
     log = log_of(out).read_text(errors="replace")[-3000:]

@@ -647,6 +647,8 @@ def test_a_cell_cannot_break_a_table() -> None:
 
 def test_wrong_arguments_and_a_disk_that_refuses_have_their_exit_codes(tmp_path: Path) -> None:
     assert command("validate", tmp_path / "none").returncode == 2
+    with writer(tmp_path) as made:
+        open_run(made).close("finished", {}).result(60)
     assert command("validate", tmp_path, "extra").returncode == 2
     assert command("validate", tmp_path, "--since", "yesterday").returncode == 2
     turned = command("validate", tmp_path, "--since", "2026-11-22", "--until", "2026-11-21")
