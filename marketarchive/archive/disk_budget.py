@@ -1,17 +1,49 @@
-"""Limits of free disk space: below one a warning is logged, below the other collecting stops."""
+"""Free disk space and its limits: below one a warning is logged, below the other collecting stops."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
+from marketarchive.archive.files import Files
+from marketarchive.archive.tree import subfolders
 from marketarchive.exceptions import ConfigurationError
 
 MB = 2**20
 
 Level = Literal["ok", "warn", "stop"]
+
+
+class Room(NamedTuple):
+    """Free space on the disk of a folder."""
+
+    free: int  # bytes
+    folder: Path
+
+
+def least_room(root: Path, files: Files) -> Room:
+    """Return the least free space on the disks of OUTPUT_DIR `root` and of the folders linked into it.
+
+    Raises OSError where `root` is gone.
+    """
+    found = []
+    for folder in _written(root):
+        with suppress(OSError):  # it leads nowhere: whoever writes there finds out
+            if folder.is_symlink() or folder.is_mount():
+                found.append(Room(files.free(folder), folder))
+    return min([*found, Room(files.free(root), root)])
+
+
+def _written(root: Path) -> Iterator[Path]:
+    """Yield the folders below OUTPUT_DIR `root` that runs write to, down to those of feeds."""
+    raw = root / "raw"
+    yield from (root / "manifests", root / "records", raw)
+    for venue in subfolders(raw)[0]:
+        yield raw / venue
+        yield from (raw / venue / feed for feed in subfolders(raw / venue)[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +77,12 @@ class DiskBudget:
             return "stop"
         return "warn" if free < self.warn_mb * MB else "ok"
 
-    def message(self, free: int, root: Path) -> str:
-        """Return the warning for `free` bytes left on the disk of `root`; "" where they are enough."""
-        level = self.level(free)
+    def message(self, room: Room) -> str:
+        """Return the warning for the space that is left; "" where it is enough."""
+        level = self.level(room.free)
         if level == "ok":
             return ""
-        left = f"{free / MB:,.0f} MB are free for {root}"
+        left = f"{room.free / MB:,.0f} MB are free for {room.folder}"
         if level == "stop":
             return (
                 f"{left}, less than DISK_STOP_FREE_MB={self.stop_mb:g}: collecting stops while all can still "

@@ -52,6 +52,7 @@ def problems(
     newest data of living runs' feeds; budget: limits of free disk space; only_expected: check no feed but
     `expected`.
     """
+    free, folder = found.room
     awaited = {} if only_expected else dict(_of_living_runs(found, max_age_s))
     for each in expected:
         awaited[each.venue, each.feed] = (from_seconds(each.max_age_s), None)
@@ -61,8 +62,8 @@ def problems(
         *_runs(found),
         *_stale(found, awaited),
         *(
-            [{"kind": "disk_low", "free_bytes": found.free, "level": level}]
-            if (level := budget.level(found.free)) != "ok"
+            [{"kind": "disk_low", "free_bytes": free, "folder": str(folder), "level": level}]
+            if (level := budget.level(free)) != "ok"
             else []
         ),
     ]

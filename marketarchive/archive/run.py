@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
@@ -19,6 +18,7 @@ import msgspec
 from marketarchive.archive import lines
 from marketarchive.archive.clock_evidence import wall_step
 from marketarchive.archive.dayfile import DayFile, day_of
+from marketarchive.archive.disk_budget import Room
 from marketarchive.archive.feed import EndGap, FeedTotals, FeedWriter
 from marketarchive.archive.lines import RawItem
 from marketarchive.archive.manifest import manifest, store_manifest
@@ -151,15 +151,12 @@ class RunArchive:
             if handle is not None:
                 self._store.files.check_in_place(handle)
 
-    def free(self) -> int:
-        """Return the free bytes on the fullest of the disks that have the run's open files.
-
-        Raises OSError.
-        """
-        handles = (self._lock, *(sink.handle for sink in self._sinks()))
-        return min(
-            (self._store.files.free(handle) for handle in handles if handle is not None), default=sys.maxsize
-        )
+    def rooms(self) -> Iterator[Room]:
+        """Yield the free space for each of the run's open files. Raises OSError."""
+        files = self._store.files
+        for handle in (self._lock, *(sink.handle for sink in self._sinks())):
+            if handle is not None:
+                yield Room(files.free(handle), files.paths[handle].parent)
 
     def beat(self) -> None:
         """Set the lock file's time to now: a sign of life on the disk while no data come. Raises OSError."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import heapq
 import os
-import shutil
 import sys
 import time
 from collections import Counter
@@ -21,6 +20,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from marketarchive.archive.disk_budget import Room, least_room
+from marketarchive.archive.files import Files
 from marketarchive.archive.folders import UnsettledFiles
 from marketarchive.archive.ledger import SEGMENT_KINDS, Entry, Ledger
 from marketarchive.archive.locks import is_alive, read_identity
@@ -127,7 +128,7 @@ class Status:
     ledger_lines: int = 0
     head: str = ""
     disk: dict[str, int] = field(default_factory=dict)  # bytes by entry of OUTPUT_DIR
-    free: int = 0  # bytes
+    room: Room = field(default_factory=lambda: Room(0, Path()))  # least free space
 
     @property
     def is_empty(self) -> bool:
@@ -379,7 +380,7 @@ class _Look:
         for entry in sorted(os.scandir(self._root), key=lambda entry: entry.name):
             name = f"{entry.name}/" if entry.is_dir() else entry.name
             self.status.disk[name] = self._raw_bytes if entry.name == "raw" else _size(Path(entry.path))
-        self.status.free = shutil.disk_usage(self._root).free
+        self.status.room = least_room(self._root, Files())
 
     # ---- rows ------------------------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from marketarchive.archive.clock_evidence import wall_step
 from marketarchive.archive.config import ArchiveConfig
 from marketarchive.archive.dayfile import DayFile
-from marketarchive.archive.disk_budget import DiskBudget
+from marketarchive.archive.disk_budget import DiskBudget, least_room
 from marketarchive.archive.feed import FeedWriter
 from marketarchive.archive.files import Files
 from marketarchive.archive.ledger import Ledger
@@ -285,9 +285,10 @@ class ArchiveWriter:
 
         Set `shortage` when it is below the limit for collecting.
         """
-        store = self.store
-        self.free = free = min([store.files.free(store.root), *(run.free() for run in runs)])
-        level, message = self._budget.level(free), self._budget.message(free, store.root)
+        of_files = [room for run in runs for room in run.rooms()]
+        room = min([*of_files, least_room(self.store.root, self.store.files)])
+        self.free = room.free
+        level, message = self._budget.level(room.free), self._budget.message(room)
         if level == "stop" and self.shortage is None:
             self.shortage = DiskError(message)
         elif level == "warn" and time.monotonic() - self._warned >= _WARN_AGAIN_S:

@@ -146,8 +146,8 @@ METRICS = (
     _gauge("writer_stalled_seconds", "", "Seconds without progress while work is waiting"),
     _gauge("writer_failed", "", "1 when the disk has failed and nothing is written any more"),
     _counter("writer_lost_lines", "", "Lines that will never be written, because the disk failed"),
-    _gauge("disk_free_bytes", "", "Free space of the disk with OUTPUT_DIR"),
-    _gauge("disk_size_bytes", "", "Size of the disk with OUTPUT_DIR"),
+    _gauge("disk_free_bytes", "", "Least free space on the disks of OUTPUT_DIR and folders linked into it"),
+    _gauge("disk_size_bytes", "", "Size of the disk with that free space"),
     _gauge("event_loop_delay_seconds", "", "Time that the event loop took to answer this request"),
 )
 """All metrics that are exported beside those that prometheus-client has of the process itself."""

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from scrapy.settings import BaseSettings
 
+from marketarchive.archive.disk_budget import least_room
 from marketarchive.archive.writer import ArchiveWriter
 from marketarchive.clock import Clock
 from marketarchive.collecting.exit_codes import FINISHED
@@ -209,9 +210,9 @@ class Metrics:
         yield "marketarchive_writer_failed", writer.failure is not None
         yield "marketarchive_writer_lost_lines", writer.lost_lines
         with suppress(OSError):  # it is unmounted: the writer says so
-            disk = shutil.disk_usage(writer.store.root)
-            yield "marketarchive_disk_free_bytes", disk.free
-            yield "marketarchive_disk_size_bytes", disk.total
+            room = least_room(writer.store.root, writer.store.files)
+            yield "marketarchive_disk_free_bytes", room.free
+            yield "marketarchive_disk_size_bytes", shutil.disk_usage(room.folder).total
 
     def _listen(self, port: int) -> None:
         from prometheus_client import (

@@ -12,7 +12,7 @@ from typing import Any
 from scrapy.settings import BaseSettings
 
 from marketarchive.archive.config import ArchiveConfig, files_from_settings
-from marketarchive.archive.disk_budget import DiskBudget
+from marketarchive.archive.disk_budget import DiskBudget, least_room
 from marketarchive.archive.files import Files
 from marketarchive.archive.recover import recover
 from marketarchive.archive.tree import NO_ARCHIVE, is_archive
@@ -145,10 +145,10 @@ def _touch(root: Path, files: Files) -> None:
 
 
 def _check_room(root: Path, files: Files, budget: DiskBudget) -> None:
-    """Check that the disk has space to start with. Raises DiskError where a run would be stopped at once."""
-    free = files.free(root)
-    if budget.level(free) == "stop":
-        raise DiskError(budget.message(free, root))
+    """Check that no disk is too short to start. Raises DiskError where a run would be stopped at once."""
+    room = least_room(root, files)
+    if budget.level(room.free) == "stop":
+        raise DiskError(budget.message(room))
 
 
 def _refusal(root: Path, error: OSError) -> ConfigurationError:

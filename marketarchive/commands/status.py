@@ -122,12 +122,12 @@ class Command(OfflineCommand):
         budget = DiskBudget.from_settings(self.settings)
         found = status(self.root, clock, None if opts.json else opts.runs)
         if opts.json:
-            level = budget.level(found.free)
+            level = budget.level(found.room.free)
             print(json.dumps({**_document(found, master), "disk_level": level}, indent=1))
         else:
             console = Console(width=None if sys.stdout.isatty() else 100)
             _show(found, master, opts.runs, console)
-            if short := budget.message(found.free, found.root):
+            if short := budget.message(found.room):
                 console.print(Text(f"\n{short}."))
         return 1 if found.problems else 0
 
@@ -144,7 +144,7 @@ class Command(OfflineCommand):
             "at_utc": iso(found.at),
             "output_dir": str(found.root),
             "runs_alive": sum(run.state == "alive" for run in found.runs),
-            "disk_free_bytes": found.free,
+            "disk_free_bytes": found.room.free,
             "problems": wrong,
         }
         print(json.dumps(document))
@@ -214,7 +214,7 @@ def _document(found: Status, master: Master) -> dict[str, Any]:
         "problems": found.problems,
         "ledger": {"lines": found.ledger_lines, "head": found.head or None},
         "disk_bytes": found.disk,
-        "disk_free_bytes": found.free,
+        "disk_free_bytes": found.room.free,
         "totals": _totals(found),
         "gaps": {
             reason: {"last_24h": recent, "all": whole} for reason, (recent, whole) in found.gaps().items()
@@ -377,7 +377,7 @@ def _facts(found: Status, master: Master) -> Iterator[tuple[str, str]]:
         yield "moved", f"{totals['moved']:,} of them, {size}, are on a remote and not here"
     yield "rows", f"{totals['rows_of_ended_runs']:,} in records/ by runs that have ended"
     used = ", ".join(f"{name} {size_text(size)}" for name, size in found.disk.items() if size)
-    yield "disk", f"{size_text(sum(found.disk.values()))} used: {used}; {size_text(found.free)} free"
+    yield "disk", f"{size_text(sum(found.disk.values()))} used: {used}; {size_text(found.room.free)} free"
     yield "master", _about(master)
 
 

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from marketarchive.archive.disk_budget import Room
 from marketarchive.archive.ledger import Ledger
 from marketarchive.archive.pages import load_pages
 from marketarchive.archive.paths import LEDGER, LEDGER_PAGES, segment_path
@@ -233,7 +234,7 @@ def test_each_damage_of_the_pages_is_found(tmp_path: Path) -> None:
 def found_by(root: Path) -> list[Any]:
     """What readers above the ledger say."""
     looked: Status = status(root, HandClock(NOON + 3 * DAY))
-    looked.disk, looked.free = {}, 0  # the pages themselves are on it
+    looked.disk, looked.room = {}, Room(0, Path())  # the pages themselves are on it
     for feed in looked.feeds:  # the age of a file goes by the machine's clock
         feed.last = None if feed.last_from == "file" else feed.last
     reader = ArchiveReader(root)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from marketarchive.archive.disk_budget import Room
 from marketarchive.archive.ledger import Ledger
 from marketarchive.archive.manifest_pages import EndedRun, entered_manifests, seal_manifest_pages
 from marketarchive.archive.recover import recover
@@ -16,7 +17,7 @@ from tests.archive.writing import HandClock, ledger_of
 
 def looked(root: Path) -> Status:
     found = status(root, HandClock())
-    found.disk, found.free = {}, 0  # the pages themselves are on it
+    found.disk, found.room = {}, Room(0, Path())  # the pages themselves are on it
     return found
 
 

@@ -50,7 +50,7 @@ def run_of(found: Status, state: str) -> RunStatus:
 def test_an_empty_folder_is_empty_and_stays_so(tmp_path: Path) -> None:
     found = status(tmp_path, HandClock())
     assert found.is_empty
-    assert found.free > 0
+    assert found.room.free > 0
     assert list(tmp_path.iterdir()) == []
 
 

@@ -7,7 +7,6 @@ and of segments that are open the beginning, until a first message stands in it.
 from __future__ import annotations
 
 import random
-import shutil
 import signal
 import time
 from collections.abc import Callable, Sequence
@@ -16,6 +15,8 @@ from pathlib import Path
 from typing import Literal
 
 from marketarchive.archive.codec import DAMAGED, decompressor
+from marketarchive.archive.disk_budget import least_room
+from marketarchive.archive.files import Files
 from marketarchive.archive.locks import is_alive
 from marketarchive.archive.paths import LEDGER, PART, lock_path, parse_segment_path
 from marketarchive.archive.soak.journal import OVER, JournalLine, SoakJournal
@@ -205,7 +206,7 @@ class SoakSupervisor:
             open_files=0 if used is None else used.open_files,
             processes=0 if used is None else used.processes,
             disk_bytes=disk_use(self.root),
-            free_bytes=shutil.disk_usage(self.root).free,
+            free_bytes=least_room(self.root, Files()).free,
             ledger_bytes=_size(ledger),
             open_parts=len(parts),
             open_part_bytes=sum(map(_size, parts)),

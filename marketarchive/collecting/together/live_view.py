@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import shutil
 
 from rich.console import Console
 from rich.control import Control
 from rich.live import Live
 
+from marketarchive.archive.disk_budget import least_room
 from marketarchive.clock import sleep, sleep_until
 from marketarchive.collecting.together.collection import Collection
 from marketarchive.collecting.together.look import StatusSnapshot, line, table
@@ -47,7 +47,7 @@ class Observer:
             (traffic.rows - rows) / seconds,
             (traffic.frames - frames) / seconds,
             process.writer.store.files.written,
-            shutil.disk_usage(process.root).free,
+            least_room(process.root, process.writer.store.files).free,
             self._master(),
             sum(listener.other_gaps() for listener in listeners),
             tuple(self._collection.waiting),
