@@ -69,7 +69,7 @@ class Entry:
     """One line of the ledger."""
 
     number: int  # from 1
-    raw: bytes  # without the newline
+    raw: bytes  # without the newline; empty where it was not kept
     fields: dict[str, Any] | None  # None: the line is no JSON object (torn, or damaged)
 
     @property
@@ -79,6 +79,11 @@ class Entry:
     @property
     def kind(self) -> str | None:
         return None if self.fields is None else self.fields.get("kind")
+
+    def without_members(self) -> Entry:
+        """Return the line without what only checks of its file need, which is nine tenths of its memory."""
+        fields = {key: value for key, value in (self.fields or {}).items() if key != "members"}
+        return Entry(self.number, b"", fields)
 
     def __getitem__(self, key: str) -> Any:
         if self.fields is None:
@@ -163,7 +168,7 @@ class Ledger:
         since: int | None = None,
         until: int | None = None,
     ) -> Iterator[Entry]:
-        """Yield the ledger lines of the segments that match the arguments, in order of the ledger.
+        """Yield the ledger lines, without members, of the segments that match, in order of the ledger.
 
         feeds: (venue, feed) of the segments, None for all; since, until: wall ns, None for open; only
         segments that may hold a line received in `since` <= time < `until`. Raises ValueError for a ledger
@@ -175,7 +180,7 @@ class Ledger:
 
         for entry in self._found(may_hold, SEGMENT_KINDS):
             if (feeds is None or (entry["venue"], entry["feed"]) in feeds) and touches(entry, since, until):
-                yield entry
+                yield entry.without_members()
 
     def of_kind(self, *kinds: str, begin: LineMark = _BEGIN, end: LineMark | None = None) -> Iterator[Entry]:
         """Yield the ledger lines of some kinds in order, those after the line `begin` up to the line `end`.

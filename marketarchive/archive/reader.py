@@ -95,7 +95,7 @@ class ArchiveReader:
         *,
         labelled: bool = False,
     ) -> list[Entry]:
-        """Return the ledger lines of the segments that match, sorted by the time of their first line.
+        """Return the ledger lines, without members, of the segments that match, sorted by first time.
 
         venue, feed: None for all; since, until: wall ns, None for open; only segments that may hold a line
         received in `since` <= time < `until`; labelled: include segments labelled deprecated or invalid.

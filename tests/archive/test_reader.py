@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gzip
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,6 +30,7 @@ from tests.archive.writing import (
     open_run,
     parts_of,
     response,
+    two_hours,
     writer,
 )
 from tests.properties import examples
@@ -185,6 +188,28 @@ def test_selection_by_venue_feed_and_time(tmp_path: Path) -> None:
     assert [entry["first"] for entry in reader.segments()] == sorted(
         entry["first"] for entry in ledger_of(tmp_path)
     )
+
+
+def test_a_segment_in_a_list_costs_no_memory_for_its_members(tmp_path: Path) -> None:
+    two_hours(tmp_path)
+    ledger = tmp_path / "manifests/ledger.jsonl"
+    lines = [msgspec.json.decode(line) for line in ledger.read_bytes().splitlines()]
+    [segment, *_] = [line for line in lines if line["kind"] == "segment"]
+    member = [0, 100_000, 600, "0" * 64]
+    with ledger.open("ab") as file:
+        for n in range(1000):  # as `collect` leaves them, a member each minute
+            path = segment["path"].replace("-1.jsonl.gz", f"-{n + 3}.jsonl.gz")
+            file.write(msgspec.json.encode({**segment, "path": path, "members": [member] * 60}) + b"\n")
+    reader = ArchiveReader(tmp_path)
+    reader.segments()  # what is kept once for all calls
+    tracemalloc.start()
+    try:
+        found = reader.segments()
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(found) == 1002
+    assert held / len(found) < 5000
 
 
 def test_open_parts_up_to_their_last_whole_line(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def check(root: Path, since: int | None = None, until: int | None = None) -> Che
     runs: dict[tuple[str, str, str], list[Entry]] = {key: [] for key in concerned}
     for entry in ledger.of_runs(set(concerned.values())):
         if entry.kind in SEGMENT_KINDS and _key(entry) in runs:
-            runs[_key(entry)].append(entry)
+            runs[_key(entry)].append(entry if _is_read_again(entry) else entry.without_members())
     report = VerifyReport()
     details: list[dict[str, Any]] = []
     for key, segments in sorted(runs.items()):
@@ -88,10 +88,14 @@ def check(root: Path, since: int | None = None, until: int | None = None) -> Che
 def _facts(root: Path, entry: Entry, report: VerifyReport) -> SegmentScan | None:
     """Return the scan of a segment; None if its ledger line states all numbers, so that it is not read."""
     stored = StoredSegment(root, entry["path"])
-    if entry.kind == "recovered" or claimed(entry) is None:
+    if _is_read_again(entry):
         return check_segment(stored, entry, report)
     check_size(stored, entry, report)
     return None
+
+
+def _is_read_again(entry: Entry) -> bool:
+    return entry.kind == "recovered" or claimed(entry) is None
 
 
 def _state_of_all(report: VerifyReport, states: set[str]) -> State:

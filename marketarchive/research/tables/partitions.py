@@ -209,7 +209,7 @@ def _segments_of_runs(
     found: dict[tuple[str, str, str], list[Entry]] = {key: [] for key in concerned}
     for entry in ledger.of_runs({run for _, _, run in concerned}):
         if entry.kind in SEGMENT_KINDS and entry["path"] not in labelled and _run_of(entry) in found:
-            found[_run_of(entry)].append(entry)
+            found[_run_of(entry)].append(entry.without_members())
     for of_one in found.values():
         of_one.sort(key=lambda entry: int(entry["n"]))
     return found

@@ -30,7 +30,7 @@ class RecordingSession:
 
 def sessions(entries: Iterable[Entry]) -> list[RecordingSession]:
     """Return the recording sessions in the ledger lines `entries`, without segments labelled unusable."""
-    known = list(entries)
+    known = [entry.without_members() for entry in entries]
     left_out = labels(known)
     used = [each for each in known if each.kind in SEGMENT_KINDS and each["path"] not in left_out]
     found: list[RecordingSession] = []
