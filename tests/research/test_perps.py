@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import closing
+from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -18,11 +19,15 @@ from marketarchive.research.products.perps.columns import COLUMNS
 from marketarchive.research.products.perps.convert import Window, rows_of
 from marketarchive.research.tables.schemas import schema
 from marketarchive.times import MICROSECOND, SECOND, from_iso
-from marketarchive.venues.perps import PERIODS_S, Column, Perps
+from marketarchive.venues.endpoint import Endpoint, Limit, Query
+from marketarchive.venues.perps import PERIODS_S, Column, Perps, Route
 
 H = 3600
 DAY = from_iso("2026-11-02T00:00:00Z") // SECOND
+WHERE = Endpoint("x", "https://example.org", Limit("x", 1))
+CONTRACTS = {"X": "BTC", "Y": "GALA"}
 SOURCES = {name: Column("source", "as it is") for name in ("mark", "index")}
+IN_FORCE = Route("funding", lambda series, requested: Query(WHERE), "whole", is_in_force=True)
 SAMPLED = {name: Column("substitute", "of samples", taken_as="samples") for name in ("mark", "index")}
 
 
@@ -33,9 +38,13 @@ class Tables:
         self._folder = folder
         self._rows: dict[str, list[dict[str, Any]]] = {}
 
-    def add(self, table: str, at_s: float, *, market: Any = "X", seen: Any = 1, **row: Any) -> None:
-        """Add a row of a moment, received `seen` seconds after the epoch."""
-        stamps = {"event_time": round(at_s * SECOND) // MICROSECOND, "received_at": seen * 10**6}
+    def add(self, table: str, at_s: float, *, market: Any = "X", seen: Any = 1000, **row: Any) -> None:
+        """Add a row of a moment, received `seen` hours after the beginning of the day."""
+        received_at = DAY + seen * H
+        stamps = {
+            name: round(at * SECOND) // MICROSECOND
+            for name, at in (("event_time", at_s), ("received_at", received_at))
+        }
         self._rows.setdefault(table, []).append({"market": market, **stamps, **row})
 
     def settle(self, at_h: float, rate: str, **row: Any) -> None:
@@ -54,6 +63,8 @@ class Tables:
         last: int = 10**11,
         borrow: str | None = None,
         threads: int = 1,
+        contracts: Mapping[str, str] = CONTRACTS,
+        **declared: Any,
     ) -> list[dict[str, Any]]:
         files = {}
         for table, rows in self._rows.items():
@@ -64,7 +75,7 @@ class Tables:
             pq.write_table(pa.Table.from_pylist(whole, schema=made), path)
             files[table] = [path]
         perps = Perps((), (), lambda _: (), "5", "2", "2026-11-21", columns, borrow_bps_per_day=borrow)
-        contracts = {"X": "BTC", "Y": "GALA"}
+        perps = replace(perps, **declared)
         with closing(connect()) as connection:
             connection.execute(f"SET threads = {threads}")
             window = Window(PERIODS_S[period], first, last)
@@ -110,7 +121,7 @@ def test_rows_shorter_than_the_interval_have_funding_where_it_is_settled(tables:
 
 
 def test_an_interval_that_changes_within_a_day(tables: Tables) -> None:
-    for hour in (-16, -8, 0, 8):
+    for hour in (-24, -16, -8, 0, 8):
         tables.settle(hour, "0.0008")
     for hour in range(9, 49):
         tables.settle(hour, "0.0001")
@@ -136,16 +147,16 @@ def test_what_is_expected_is_not_settled(tables: Tables) -> None:
     for hour in range(24):
         tables.add("fundings", DAY + hour * H, kind="predicted", rate=Decimal("0.0009"))
     found = by_hour(tables.unified(), "funding_rate", "funding_kind", "n_settlements")
-    assert found == {hour: [0.0001, "settled", 1] for hour in (0, 8, 16)}
+    assert found == {0: [0.0001, "settled", 1], 8: [0.0001, "settled", 1], 16: [0.0001, "settled", 1]}
 
 
 def test_late_stamps_and_repeated_rows_count_once(tables: Tables) -> None:
-    for seen in (1, 2):
+    for seen in (1000, 1001):
         for hour, late in ((0, 0.0), (8, 0.005), (16, 3.9)):
             tables.settle(hour + late / H, "0.0001", seen=seen)
     assert by_hour(tables.unified(), "funding_rate", "n_settlements") == {
-        hour: [0.0001, 1] for hour in (0, 8, 16)
-    }
+        0: [0.0001, 1], 8: [0.0001, 1], 16: [0.0001, 1],
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("missing", [1, 2, 3, 5])  # as if it were an interval of 2, 3, 4 or 6 hours
@@ -222,12 +233,22 @@ def test_a_continuous_rate_counts_up_to_the_time_and_no_further(tables: Tables) 
     for hour in range(17):
         rate = Decimal("0.00001") if hour < 4 else Decimal("0.00003")
         tables.add("fundings", DAY + hour * H, kind="continuous", rate=rate, rate_short=-rate, interval_s=H)
-    found = by_hour(tables.unified(), "funding_rate", "funding_rate_short", "funding_kind", "n_settlements")
+    names = ("funding_rate", "funding_rate_short", "funding_kind", "n_settlements")
+    found = by_hour(tables.unified(routes=(IN_FORCE,)), *names)
     assert found[8][0] == pytest.approx(4 * 0.00001 + 4 * 0.00003, rel=1e-12)
     assert found[8][1] == pytest.approx(-found[8][0], rel=1e-12)
     assert found[8][2:] == ["continuous", None]
     assert found[16][0] == pytest.approx(8 * 0.00003, rel=1e-12)
     assert 24 not in found  # of which only the beginning is known
+
+
+def test_price_and_open_interest_of_a_moment_are_in_one_row(tables: Tables) -> None:
+    for hour in (7.5, 8, 8.5):
+        at_s = DAY + hour * H + 0.2
+        tables.add("fundings", at_s, kind="predicted", rate=Decimal(0), mark_price=Decimal(hour))
+        tables.add("open_interest", at_s, amount=Decimal(hour), rule="now")
+    found = by_hour(tables.unified("30m", SAMPLED), "mark_c", "mark_source", "open_interest")
+    assert found == {hour + 0.5: [hour, "1 samples", hour] for hour in (7.5, 8, 8.5)}
 
 
 def test_prices_of_a_venue_without_candles_are_samples_and_say_so(tables: Tables) -> None:
@@ -243,7 +264,7 @@ def test_prices_of_a_venue_without_candles_are_samples_and_say_so(tables: Tables
 
 def test_a_price_at_a_late_settlement_is_of_the_period_that_it_ends(tables: Tables) -> None:
     for hour in range(1, 10):
-        for seen in (1, 2):  # archived twice
+        for seen in (1000, 1001):  # archived twice
             tables.settle(hour + 1.2 / H, "0.0001", index_price=Decimal(hour), interval_s=H, seen=seen)
     found = by_hour(
         tables.unified(columns=SAMPLED), "index_o", "index_h", "index_l", "index_c", "index_source"

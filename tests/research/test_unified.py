@@ -79,9 +79,10 @@ def observe(root: Path, hour: int, mark: str) -> None:
     answered(root, hour, hyperliquid.present(), [coins(), [context]])
 
 
-def rates(done: Unified) -> dict[str, list[float]]:
+def rates(done: Unified) -> dict[str, list[float | None]]:
     found = pd.read_parquet(done.path)
-    return {str(venue): list(rows["funding_rate"]) for venue, rows in found.groupby("venue")}
+    known = found["funding_rate"].astype(object).where(found["funding_rate"].notna(), None)
+    return {str(venue): list(rows) for venue, rows in known.groupby(found["venue"])}
 
 
 def test_only_what_changed_is_made_again(tmp_path: Path) -> None:
@@ -106,7 +107,7 @@ def test_a_row_is_chosen_by_its_time(tmp_path: Path) -> None:
 
 
 def test_hyperliquid_has_the_prices_that_were_sampled(tmp_path: Path) -> None:
-    for hour, mark in ((1, "77710.0"), (2, "77730.0"), (3, "77720.0")):
+    for hour, mark in ((6, "77710.0"), (7, "77730.0"), (8, "77720.0")):
         observe(tmp_path, hour, mark)
     [row] = pd.read_parquet(unify(tmp_path).path).to_dict("records")
     assert [row[f"mark_{each}"] for each in "ohlc"] == [77710, 77730, 77710, 77720]
@@ -124,7 +125,7 @@ def test_a_venue_whose_recording_is_damaged_spoils_no_other(tmp_path: Path) -> N
     done = unify(tmp_path)
     assert done.made == ["binance"]
     assert done.failed.keys() == {"bybit"}
-    assert rates(done) == {"binance": [0.0001] * 3, "bybit": [0.0002] * 2}  # as they were before
+    assert rates(done) == {"binance": [0.0001] * 3, "bybit": [0.0002, 0.0002]}  # as they were before
 
 
 def test_a_damaged_table_is_an_error_with_the_remedy(tmp_path: Path) -> None:

@@ -26,6 +26,9 @@ EIGHT_H = 28_800
 CONTINUOUS_S = 7_200
 """Seconds for which an observed continuous funding rate holds, unless a newer one is known."""
 
+_ROW_S = "((epoch_us(event_time) + 999999) // 1000000 + {period} - 1) // {period} * {period}"
+"""The row of an event of table rows: of the period in which it happened."""
+
 _SETTLED = """
 CREATE OR REPLACE TEMP TABLE settled AS
 WITH stamped AS (  -- some ms late, or on chains as late as somebody sends the transaction
@@ -107,25 +110,23 @@ SELECT market, '{source} samples', row_s, arg_min(price, event_time), max(price)
        arg_max(price, event_time), count(*)::DECIMAL(38, 18), NULL
 FROM (SELECT DISTINCT market, event_time, {source}_price AS price,  -- may be archived more than once
              (epoch_us(event_time) + 30000000) // 60000000 * 60 AS minute,
-             (CASE WHEN kind <> 'settled' THEN epoch_us(event_time) // 1000000
-                   WHEN minute % 3600 <= {late} THEN minute - minute % 3600
-                   ELSE minute END + {period} - 1) // {period} * {period} AS row_s
+             CASE WHEN kind <> 'settled' THEN {row_s}
+                  ELSE (CASE WHEN minute % 3600 <= {late} THEN minute - minute % 3600
+                             ELSE minute END + {period} - 1) // {period} * {period} END AS row_s
       FROM fundings WHERE {source}_price IS NOT NULL)
 GROUP BY ALL"""
 
 _INTEREST = """
 CREATE OR REPLACE TEMP TABLE interest AS
 SELECT market, row_s, unnest(newest) FROM (
-    SELECT market,
-           ((epoch_us(event_time) + 999999) // 1000000 + {period} - 1) // {period} * {period} AS row_s,
+    SELECT market, {row_s} AS row_s,
            arg_max(struct_pack(amount, amount_quote, amount_long, amount_short, rule),
                    struct_pack(event_time, received_at)) AS newest
     FROM open_interest GROUP BY ALL)"""
 
 _BORROWED = """
 CREATE OR REPLACE TEMP TABLE borrowed AS
-SELECT asset, ((epoch_us(event_time) + 999999) // 1000000 + {period} - 1) // {period} * {period} AS row_s,
-       arg_max(bps_per_day, struct_pack(event_time, received_at)) AS bps
+SELECT asset, {row_s} AS row_s, arg_max(bps_per_day, struct_pack(event_time, received_at)) AS bps
 FROM borrow_rates WHERE asset IS NOT NULL GROUP BY ALL"""
 
 _LISTED = """
@@ -196,6 +197,7 @@ def rows_of(
         relation = schemas.relation(table, stored(*found, hive=True) if found else None)
         run(connection, f"CREATE OR REPLACE TEMP VIEW {table} AS SELECT * FROM {relation}")
     period = window.period_s
+    row_s = _ROW_S.format(period=period)
     late = max((route.late_s for route in perps.routes if route.kind == "funding"), default=0)
     intervals = ", ".join(map(str, perps.settled_every_s))
     run(connection, _SETTLED.format(period=period, intervals=intervals, late=late))
@@ -208,9 +210,9 @@ def rows_of(
         is_sampled = declared is not None and declared.taken_as == "samples"
         sources[source] = f"{source} samples" if is_sampled else instead or source
         if is_sampled:
-            run(connection, _SAMPLES.format(period=period, source=source, late=late))
+            run(connection, _SAMPLES.format(period=period, source=source, late=late, row_s=row_s))
     for made in (_INTEREST, _BORROWED, _LISTED):
-        run(connection, made.format(period=period))
+        run(connection, made.format(row_s=row_s))
     values = ", ".join(
         f"({text(market)}, {text(asset)}, {text(sectors()[asset]) if asset in sectors() else 'NULL'})"
         for market, asset in contracts.items()

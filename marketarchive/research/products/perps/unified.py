@@ -30,7 +30,7 @@ from marketarchive.venues.symbols import symbols
 if TYPE_CHECKING:
     import pyarrow as pa
 
-VERSION = 1
+VERSION = 2
 """Version of the columns and their meaning: when it is raised, all files are made again."""
 FOLDER = "perps"
 UNIFIED = "unified_data.parquet"
