@@ -242,6 +242,38 @@ def test_a_continuous_rate_counts_up_to_the_time_and_no_further(tables: Tables) 
     assert 24 not in found  # of which only the beginning is known
 
 
+def test_what_a_crawl_of_the_past_is_told_of_the_present_makes_no_row(tables: Tables) -> None:
+    def tick(run: str, at_h: float) -> None:
+        moment = {"seen": at_h, "run": run}
+        price = {"kind": "predicted", "rate": Decimal(0), "index_price": Decimal(at_h)}
+        tables.add("fundings", DAY + at_h * H, **moment, **price)
+        tables.add("open_interest", DAY + at_h * H, amount=Decimal(at_h), rule="now", **moment)
+
+    for hour in range(1, 17):
+        price = {"interval_s": H, "index_price": Decimal(hour)}
+        tables.settle(hour, "0.0001", seen=15.5, run="past", **price)
+    tick("past", 15.5)
+    names = ("index_source", "index_c", "open_interest")
+    found = by_hour(tables.unified(columns=SAMPLED), *names)
+    assert found == {8: ["8 samples", 8.0, None]}  # the period that ends at 16 has not ended
+    tick("past", 500)
+    found = by_hour(tables.unified(columns=SAMPLED), *names)
+    assert found == {8: ["8 samples", 8.0, None], 16: ["8 samples", 16.0, None]}
+    for hour in (25, 26, 34):
+        tick("present", hour)
+    found = by_hour(tables.unified(columns=SAMPLED), *names)
+    assert found[24] == [None, None, None]
+    assert found[32] == ["2 samples", 26.0, 26.0]
+    assert list(found) == [8, 16, 24, 32, 40]
+
+
+def test_the_present_has_rows_of_periods_that_ended(tables: Tables) -> None:
+    for hour in (1, 9, 17, 23):
+        moment = {"seen": hour, "run": "present"}
+        tables.add("open_interest", DAY + hour * H, amount=Decimal(hour), rule="now", **moment)
+    assert by_hour(tables.unified(), "open_interest") == {8: 1.0, 16: 9.0}
+
+
 def test_price_and_open_interest_of_a_moment_are_in_one_row(tables: Tables) -> None:
     for hour in (7.5, 8, 8.5):
         at_s = DAY + hour * H + 0.2

@@ -29,6 +29,13 @@ CONTINUOUS_S = 7_200
 _ROW_S = "((epoch_us(event_time) + 999999) // 1000000 + {period} - 1) // {period} * {period}"
 """The row of an event of table rows: of the period in which it happened."""
 
+_PAST = """
+CREATE OR REPLACE TEMP TABLE past AS  -- runs that collected the past
+SELECT run FROM fundings WHERE kind = 'settled' UNION SELECT run FROM candles"""
+
+_IS_BESIDE = "(event_time = received_at AND run IN (FROM past))"
+"""Whether values are of the moment at which the past was collected: of the list of contracts."""
+
 _SETTLED = """
 CREATE OR REPLACE TEMP TABLE settled AS
 WITH stamped AS (  -- some ms late, or on chains as late as somebody sends the transaction
@@ -113,7 +120,7 @@ FROM (SELECT DISTINCT market, event_time, {source}_price AS price,  -- may be ar
              CASE WHEN kind <> 'settled' THEN {row_s}
                   ELSE (CASE WHEN minute % 3600 <= {late} THEN minute - minute % 3600
                              ELSE minute END + {period} - 1) // {period} * {period} END AS row_s
-      FROM fundings WHERE {source}_price IS NOT NULL)
+      FROM fundings WHERE {source}_price IS NOT NULL AND NOT {is_beside})
 GROUP BY ALL"""
 
 _INTEREST = """
@@ -122,7 +129,7 @@ SELECT market, row_s, unnest(newest) FROM (
     SELECT market, {row_s} AS row_s,
            arg_max(struct_pack(amount, amount_quote, amount_long, amount_short, rule),
                    struct_pack(event_time, received_at)) AS newest
-    FROM open_interest GROUP BY ALL)"""
+    FROM open_interest WHERE NOT {is_beside} GROUP BY ALL)"""
 
 _BORROWED = """
 CREATE OR REPLACE TEMP TABLE borrowed AS
@@ -140,9 +147,14 @@ WITH markets AS (SELECT * FROM (VALUES {contracts}) AS each(market, asset, secto
 known AS (
     SELECT market, row_s FROM settled UNION SELECT market, row_s FROM accrued WHERE is_whole
     UNION SELECT market, row_s FROM bars UNION SELECT market, row_s FROM interest),
-due AS (  -- a row for each period between the first and the last of which something is known
+newest AS (
+    SELECT max(epoch_us(received_at)) // 1000000 AS s
+    FROM (SELECT received_at FROM fundings UNION ALL SELECT received_at FROM candles
+          UNION ALL SELECT received_at FROM open_interest UNION ALL SELECT received_at FROM instruments)),
+due AS (  -- a row for each period that ended, between the first and the last of which something is known
     SELECT market, asset, sector, unnest(generate_series(first, last, {period})) AS row_s
-    FROM (SELECT market, min(row_s) AS first, max(row_s) AS last FROM known GROUP BY market)
+    FROM (SELECT market, min(row_s) AS first, max(row_s) AS last
+          FROM known JOIN newest ON row_s <= s GROUP BY market)
     JOIN markets USING (market))
 SELECT due.row_s, due.market, due.asset, due.sector,
        CASE WHEN settled.is_whole THEN settled.rate END AS settled_rate,
@@ -200,6 +212,7 @@ def rows_of(
     row_s = _ROW_S.format(period=period)
     late = max((route.late_s for route in perps.routes if route.kind == "funding"), default=0)
     intervals = ", ".join(map(str, perps.settled_every_s))
+    run(connection, _PAST)
     run(connection, _SETTLED.format(period=period, intervals=intervals, late=late))
     run(connection, _CONTINUOUS.format(period=period, held=CONTINUOUS_S, eight=EIGHT_H))
     run(connection, _CANDLES.format(period=period))
@@ -210,9 +223,12 @@ def rows_of(
         is_sampled = declared is not None and declared.taken_as == "samples"
         sources[source] = f"{source} samples" if is_sampled else instead or source
         if is_sampled:
-            run(connection, _SAMPLES.format(period=period, source=source, late=late, row_s=row_s))
+            run(
+                connection,
+                _SAMPLES.format(period=period, source=source, late=late, row_s=row_s, is_beside=_IS_BESIDE),
+            )
     for made in (_INTEREST, _BORROWED, _LISTED):
-        run(connection, made.format(row_s=row_s))
+        run(connection, made.format(row_s=row_s, is_beside=_IS_BESIDE))
     values = ", ".join(
         f"({text(market)}, {text(asset)}, {text(sectors()[asset]) if asset in sectors() else 'NULL'})"
         for market, asset in contracts.items()
