@@ -242,6 +242,17 @@ def test_a_continuous_rate_counts_up_to_the_time_and_no_further(tables: Tables) 
     assert 24 not in found  # of which only the beginning is known
 
 
+def test_a_continuous_venue_has_no_settlements_where_its_rate_is_not_wholly_known(tables: Tables) -> None:
+    for hour in (*range(10), 13, 14, 15, 16):
+        tables.add("fundings", DAY + hour * H, kind="continuous", rate=Decimal("0.00001"), interval_s=H)
+    for market in ("X", "Y"):
+        tables.add("open_interest", DAY + 16 * H, market=market, amount=Decimal(5), rule="one side")
+    rows = tables.unified(routes=(IN_FORCE,))
+    names = ("funding_rate", "funding_kind", "n_settlements", "open_interest")
+    assert by_hour(rows, *names)[16] == [None, None, None, 5.0]
+    assert by_hour(rows, *names, market="Y")[16] == [None, None, None, 5.0]
+
+
 def test_what_a_crawl_of_the_past_is_told_of_the_present_makes_no_row(tables: Tables) -> None:
     def tick(run: str, at_h: float) -> None:
         moment = {"seen": at_h, "run": run}

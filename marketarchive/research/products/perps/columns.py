@@ -96,9 +96,7 @@ FIELDS: Mapping[str, FieldDoc] = {
     "fee_schedule_date": FieldDoc(
         "the day of the schedule of fees", "UTC day", "there is no schedule", type="date32[day]"
     ),
-    "funding_kind": FieldDoc(
-        "`settled`, `continuous`", "", "nothing was settled, or not all is known", type="string"
-    ),
+    "funding_kind": FieldDoc("`settled`, `continuous`", "", "`funding_rate` is null", type="string"),
     "n_settlements": FieldDoc(
         "settlements in the period", "settlements", "the venue is continuous", type="int32"
     ),
