@@ -169,6 +169,15 @@ def test_a_period_with_a_hole_is_no_smaller_sum(tables: Tables, missing: int) ->
     assert found[24] == [0.0008, 8]
 
 
+def test_a_settlement_that_is_late_is_that_of_its_hour(tables: Tables) -> None:
+    for hour in range(1, 25):
+        tables.settle(
+            hour + (100 if hour == 8 else 0.2) / H, "0.0001", interval_s=H, index_price=Decimal(hour)
+        )
+    found = by_hour(tables.unified(columns=SAMPLED), "funding_rate", "n_settlements", "index_source")
+    assert found == {hour: [0.0008, 8, "8 samples"] for hour in (8, 16, 24)}
+
+
 def test_a_contract_that_ended_has_no_row_after_its_end(tables: Tables) -> None:
     for hour in (0, 8, 16):
         tables.settle(hour, "-0.0002")

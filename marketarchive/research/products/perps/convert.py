@@ -26,6 +26,13 @@ EIGHT_H = 28_800
 CONTINUOUS_S = 7_200
 """Seconds for which an observed continuous funding rate holds, unless a newer one is known."""
 
+LATE_S = 1_500
+"""Seconds after a full hour in which a settlement is that of the hour: on chains it happens when somebody
+sends the transaction or the next block is made."""
+
+_MINUTE = "(epoch_us(event_time) + 30000000) // 60000000 * 60"
+_SETTLED_S = f"({_MINUTE} - CASE WHEN {_MINUTE} % 3600 <= {LATE_S} THEN {_MINUTE} % 3600 ELSE 0 END)"
+"""The due time of a settlement: the full hour, or the minute of one that is later than all are."""
 _ROW_S = "((epoch_us(event_time) + 999999) // 1000000 + {period} - 1) // {period} * {period}"
 """The row of an event of table rows: of the period in which it happened."""
 
@@ -38,15 +45,11 @@ _IS_BESIDE = "(event_time = received_at AND run IN (FROM past))"
 
 _SETTLED = """
 CREATE OR REPLACE TEMP TABLE settled AS
-WITH stamped AS (  -- some ms late, or on chains as late as somebody sends the transaction
-    SELECT *, (epoch_us(event_time) + 30000000) // 60000000 * 60 AS minute,
-           CASE WHEN minute % 3600 <= {late} THEN minute - minute % 3600 ELSE minute END AS s
-    FROM fundings WHERE kind = 'settled'),
-newest AS (  -- a settlement may be archived more than once
-    SELECT market, s,
+WITH newest AS (  -- a settlement may be archived more than once
+    SELECT market, {settled_s} AS s,
            arg_max(rate, received_at) AS rate, arg_max(coalesce(rate_short, rate), received_at) AS short,
            max(interval_s) AS stated
-    FROM stamped GROUP BY ALL),
+    FROM fundings WHERE kind = 'settled' GROUP BY ALL),
 apart AS (
     SELECT *, s - lag(s) OVER each AS before, lead(s) OVER each - s AS after,
            lag(s) OVER each - lag(s, 2) OVER each AS earlier
@@ -116,10 +119,8 @@ INSERT INTO bars
 SELECT market, '{source} samples', row_s, arg_min(price, event_time), max(price), min(price),
        arg_max(price, event_time), count(*)::DECIMAL(38, 18), NULL
 FROM (SELECT DISTINCT market, event_time, {source}_price AS price,  -- may be archived more than once
-             (epoch_us(event_time) + 30000000) // 60000000 * 60 AS minute,
-             CASE WHEN kind <> 'settled' THEN {row_s}
-                  ELSE (CASE WHEN minute % 3600 <= {late} THEN minute - minute % 3600
-                             ELSE minute END + {period} - 1) // {period} * {period} END AS row_s
+             CASE WHEN kind = 'settled' THEN ({settled_s} + {period} - 1) // {period} * {period}
+                  ELSE {row_s} END AS row_s
       FROM fundings WHERE {source}_price IS NOT NULL AND NOT {is_beside})
 GROUP BY ALL"""
 
@@ -210,10 +211,9 @@ def rows_of(
         run(connection, f"CREATE OR REPLACE TEMP VIEW {table} AS SELECT * FROM {relation}")
     period = window.period_s
     row_s = _ROW_S.format(period=period)
-    late = max((route.late_s for route in perps.routes if route.kind == "funding"), default=0)
     intervals = ", ".join(map(str, perps.settled_every_s))
     run(connection, _PAST)
-    run(connection, _SETTLED.format(period=period, intervals=intervals, late=late))
+    run(connection, _SETTLED.format(period=period, intervals=intervals, settled_s=_SETTLED_S))
     run(connection, _CONTINUOUS.format(period=period, held=CONTINUOUS_S, eight=EIGHT_H))
     run(connection, _CANDLES.format(period=period))
     sources = {}
@@ -225,7 +225,9 @@ def rows_of(
         if is_sampled:
             run(
                 connection,
-                _SAMPLES.format(period=period, source=source, late=late, row_s=row_s, is_beside=_IS_BESIDE),
+                _SAMPLES.format(
+                    period=period, source=source, settled_s=_SETTLED_S, row_s=row_s, is_beside=_IS_BESIDE
+                ),
             )
     for made in (_INTEREST, _BORROWED, _LISTED):
         run(connection, made.format(row_s=row_s, is_beside=_IS_BESIDE))
