@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +108,7 @@ def test_a_rate_of_an_hour_is_not_compared_with_one_of_eight(tables: Tables) -> 
     for hour in range(25):
         tables.settle(hour, "0.0000125", market="Y")
     rows = tables.unified()
-    assert by_hour(rows, "funding_rate") == {0: 0.00002234, 8: 0.00002234, 16: 0.00002234}
+    assert by_hour(rows, "funding_rate") == {0: None, 8: 0.00002234, 16: 0.00002234}
     assert by_hour(rows, "funding_rate", "n_settlements", market="Y")[16] == [0.0001, 8]  # the ranking flips
     assert by_hour(rows, "funding_rate_30m", market="Y")[16] == 0.0001 / 16
 
@@ -147,7 +148,7 @@ def test_what_is_expected_is_not_settled(tables: Tables) -> None:
     for hour in range(24):
         tables.add("fundings", DAY + hour * H, kind="predicted", rate=Decimal("0.0009"))
     found = by_hour(tables.unified(), "funding_rate", "funding_kind", "n_settlements")
-    assert found == {0: [0.0001, "settled", 1], 8: [0.0001, "settled", 1], 16: [0.0001, "settled", 1]}
+    assert found == {0: [None, None, 1], 8: [0.0001, "settled", 1], 16: [0.0001, "settled", 1]}
 
 
 def test_late_stamps_and_repeated_rows_count_once(tables: Tables) -> None:
@@ -155,7 +156,7 @@ def test_late_stamps_and_repeated_rows_count_once(tables: Tables) -> None:
         for hour, late in ((0, 0.0), (8, 0.005), (16, 3.9)):
             tables.settle(hour + late / H, "0.0001", seen=seen)
     assert by_hour(tables.unified(), "funding_rate", "n_settlements") == {
-        0: [0.0001, 1], 8: [0.0001, 1], 16: [0.0001, 1],
+        0: [None, 1], 8: [0.0001, 1], 16: [0.0001, 1],
     }  # fmt: skip
 
 
@@ -169,6 +170,82 @@ def test_a_period_with_a_hole_is_no_smaller_sum(tables: Tables, missing: int) ->
     assert found[24] == [0.0008, 8]
 
 
+EVERY_H = (8, 4, 2, 1)
+
+
+@pytest.mark.parametrize("before", EVERY_H)
+@pytest.mark.parametrize("after", EVERY_H)
+def test_an_interval_that_changes_at_any_hour_costs_no_value(tables: Tables, before: int, after: int) -> None:
+    contracts, settled = {}, {}
+    for changed in range(41):
+        market = f"M{changed}"
+        contracts[market] = "BTC"
+        hours = [hour for hour in range(73) if hour % (before if hour <= changed else after) == 0]
+        settled[market] = hours
+        for hour in hours:
+            tables.settle(hour, f"0.00{hour + 1:03}", market=market)
+    rows = tables.unified(contracts=contracts)
+    hourly = tables.unified("1h", contracts=contracts)
+    for market, hours in settled.items():
+        apart = {hour: hour - last for last, hour in pairwise(hours)}
+        of_periods = by_hour(rows, "funding_rate", "n_settlements", "funding_kind", market=market)
+        assert list(of_periods) == list(range(0, 73, 8))
+        assert of_periods.pop(0) == [None, 1, None]  # nothing tells what it is of
+        for end, (rate, count, kind) in of_periods.items():
+            within = [hour for hour in hours if end - 8 < hour <= end]
+            assert count == len(within)
+            if rate is None:  # one that came at an hour at which no interval ends
+                assert kind is None
+                assert any(apart[hour] not in EVERY_H and apart[hour] < before for hour in within)
+            else:
+                assert kind == "settled"
+                assert rate == float(sum(Decimal(f"0.00{hour + 1:03}") for hour in within))
+        of_hours = by_hour(hourly, "funding_rate", market=market)
+        for hour in hours[1:]:
+            if apart[hour] in EVERY_H:
+                assert of_hours[hour] == float(Decimal(f"0.00{hour + 1:03}") * 8 / apart[hour])
+
+
+@pytest.mark.parametrize(
+    ("hours", "unknown"),
+    [
+        ([0, *range(8, 33)], {0}),  # as long as it likes before the first
+        ([*range(8, 33)], {8}),  # of one hour, or of eight
+        ([*range(9), 16, 24], {0, 16, 24}),  # a hole or a change: what follows would tell
+        ([*range(9), 16, 24, 32], {0}),
+        ([*range(9), 16, 24, 25, 26, 27, 28, 29, 30, 31, 32], {0, 16, 24}),  # neither is one that stays
+        ([*range(15), 16], {0, 16}),
+        ([*range(14), 16], {0, 16}),
+        ([hour for hour in range(33) if hour not in (11, 13)], {0, 16}),
+        ([hour for hour in range(33) if hour not in (11, 14)], {0, 16}),
+        ([hour for hour in range(33) if hour not in (15, 17)], {0, 16, 24}),
+        ([hour for hour in range(19) if hour not in (15, 17)], {0, 16, 24}),
+        ([*range(9), 12, 16, 20, *range(21, 33)], {0}),  # three alike are an interval
+    ],
+)
+def test_what_may_be_a_hole_is_no_interval(tables: Tables, hours: list[int], unknown: set[int]) -> None:
+    for hour in hours:
+        tables.settle(hour, "0.0001")
+    last = -(-hours[-1] // 8) * 8
+    found = by_hour(tables.unified(), "funding_rate", "funding_kind", "n_settlements")
+    assert {hour for hour, (rate, _, _) in found.items() if rate is None} == unknown
+    for end in range(hours[0], last + 1, 8):
+        rate, kind, count = found[end]
+        assert count == sum(end - 8 < hour <= end for hour in hours)
+        assert (rate, kind) == (
+            (None, None) if end in unknown else (float(count * Decimal("0.0001")), "settled")
+        )
+
+
+def test_the_interval_of_a_single_settlement_is_what_the_venue_lists(tables: Tables) -> None:
+    for market in ("X", "Y"):
+        tables.settle(8, "0.0001", market=market)
+    assert by_hour(tables.unified("1h"), "funding_rate", "funding_interval_h") == {8: [None, None]}
+    tables.add("instruments", DAY, market="Y", status="", funding_interval_s=4 * H)
+    rows = tables.unified("1h")
+    assert by_hour(rows, "funding_rate", "funding_interval_h", market="Y") == {8: [0.0002, 4.0]}
+
+
 def test_a_settlement_that_is_late_is_that_of_its_hour(tables: Tables) -> None:
     for hour in range(1, 25):
         tables.settle(
@@ -176,6 +253,13 @@ def test_a_settlement_that_is_late_is_that_of_its_hour(tables: Tables) -> None:
         )
     found = by_hour(tables.unified(columns=SAMPLED), "funding_rate", "n_settlements", "index_source")
     assert found == {hour: [0.0008, 8, "8 samples"] for hour in (8, 16, 24)}
+
+
+def test_more_than_what_is_due_in_a_period_is_no_sum(tables: Tables) -> None:
+    for hour in (*range(1, 25), 12.7):
+        tables.settle(hour, "0.0001", interval_s=H)
+    found = by_hour(tables.unified(), "funding_rate", "n_settlements")
+    assert found == {8: [0.0008, 8], 16: [None, 9], 24: [0.0008, 8]}
 
 
 def test_a_contract_that_ended_has_no_row_after_its_end(tables: Tables) -> None:

@@ -96,7 +96,7 @@ def test_only_what_changed_is_made_again(tmp_path: Path) -> None:
     settle(tmp_path, "bybit", [16], "0.0003")
     more = unify(tmp_path)
     assert (more.made, more.kept, more.rows) == (["bybit"], ["binance"], 5)
-    assert rates(more) == {"binance": [0.0001, 0.0001], "bybit": [0.0002, 0.0002, 0.0003]}
+    assert rates(more) == {"binance": [None, 0.0001], "bybit": [None, 0.0002, 0.0003]}
 
 
 def test_a_row_is_chosen_by_its_time(tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_a_venue_whose_recording_is_damaged_spoils_no_other(tmp_path: Path) -> N
     done = unify(tmp_path)
     assert done.made == ["binance"]
     assert done.failed.keys() == {"bybit"}
-    assert rates(done) == {"binance": [0.0001] * 3, "bybit": [0.0002, 0.0002]}  # as they were before
+    assert rates(done) == {"binance": [None, 0.0001, 0.0001], "bybit": [None, 0.0002]}  # as they were before
 
 
 def test_a_damaged_table_is_an_error_with_the_remedy(tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ FIELDS: Mapping[str, FieldDoc] = {
     "funding_interval_h": FieldDoc(
         "interval of the period's last settlement",
         "hours",
-        "nothing was settled, or it is not stated",
+        "nothing was settled, or it is not known",
         type="double",
     ),
     "fee_schedule_date": FieldDoc(

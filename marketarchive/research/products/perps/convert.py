@@ -51,21 +51,28 @@ WITH newest AS (  -- a settlement may be archived more than once
            max(interval_s) AS stated
     FROM fundings WHERE kind = 'settled' GROUP BY ALL),
 apart AS (
-    SELECT *, s - lag(s) OVER each AS before, lead(s) OVER each - s AS after,
-           lag(s) OVER each - lag(s, 2) OVER each AS earlier
-    FROM newest WINDOW each AS (PARTITION BY market ORDER BY s)),
-known AS (  -- one distance that is longer than those around it is a hole, not an interval
-    SELECT apart.*, coalesce(stated, CASE WHEN before IN ({intervals})
-                                 AND NOT coalesce(before > earlier AND before > after, false) THEN before END,
-                             CASE WHEN after IN ({intervals}) THEN after END, listed.interval_s) AS interval_s
-    FROM apart LEFT JOIN (
-        SELECT market, arg_max(funding_interval_s, received_at) AS interval_s
-        FROM instruments WHERE funding_interval_s IS NOT NULL GROUP BY ALL) AS listed USING (market))
+    SELECT *, s - lag(s) OVER (PARTITION BY market ORDER BY s) AS before FROM newest),
+around AS (  -- what was before the first may be as long as it likes, what comes after the newest is unknown
+    SELECT *, coalesce(lag(before) OVER each, {long}) AS earlier, lead(before, 1, 0) OVER each AS later,
+           before <= greatest(least(earlier, coalesce(lag(before, 2) OVER each, {long})),
+                              least(earlier, later),
+                              least(later, lead(before, 2, 0) OVER each)) AS is_shortest  -- of three in a row
+    FROM apart WINDOW each AS (PARTITION BY market ORDER BY s)),
+known AS (
+    SELECT *,
+           CASE WHEN stated IS NOT NULL THEN stated
+                WHEN is_shortest AND before IN ({intervals}) THEN before
+                WHEN is_shortest AND before > earlier AND later IN ({intervals}) THEN later
+                WHEN before IS NULL AND later = 0 THEN listed_s END AS interval_s,
+           CASE WHEN interval_s IS NOT NULL AND s % 3600 = 0 THEN least(before, interval_s) END AS covered_s
+    FROM around LEFT JOIN (
+        SELECT market, arg_max(funding_interval_s, received_at) AS listed_s
+        FROM instruments WHERE funding_interval_s IS NOT NULL GROUP BY ALL) USING (market))
 SELECT market, (s + {period} - 1) // {period} * {period} AS row_s, 'settled' AS kind,
        count(*)::INTEGER AS settlements, sum(rate) AS rate, sum(short) AS short,
-       greatest({period}, max(interval_s)) AS divisor, arg_max(interval_s, s) AS interval_s,
-       -- the intervals that were settled fill the period, or the one of them is longer than it
-       sum(interval_s) >= {period} AS is_whole
+       greatest({period}, max(interval_s)) AS divisor, arg_max_null(interval_s, s) AS interval_s,
+       -- the settlements fill the period, or the interval of the one is longer than it
+       coalesce(sum(covered_s) = {period} OR count(*) = 1 AND max(interval_s) > {period}, false) AS is_whole
 FROM known GROUP BY ALL"""
 
 _CONTINUOUS = """
@@ -210,10 +217,13 @@ def rows_of(
         relation = schemas.relation(table, stored(*found, hive=True) if found else None)
         run(connection, f"CREATE OR REPLACE TEMP VIEW {table} AS SELECT * FROM {relation}")
     period = window.period_s
-    row_s = _ROW_S.format(period=period)
     intervals = ", ".join(map(str, perps.settled_every_s))
+    row_s = _ROW_S.format(period=period)
     run(connection, _PAST)
-    run(connection, _SETTLED.format(period=period, intervals=intervals, settled_s=_SETTLED_S))
+    run(
+        connection,
+        _SETTLED.format(period=period, intervals=intervals, settled_s=_SETTLED_S, long=10**11),
+    )
     run(connection, _CONTINUOUS.format(period=period, held=CONTINUOUS_S, eight=EIGHT_H))
     run(connection, _CANDLES.format(period=period))
     sources = {}
