@@ -154,6 +154,8 @@ class Perps:
     once: tuple[Query, ...] = ()  # requests made once a pass, for values without a past: rates of borrowing
     # funding intervals (s) that occur at the venue
     settled_every_s: tuple[int, ...] = (28_800, 14_400, 7_200, 3_600)
+    unlisted_every_s: int | None = None
+    """Funding interval (s) of contracts that the venue's list of intervals leaves out; None: unknown."""
     statuses: Mapping[str, str] = field(default_factory=dict)
     """Venue's word for the status of a contract -> `unopened`, `active` or `closed`."""
     # name of a route -> why no recording of its answers was available

@@ -242,7 +242,8 @@ def test_the_interval_of_a_single_settlement_is_what_the_venue_lists(tables: Tab
         tables.settle(8, "0.0001", market=market)
     assert by_hour(tables.unified("1h"), "funding_rate", "funding_interval_h") == {8: [None, None]}
     tables.add("instruments", DAY, market="Y", status="", funding_interval_s=4 * H)
-    rows = tables.unified("1h")
+    rows = tables.unified("1h", unlisted_every_s=8 * H)
+    assert by_hour(rows, "funding_rate", "funding_interval_h") == {8: [0.0001, 8.0]}
     assert by_hour(rows, "funding_rate", "funding_interval_h", market="Y") == {8: [0.0002, 4.0]}
 
 

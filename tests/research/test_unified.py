@@ -106,6 +106,12 @@ def test_a_row_is_chosen_by_its_time(tmp_path: Path) -> None:
     assert unify(tmp_path).rows == 3
 
 
+def test_one_settlement_of_a_contract_that_binance_lists_without_interval(tmp_path: Path) -> None:
+    settle(tmp_path, "binance", [8], "0.0001")
+    settle(tmp_path, "bybit", [8], "0.0002")
+    assert rates(unify(tmp_path)) == {"binance": [0.0001], "bybit": [None]}
+
+
 def test_hyperliquid_has_the_prices_that_were_sampled(tmp_path: Path) -> None:
     for hour, mark in ((6, "77710.0"), (7, "77730.0"), (8, "77720.0")):
         observe(tmp_path, hour, mark)

@@ -82,6 +82,7 @@ PERPS = Perps(
     columns=_COLUMNS,
     statuses=STATUSES,
     settled_every_s=(28_800, 14_400, 7_200, 3_600),
+    unlisted_every_s=28_800,
     unproven={
         "/fapi/v1/markPriceKlines": "an example of the documents only",
         "/futures/data/openInterestHist": "one recorded row",

@@ -63,7 +63,7 @@ known AS (
            CASE WHEN stated IS NOT NULL THEN stated
                 WHEN is_shortest AND before IN ({intervals}) THEN before
                 WHEN is_shortest AND before > earlier AND later IN ({intervals}) THEN later
-                WHEN before IS NULL AND later = 0 THEN listed_s END AS interval_s,
+                WHEN before IS NULL AND later = 0 THEN coalesce(listed_s, {unlisted}) END AS interval_s,
            CASE WHEN interval_s IS NOT NULL AND s % 3600 = 0 THEN least(before, interval_s) END AS covered_s
     FROM around LEFT JOIN (
         SELECT market, arg_max(funding_interval_s, received_at) AS listed_s
@@ -218,11 +218,14 @@ def rows_of(
         run(connection, f"CREATE OR REPLACE TEMP VIEW {table} AS SELECT * FROM {relation}")
     period = window.period_s
     intervals = ", ".join(map(str, perps.settled_every_s))
+    unlisted = "NULL" if perps.unlisted_every_s is None else perps.unlisted_every_s
     row_s = _ROW_S.format(period=period)
     run(connection, _PAST)
     run(
         connection,
-        _SETTLED.format(period=period, intervals=intervals, settled_s=_SETTLED_S, long=10**11),
+        _SETTLED.format(
+            period=period, intervals=intervals, unlisted=unlisted, settled_s=_SETTLED_S, long=10**11
+        ),
     )
     run(connection, _CONTINUOUS.format(period=period, held=CONTINUOUS_S, eight=EIGHT_H))
     run(connection, _CANDLES.format(period=period))

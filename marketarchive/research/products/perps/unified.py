@@ -195,6 +195,7 @@ def _key(root: Path, venue: str, perps: Perps, window: Window) -> str:
         sorted(stamp.key for stamp in stamps if stamp is not None),
         {asset: dict(row) for asset, row in symbols(venue).items()}, dict(sectors()),
         perps.taker_bps, perps.maker_bps, perps.fee_schedule_date, perps.settled_every_s,
+        perps.unlisted_every_s,
         {name: (column.origin, column.taken_as, column.instead) for name, column in perps.columns.items()},
         perps.borrow_bps_per_day,
     ]  # fmt: skip
