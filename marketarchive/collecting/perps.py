@@ -7,6 +7,7 @@ import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import cached_property
+from itertools import chain
 from math import inf
 from typing import Any
 
@@ -165,14 +166,14 @@ class PerpsSpider(PollingSpider):
         if due is None:
             logger.warning("No period of %s ends in the requested time", self.venue)
             return
-        instruments = await self.list_instruments()
+        instruments, is_whole = await self.list_instruments()
         contracts = self.contracts()
-        if self.perps.lists_ended and instruments:
+        if self.perps.lists_ended and is_whole:
             for contract in contracts:
                 if contract.market not in instruments:
                     self._put_unlisted(contract, due)
             contracts = [each for each in contracts if each.market in instruments]
-        if instruments:
+        if is_whole:
             self._unlisted = {each.market for each in contracts} - instruments.keys()
         now = to_ms(self.run.clock.now_ns())
         series = [
@@ -182,8 +183,14 @@ class PerpsSpider(PollingSpider):
         ]
         for instrument in instruments.values():
             self._ends.note(instrument)
+        ranges = [self._wanted(each, route, due, instruments.get(each.market)) for each, route in series]
+        if contracts and not any(ranges):
+            span = f"from {iso(from_ms(due.first))} to {iso(from_ms(due.last))}"
+            logger.warning("No contract of %s was listed %s: choose another start=, end=", self.venue, span)
         others = [self._fetch(query, Scope(self.venue, self.feed)) for query in self.perps.once]
-        walks = [self._walk(each, route, due, instruments.get(each.market)) for each, route in series]
+        walks = [
+            self._walk(each, route, wanted) for (each, route), wanted in zip(series, ranges, strict=True)
+        ]
         await asyncio.gather(*others, *walks)
 
     _unlisted: AbstractSet[str] = frozenset()  # markets of contracts that the venue lists no longer
@@ -216,18 +223,20 @@ class PerpsSpider(PollingSpider):
         first, last = -(-start // step) * step, end // step * step
         return Range(to_ms(first), to_ms(last)) if first <= last else None
 
-    async def list_instruments(self) -> dict[str, InstrumentsRow]:
-        """Return the contracts that the venue lists now, by market.
+    async def list_instruments(self) -> tuple[dict[str, InstrumentsRow], bool]:
+        """Return (the contracts that the venue lists now, by market; whether no page of its lists failed).
 
         Those of pages that failed are missing.
         """
         found: dict[str, InstrumentsRow] = {}
+        is_whole = True
         for first in self.perps.instruments:
             query: Query | None = first
             pages = Pages()
             while query is not None:
                 parsed = await self._fetch(query, Scope(self.venue, self.feed))
                 if parsed is None:
+                    is_whole = False
                     break
                 rows = [row for row in parsed.statements if isinstance(row, InstrumentsRow)]
                 for row in rows:
@@ -238,40 +247,41 @@ class PerpsSpider(PollingSpider):
                 except CursorError as error:
                     self.run.stats.inc_value("sweep/cursor_errors")
                     logger.error("The list of contracts was not read to its end: %s", error)
+                    is_whole = False
                     break
                 query = venues()[self.venue].next_page(query, parsed)
-        return found
+        return found, is_whole
 
-    async def _walk(
-        self, series: Series, route: Route, due: Range, instrument: InstrumentsRow | None
-    ) -> None:
-        """Request the past of a series window by window; what a failed request leaves missing is a gap.
+    async def _walk(self, series: Series, route: Route, wanted: Range | None) -> None:
+        """Request the past of a series window by window.
 
-        due: times of the first and last row; instrument: the venue's description of the contract, None if
-        unknown.
+        What a failed request leaves missing, and what the venue does not list, is a gap.
         """
-        wanted = self._wanted(series, route, due, instrument)
         if not (route.has_ended and series.market in self._unlisted):
             wanted = self._served(series, route, wanted)
         if wanted is None:
             return
+        windows = [window for window in route.windows(series, wanted) if series.is_in(window)]
         async with self._room:
-            for window in route.windows(series, wanted):
-                if series.is_in(window):
-                    await self._list(series, route, window)
+            found = [await self._list(series, route, window) for window in windows]
+        times = [each for each in found if each is not None]
+        if route.direction != "whole" and found and len(times) == len(found):
+            self._note_missing(series, route, wanted, list(chain.from_iterable(times)))
 
     @cached_property
     def _room(self) -> asyncio.Semaphore:
         return asyncio.Semaphore(AT_ONCE)
 
-    async def _list(self, series: Series, route: Route, window: Range) -> None:
-        """Request the rows of a series in one window, page by page."""
+    async def _list(self, series: Series, route: Route, window: Range) -> list[int] | None:
+        """Request the rows of a series in one window, page by page; return their times, None if it failed."""
+        found: list[int] = []
         wanted: Range | None = window
         while wanted is not None:
             requested = wanted
             times = await self._page(series, route, requested)
             if times is None:
-                return
+                return None
+            found += times
             if route.direction == "whole":
                 self._note_missing(series, route, requested, times)
             try:
@@ -280,8 +290,9 @@ class PerpsSpider(PollingSpider):
                 self.run.stats.inc_value("sweep/cursor_errors")
                 self._put_gap("sequence", "venue", series, route, requested, str(error))
                 self.close_reason = "sweep_cursor_loop"
-                return
+                return None
             wanted = left if left is not None and series.is_in(left) else None
+        return found
 
     async def _page(self, series: Series, route: Route, requested: Range) -> list[int] | None:
         """Return the times (Unix ms) of all rows in the answer to a request, with its further pages.
@@ -314,7 +325,9 @@ class PerpsSpider(PollingSpider):
                 self._put_gap("not_served", "venue", series, route, missing, "the file lacks these values")
             return
         first = min(times, default=requested.last + 1)
-        apart_s = 0 if route.file is None else 2 * max(self.perps.settled_every_s)
+        is_settled = route.file is not None or route.direction != "whole"
+        is_settled = is_settled and route.kind == "funding" and not route.is_in_force
+        apart_s = 2 * max(self.perps.settled_every_s) if is_settled else 0
         if first - requested.first >= max(series.step_s, apart_s, 7200) * 1000:
             missing = requested._replace(last=min(requested.last, first - 1))
             self._put_gap(
@@ -328,8 +341,9 @@ class PerpsSpider(PollingSpider):
 
         A row is made of the period that ends at its time. A candle has the time at which it opens; one more
         is wanted where candles state the open interest at that time. A value that settled or was counted at
-        the start of the first period belongs to the row before. The range is cut to the time in which the
-        contract was listed.
+        the start of the first period belongs to the row before; of settlements that one is wanted too, since
+        the distance to it is the interval of the first. The range is cut to the time in which the contract
+        was listed.
         """
         since = due.first - self.period_s * 1000
         late = route.late_s * 1000
@@ -337,6 +351,8 @@ class PerpsSpider(PollingSpider):
             wanted = Range(since, due.last - (0 if route.opens_with_open_interest else series.step_s * 1000))
         elif route.is_in_force:
             wanted = Range(since, due.last)
+        elif series.kind == "funding":
+            wanted = Range(since + late + 1 - max(self.perps.settled_every_s) * 1000, due.last + late)
         else:
             wanted = Range(since + late + 1, due.last + late)
         if instrument is not None and instrument.listed_at is not None:

@@ -108,13 +108,13 @@ def test_a_rate_of_an_hour_is_not_compared_with_one_of_eight(tables: Tables) -> 
     for hour in range(25):
         tables.settle(hour, "0.0000125", market="Y")
     rows = tables.unified()
-    assert by_hour(rows, "funding_rate") == {0: None, 8: 0.00002234, 16: 0.00002234}
+    assert by_hour(rows, "funding_rate") == {8: 0.00002234, 16: 0.00002234}
     assert by_hour(rows, "funding_rate", "n_settlements", market="Y")[16] == [0.0001, 8]  # the ranking flips
     assert by_hour(rows, "funding_rate_30m", market="Y")[16] == 0.0001 / 16
 
 
 def test_rows_shorter_than_the_interval_have_funding_where_it_is_settled(tables: Tables) -> None:
-    for hour in (0, 8):
+    for hour in (-8, 0, 8):
         tables.settle(hour, "0.0003")
     found = by_hour(tables.unified("1h"), "funding_rate", "n_settlements", "funding_interval_h")
     assert found[8] == [0.0003, 1, 8.0]
@@ -148,7 +148,7 @@ def test_what_is_expected_is_not_settled(tables: Tables) -> None:
     for hour in range(24):
         tables.add("fundings", DAY + hour * H, kind="predicted", rate=Decimal("0.0009"))
     found = by_hour(tables.unified(), "funding_rate", "funding_kind", "n_settlements")
-    assert found == {0: [None, None, 1], 8: [0.0001, "settled", 1], 16: [0.0001, "settled", 1]}
+    assert found == {8: [0.0001, "settled", 1], 16: [0.0001, "settled", 1]}
 
 
 def test_late_stamps_and_repeated_rows_count_once(tables: Tables) -> None:
@@ -156,7 +156,7 @@ def test_late_stamps_and_repeated_rows_count_once(tables: Tables) -> None:
         for hour, late in ((0, 0.0), (8, 0.005), (16, 3.9)):
             tables.settle(hour + late / H, "0.0001", seen=seen)
     assert by_hour(tables.unified(), "funding_rate", "n_settlements") == {
-        0: [None, 1], 8: [0.0001, 1], 16: [0.0001, 1],
+        8: [0.0001, 1], 16: [0.0001, 1],
     }  # fmt: skip
 
 
@@ -189,8 +189,7 @@ def test_an_interval_that_changes_at_any_hour_costs_no_value(tables: Tables, bef
     for market, hours in settled.items():
         apart = {hour: hour - last for last, hour in pairwise(hours)}
         of_periods = by_hour(rows, "funding_rate", "n_settlements", "funding_kind", market=market)
-        assert list(of_periods) == list(range(0, 73, 8))
-        assert of_periods.pop(0) == [None, 1, None]  # nothing tells what it is of
+        assert list(of_periods) == list(range(8, 73, 8))  # nothing tells what the first is of
         for end, (rate, count, kind) in of_periods.items():
             within = [hour for hour in hours if end - 8 < hour <= end]
             assert count == len(within)
@@ -209,18 +208,18 @@ def test_an_interval_that_changes_at_any_hour_costs_no_value(tables: Tables, bef
 @pytest.mark.parametrize(
     ("hours", "unknown"),
     [
-        ([0, *range(8, 33)], {0}),  # as long as it likes before the first
-        ([*range(8, 33)], {8}),  # of one hour, or of eight
-        ([*range(9), 16, 24], {0, 16, 24}),  # a hole or a change: what follows would tell
-        ([*range(9), 16, 24, 32], {0}),
-        ([*range(9), 16, 24, 25, 26, 27, 28, 29, 30, 31, 32], {0, 16, 24}),  # neither is one that stays
-        ([*range(15), 16], {0, 16}),
-        ([*range(14), 16], {0, 16}),
-        ([hour for hour in range(33) if hour not in (11, 13)], {0, 16}),
-        ([hour for hour in range(33) if hour not in (11, 14)], {0, 16}),
-        ([hour for hour in range(33) if hour not in (15, 17)], {0, 16, 24}),
-        ([hour for hour in range(19) if hour not in (15, 17)], {0, 16, 24}),
-        ([*range(9), 12, 16, 20, *range(21, 33)], {0}),  # three alike are an interval
+        ([0, *range(8, 33)], set()),  # as long as it likes before the first
+        ([*range(8, 33)], set()),  # of one hour, or of eight
+        ([*range(9), 16, 24], {16, 24}),  # a hole or a change: what follows would tell
+        ([*range(9), 16, 24, 32], set()),
+        ([*range(9), 16, 24, 25, 26, 27, 28, 29, 30, 31, 32], {16, 24}),  # neither is one that stays
+        ([*range(15), 16], {16}),
+        ([*range(14), 16], {16}),
+        ([hour for hour in range(33) if hour not in (11, 13)], {16}),
+        ([hour for hour in range(33) if hour not in (11, 14)], {16}),
+        ([hour for hour in range(33) if hour not in (15, 17)], {16, 24}),
+        ([hour for hour in range(19) if hour not in (15, 17)], {16, 24}),
+        ([*range(9), 12, 16, 20, *range(21, 33)], set()),  # three alike are an interval
     ],
 )
 def test_what_may_be_a_hole_is_no_interval(tables: Tables, hours: list[int], unknown: set[int]) -> None:
@@ -229,7 +228,8 @@ def test_what_may_be_a_hole_is_no_interval(tables: Tables, hours: list[int], unk
     last = -(-hours[-1] // 8) * 8
     found = by_hour(tables.unified(), "funding_rate", "funding_kind", "n_settlements")
     assert {hour for hour, (rate, _, _) in found.items() if rate is None} == unknown
-    for end in range(hours[0], last + 1, 8):
+    assert list(found) == list(range(hours[0] + 8, last + 1, 8))  # nothing tells what the first is of
+    for end in found:
         rate, kind, count = found[end]
         assert count == sum(end - 8 < hour <= end for hour in hours)
         assert (rate, kind) == (
@@ -427,7 +427,7 @@ def test_a_venue_without_fees_for_borrowing_says_zero_and_others_nothing(tables:
 
 
 def test_the_cost_of_a_loan_is_of_its_own_period(tables: Tables) -> None:
-    for hour in (8, 16):
+    for hour in (0, 8, 16):
         tables.settle(hour, "0.0001")
     tables.add("borrow_rates", DAY + 7 * H, market="", asset="BTC", symbol="BTC", bps_per_day=Decimal("0.12"))
     assert by_hour(tables.unified(), "borrow_bps_per_day") == {8: 0.12, 16: None}

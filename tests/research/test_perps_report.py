@@ -40,10 +40,7 @@ def test_what_two_venues_paid_and_what_is_missing(tmp_path: Path) -> None:
     funding = {row["venue"]: row["median"] for row in charts["perps-funding"]["data"]["values"]}
     assert funding == {"binance": 1, "bybit": 3}
     points = charts["perps-time"]["data"]["values"]
-    assert {row["funding"] for row in points if row["venue"] == "bybit"} == {
-        3,
-        None,
-    }  # the first is of no known interval
+    assert {row["funding"] for row in points if row["venue"] == "bybit"} == {3}
     assert {row["funding"] for row in charts["perps-spreads"]["data"]["values"]} == {2}
     assert charts["perps-basis"]["data"]["values"] == []
     assert "not checked" not in text

@@ -27,8 +27,12 @@ DAY = from_iso("2026-11-20T00:00:00Z")
 
 
 def settle(root: Path, venue: str, hours: list[int], rate: str) -> None:
-    """Archive a page of settlements of BTC, hours after the beginning of 2026-11-20."""
-    times = [(DAY + hour * 3600 * SECOND) // 10**6 for hour in hours]
+    """Archive a page of settlements of BTC, hours after the beginning of 2026-11-20.
+
+    Before the first of the day stands the one that tells its interval, as a crawl requests it.
+    """
+    before = [-8] if hours[0] == 0 else []
+    times = [(DAY + hour * 3600 * SECOND) // 10**6 for hour in (*before, *hours)]
     document: Any
     if venue == "binance":
         url = BINANCE
@@ -96,7 +100,7 @@ def test_only_what_changed_is_made_again(tmp_path: Path) -> None:
     settle(tmp_path, "bybit", [16], "0.0003")
     more = unify(tmp_path)
     assert (more.made, more.kept, more.rows) == (["bybit"], ["binance"], 5)
-    assert rates(more) == {"binance": [None, 0.0001], "bybit": [None, 0.0002, 0.0003]}
+    assert rates(more) == {"binance": [0.0001, 0.0001], "bybit": [0.0002, 0.0002, 0.0003]}
 
 
 def test_a_row_is_chosen_by_its_time(tmp_path: Path) -> None:
@@ -131,7 +135,7 @@ def test_a_venue_whose_recording_is_damaged_spoils_no_other(tmp_path: Path) -> N
     done = unify(tmp_path)
     assert done.made == ["binance"]
     assert done.failed.keys() == {"bybit"}
-    assert rates(done) == {"binance": [None, 0.0001, 0.0001], "bybit": [None, 0.0002]}  # as they were before
+    assert rates(done) == {"binance": [0.0001] * 3, "bybit": [0.0002] * 2}  # as they were before
 
 
 def test_a_damaged_table_is_an_error_with_the_remedy(tmp_path: Path) -> None:

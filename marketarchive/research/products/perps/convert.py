@@ -71,6 +71,7 @@ known AS (
 SELECT market, (s + {period} - 1) // {period} * {period} AS row_s, 'settled' AS kind,
        count(*)::INTEGER AS settlements, sum(rate) AS rate, sum(short) AS short,
        greatest({period}, max(interval_s)) AS divisor, arg_max_null(interval_s, s) AS interval_s,
+       bool_and(before IS NULL AND interval_s IS NULL AND later > 0) AS is_before_all,
        -- the settlements fill the period, or the interval of the one is longer than it
        coalesce(sum(covered_s) = {period} OR count(*) = 1 AND max(interval_s) > {period}, false) AS is_whole
 FROM known GROUP BY ALL"""
@@ -152,8 +153,9 @@ FROM instruments WHERE status <> '' GROUP BY ALL"""
 
 _ROWS = """
 WITH markets AS (SELECT * FROM (VALUES {contracts}) AS each(market, asset, sector)),
-known AS (
-    SELECT market, row_s FROM settled UNION SELECT market, row_s FROM accrued WHERE is_whole
+known AS (  -- a first settlement of unknown interval says only how long that of the next one was
+    SELECT market, row_s FROM settled WHERE NOT is_before_all
+    UNION SELECT market, row_s FROM accrued WHERE is_whole
     UNION SELECT market, row_s FROM bars UNION SELECT market, row_s FROM interest),
 newest AS (
     SELECT max(epoch_us(received_at)) // 1000000 AS s
