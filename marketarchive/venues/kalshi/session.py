@@ -21,7 +21,16 @@ from marketarchive.venues.exchange_books import Applied, MarketBook, level_of
 from marketarchive.venues.exchange_session import BookTop, ExchangeSession
 from marketarchive.venues.kalshi import socket
 from marketarchive.venues.kalshi.lifecycle import LIFECYCLE
-from marketarchive.venues.kalshi.socket import BOOK, CHANNEL, INDEX, OF_MARKETS, TERMINAL, WIRE, RefusedError
+from marketarchive.venues.kalshi.socket import (
+    BOOK,
+    CHANNEL,
+    FINAL,
+    INDEX,
+    OF_MARKETS,
+    TERMINAL,
+    WIRE,
+    RefusedError,
+)
 from marketarchive.venues.market_messages import MarketEvent
 
 _AHEAD = from_seconds(CHANNEL.ahead_s)
@@ -153,13 +162,14 @@ class KalshiSession(ExchangeSession):
     def _refused(self, refusal: RefusedError) -> list[Update]:
         """Return what an error frame means for the keys that its command subscribed.
 
-        Indices and the lifecycle end; markets are reported as damaged, and can be subscribed again.
+        Indices and the lifecycle end where the refusal is final. All others are reported as damaged: their
+        gap stays open, and they are subscribed again on another connection.
         """
         damage = Update("", "damage", refusal.at, value=refusal)
         if refusal.code in TERMINAL:
             return [Update("", "renew", refusal.at), damage]
         keys = self._keys_of.get(refusal.command or 0, [])
-        if keys and not socket.markets_of(keys):
+        if refusal.code in FINAL and keys and not socket.markets_of(keys):
             return [Update(key, "end", refusal.at, detail=str(refusal)) for key in keys]
         return [damage]
 

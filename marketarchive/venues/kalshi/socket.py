@@ -71,6 +71,9 @@ OF_MARKETS = (BOOK, TICKER, TRADE)
 """Channels whose subscriptions list markets (`market_tickers`)."""
 TERMINAL = frozenset({10, 25})
 """Codes of errors that end a subscription: of the channel (10), or for reading too slowly (25)."""
+FINAL = frozenset({8, 9, 24})
+"""Codes of refusals that asking again does not change: unknown channel (8), no right to it (9), unknown
+index (24)."""
 _INDEX_PREFIX = f"{INDEX}:"
 
 

@@ -239,6 +239,8 @@ def test_what_is_refused() -> None:
     assert one.session.concerned(payload.replace(b'"id": 1', b'"id": 77')) == []
     [ended] = one.error(9, command=2)  # the index needs a right that the key does not have
     assert (ended.key, ended.kind) == (BRTI, "end")
+    [damage] = one.error(27, command=2)  # too many requests now
+    assert (damage.kind, str(damage.value)) == ("damage", "the venue says error 27: no")
     for code in (10, 25):
         renew, damage = one.error(code)
         assert (renew.kind, damage.kind) == ("renew", "damage")

@@ -1,0 +1,107 @@
+"""Kalshi's connections and the gaps that follow from them: refusals, endings, losses."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from marketarchive.times import to_ms
+from marketarchive.venues.kalshi.lifecycle import LIFECYCLE
+from marketarchive.venues.kalshi.session import KalshiSession
+from marketarchive.venues.kalshi.socket import CHANNEL, INDEX
+from tests.venues.followed import Followed
+
+A, B = "KXBTC15M-26NOV210515-15", "KXXRP15M-26NOV210515-15"
+BRTI = "cfbenchmarks_value:BRTI"
+SIDS = {"orderbook_delta": 1, "ticker": 2, "trade": 3, INDEX: 4, LIFECYCLE: 5}
+
+
+class Kalshi(Followed):
+    """Its venue numbers the frames of each subscription, lost ones too; frames state when they were sent."""
+
+    def __init__(self, *keys: str) -> None:
+        super().__init__(CHANNEL, KalshiSession)
+        self._numbers: dict[tuple[str, int], int] = {}
+        self.subscribe(*keys)
+        self.c = self.begin()
+
+    def begin(self) -> str:
+        """Open a connection that is wanted, and accept all its subscriptions."""
+        self.c = self.connect()
+        self.accept(*SIDS)
+        return self.c
+
+    def accept(self, *channels: str) -> None:
+        for channel in channels:
+            message = {"channel": channel, "sid": SIDS[channel]}
+            self.told(self.c, {"type": "subscribed", "id": 1, "msg": message})
+
+    def frame(self, sid: int, kind: str, message: dict[str, Any], *, lost: bool = False, **more: Any) -> Any:
+        number = self._numbers[self.c, sid] = self._numbers.get((self.c, sid), 0) + 1
+        dated = {"sending_ts_ms": to_ms(self.now)}
+        document = {"type": kind, "sid": sid, "seq": number, "msg": message, **dated, **more}
+        if not lost:
+            self.told(self.c, document)
+        return document
+
+    def book(self, market: str = A, *, lost: bool = False) -> Any:
+        said = {"market_ticker": market, "yes_dollars_fp": [["0.4700", "3.00"]]}
+        return self.frame(1, "orderbook_snapshot", said, lost=lost)
+
+    def delta(self, market: str = A, *, lost: bool = False) -> Any:
+        change = {"price_dollars": "0.4600", "delta_fp": "1.00", "side": "yes", "ts_ms": to_ms(self.now)}
+        return self.frame(1, "orderbook_delta", {"market_ticker": market, **change}, lost=lost)
+
+    def trade(self, market: str = A, *, lost: bool = False) -> Any:
+        prices = {"yes_price_dollars": "0.36", "count_fp": "1.00", "taker_outcome_side": "no"}
+        said = {"trade_id": f"{self.t}", "market_ticker": market, **prices, "ts_ms": to_ms(self.now)}
+        return self.frame(3, "trade", said, lost=lost)
+
+    def index(self, *, lost: bool = False) -> Any:
+        data = {"type": "value", "id": "BRTI", "time": to_ms(self.now), "value": "68000.12"}
+        said = {"index_id": "BRTI", "received_at": to_ms(self.now), "data": json.dumps(data)}
+        return self.frame(4, INDEX, said, lost=lost)
+
+    def life(self, *, lost: bool = False) -> Any:
+        return self.frame(5, LIFECYCLE, {"market_ticker": B, "event_type": "settled"}, lost=lost)
+
+    def command_of(self, channel: str) -> int:
+        """Return the id of the newest command that subscribes a channel."""
+        commands = [json.loads(text) for _, _, text in self.sent]
+        ids = [each["id"] for each in commands if channel in each.get("params", {}).get("channels", ())]
+        return int(ids[-1])
+
+    def error(self, code: int, **more: Any) -> None:
+        self.told(self.c, {"type": "error", **more, "msg": {"code": code, "msg": "no"}})
+
+
+def test_what_is_refused_for_now_stays_a_gap_until_it_is_subscribed() -> None:
+    one = Kalshi(A, BRTI, LIFECYCLE)
+    one.book()
+    for t in range(1, 11):
+        one.until(t)
+        one.delta()
+        one.index()
+    one.cut(one.c)
+    one.until(12)
+    one.connect()
+    one.c = "c2"
+    for channel in (INDEX, LIFECYCLE):
+        one.error(27, id=one.command_of(channel))  # too many requests
+    one.accept("orderbook_delta", "ticker", "trade")
+    one.book()
+    while not one.wanted and one.t < 30:
+        one.until(one.t + 1)
+        one.delta()
+    assert one.live.keys == [A, BRTI, LIFECYCLE]
+    assert one.t < 30
+    begun = one.t
+    one.begin()
+    one.book()
+    one.index()
+    one.until(begun + 1)
+    for key in (BRTI, LIFECYCLE):
+        [(start, end)] = one.gaps(key)
+        assert start <= 10
+        assert end is not None
+        assert begun - 1 <= end <= begun
