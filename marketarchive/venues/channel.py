@@ -24,13 +24,14 @@ independent statement of the same state can show a missing message.
 """
 
 
-UpdateKind = Literal["snapshot", "delta", "trade", "mark", "end", "damage", "renew"]
+UpdateKind = Literal["snapshot", "delta", "trade", "mark", "end", "damage", "renew", "dropped"]
 """Kind of statement that an update makes about its key.
 
 snapshot, delta: a new state of the key. trade, mark: the venue was still sending at `at`; no state is
 given. end: nothing more will be sent about the key. damage: a part of the message could not be read;
 `value` is the ParseError, and the key is "" when it is unknown. renew: the venue asks to have the
-connection replaced.
+connection replaced. dropped: the venue refuses or has ended a subscription of the key, for `detail`; nothing
+on this connection proves the key any more.
 """
 
 

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import msgspec
 
+from marketarchive.exceptions import ParseError
 from marketarchive.items import Verdict
 from marketarchive.venues.channel import Update
 from marketarchive.venues.exchange_books import Applied, ExchangeBooks, MarketBook
@@ -15,6 +16,7 @@ from marketarchive.venues.market_messages import (
     BookMessage,
     IndexMessage,
     MarketMessage,
+    SubscriptionError,
     TradeMessage,
     WireFormat,
 )
@@ -55,7 +57,11 @@ class ExchangeSession:
     # ---- received frames -----------------------------------------------------------------------------------
 
     def apply(self, received_at: int, seq: int, payload: bytes, *, latest: int, verify: bool) -> list[Update]:
-        taken = self.books.apply(payload, received_at, verify=verify, latest=latest)
+        try:
+            taken = self.books.apply(payload, received_at, verify=verify, latest=latest)
+        except SubscriptionError as refusal:
+            keys = self.concerned(payload) or self.markets()
+            return dropped(keys, refusal, received_at, seq)
         return [update for each in taken for update in self._updates(each, received_at, seq)]
 
     def _updates(self, one: Applied, received_at: int, seq: int) -> Iterator[Update]:
@@ -165,6 +171,18 @@ class ExchangeSession:
         for market, payload in self.books.payloads():
             if market in self._keys:
                 yield market, payload
+
+
+def dropped(keys: Iterable[str], refusal: ParseError, at: int, seq: int) -> list[Update]:
+    """Return the updates of a frame by which the venue refuses or ends subscriptions of `keys`.
+
+    at: the frame's time, ns since the Unix epoch; seq: its number in the archive.
+    """
+    detail = f"seq {seq}: {refusal}"[:200]
+    return [
+        *(Update(key, "dropped", at, detail=detail) for key in keys),
+        Update("", "damage", at, value=refusal),
+    ]
 
 
 def _proof_of(one: Applied, trade: TradeMessage, sequence: str) -> Verdict:

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
+from marketarchive.exceptions import ParseError
 from marketarchive.venues.book import BookSide
 
 _AMOUNT = r"^[0-9]{1,20}(\.[0-9]{1,18})?$"
@@ -23,6 +24,10 @@ Level: TypeAlias = tuple[str, str]
 """A level of a book as (price, size)."""
 SentLevel: TypeAlias = tuple[Amount, Amount]
 """A level of a book as (price, size), for wire models, which check the texts."""
+
+
+class SubscriptionError(ParseError):
+    """Raised for a frame in which the venue refuses a subscription, or a request that may have been one."""
 
 
 class BookMessage(msgspec.Struct, frozen=True, gc=False):

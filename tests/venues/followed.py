@@ -156,9 +156,6 @@ class Followed:
             (_seconds(line.from_ns), None if line.to_ns is None else _seconds(line.to_ns)) for line in lines
         ]
 
-    def has_gap_at(self, key: str, t: float) -> bool:
-        return any(start <= t and (end is None or t <= end) for start, end in self.gaps(key))
-
 
 def _seconds(ns: int) -> float:
     return round((ns - START) / SECOND, 3)

@@ -227,13 +227,27 @@ class Completeness:
             self._effects.append(OpenConnection(decision.opened))
 
     def _end_tracks(self, connection: TrackedConnection, outage: Outage) -> None:
-        for key, track in connection.tracks.items():
-            track.is_judged = any(
-                succeeds(track, other) or (other.state is TrackState.LIVE and other.since > track.until)
-                for other in self._others(track)
-            )
-            track.close(outage)
-            self._dirty.add(key)
+        for track in connection.tracks.values():
+            self._end_track(track, outage)
+
+    def _end_track(self, track: Track, outage: Outage) -> None:
+        if track.state is TrackState.CLOSED:  # the venue had dropped the key before
+            return
+        track.is_judged = any(
+            succeeds(track, other) or (other.state is TrackState.LIVE and other.since > track.until)
+            for other in self._others(track)
+        )
+        track.close(outage)
+        self._dirty.add(track.key)
+
+    def _dropped(self, connection: TrackedConnection, track: Track, detail: str) -> None:
+        """End a track whose subscription the venue refuses or has ended, and plan a new connection.
+
+        Whatever of the key may still arrive on this one proves nothing: a part of it is missing.
+        """
+        self._end_track(track, Outage("disconnect", "venue", detail))
+        self._effects.append(DropBooks(connection.name, (track.key,)))
+        connection.is_replaced = True
 
     def _others(self, track: Track) -> list[Track]:
         return [each for each in self._coverage[track.key].tracks if each is not track]
@@ -255,6 +269,9 @@ class Completeness:
                     self._dirty.add(track.key)
             elif update.kind == "renew":
                 connection.is_old = connection.is_replaced = True
+            elif update.kind == "dropped":
+                if track is not None:
+                    self._dropped(connection, track, update.detail)
             else:
                 self._apply(connection, track, update, now)
         if self._dirty:
@@ -459,7 +476,7 @@ class Completeness:
         """Begin outages of tracks that missed a deadline, and plan to replace suspected connections."""
         for track in coverage.tracks:
             connection = self._connections.get(track.connection)
-            if connection is None:
+            if connection is None or track.state is TrackState.CLOSED:
                 continue
             if track.state is TrackState.LIVE:
                 connection.is_replaced |= self._judge_live(track, now)
@@ -549,7 +566,12 @@ class Completeness:
     ) -> None:
         if not self._channel.has_resync:
             return
-        due = [key for key in keys if self._mono - connection.resynced_at.get(key, -every) >= every]
+        due = [
+            key
+            for key in keys
+            if connection.tracks[key].state is not TrackState.CLOSED
+            and self._mono - connection.resynced_at.get(key, -every) >= every
+        ]
         if due:
             now = self._axis.at(self._mono)
             for key in due:

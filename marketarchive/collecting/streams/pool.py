@@ -234,7 +234,7 @@ class ConnectionPool:
         damaged = [update for update in updates if update.kind == "damage"]
         for update in damaged:
             self._damaged(connection, at, seq, payload, update.value)
-        if len(damaged) == len(updates):
+        if all(update.kind in ("damage", "dropped") for update in updates):
             return False
         self._host.applied(at, seq, updates)
         return True

@@ -22,6 +22,7 @@ from marketarchive.venues.market_messages import (
     BookMessage,
     Decoded,
     Level,
+    SubscriptionError,
     TradeMessage,
     WireFormat,
     check_levels,
@@ -98,7 +99,7 @@ def decode(payload: bytes, received_at: int) -> Decoded:  # noqa: ARG001  (every
                 return Decoded(is_renewal=True)
             case "bts:error":
                 said = bytes(frame.data)[:200].decode("utf-8", "replace")
-                raise ParseError("Frame", f"a request was refused: {said}", ("event",))
+                raise SubscriptionError("Frame", f"a request was refused: {said}", ("event",))
     except NOT_JSON as error:
         raise ParseError("Frame", f"not a frame of Bitstamp: {error}", ("payload",)) from error
     return Decoded()

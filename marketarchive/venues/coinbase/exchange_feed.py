@@ -22,6 +22,7 @@ from marketarchive.venues.market_messages import (
     Decoded,
     QuoteMessage,
     SentLevel,
+    SubscriptionError,
     TradeMessage,
     WireFormat,
 )
@@ -113,7 +114,7 @@ def decode(payload: bytes, received_at: int) -> Decoded:
 def _decoded(sent: Any, kind: str, received_at: int) -> Decoded:
     match sent:
         case _Error():
-            raise ParseError("Frame", f"{sent.message}: {sent.reason}", ("message",))
+            raise SubscriptionError("Frame", f"{sent.message}: {sent.reason}", ("message",))
         case _Match():
             return Decoded([_trade(sent, is_backfill=kind == "last_match")])
         case _Ticker():

@@ -27,6 +27,7 @@ from marketarchive.venues.market_messages import (
     Level,
     MarketMessage,
     QuoteMessage,
+    SubscriptionError,
     TradeMessage,
     WireFormat,
 )
@@ -113,7 +114,7 @@ def decode(payload: bytes, received_at: int) -> Decoded:
     try:
         frame = _FRAME.decode(payload)
         if frame.type == "error":
-            raise ParseError("Frame", f"a request was refused: {frame.message}", ("message",))
+            raise SubscriptionError("Frame", f"a request was refused: {frame.message}", ("message",))
         at = 0 if frame.timestamp is None else from_iso(frame.timestamp)
         return Decoded(list(_messages(frame, at, received_at)), frame.sequence_num, at)
     except (*NOT_JSON, ValueError) as error:

@@ -32,6 +32,7 @@ from marketarchive.venues.market_messages import (
     Decoded,
     QuoteMessage,
     SentLevel,
+    SubscriptionError,
     TradeMessage,
     WireFormat,
 )
@@ -113,7 +114,9 @@ def decode(payload: bytes, received_at: int) -> Decoded:  # noqa: ARG001  (every
         frame = _FRAME.decode(payload)
         if frame.status not in (None, _OK):
             said = bytes(frame.error)[:200].decode("utf-8", "replace")
-            raise ParseError("Frame", f"a request was refused: {frame.status} {said}", ("status",))
+            named = bytes(frame.id)
+            kind = ParseError if named and not named.endswith(b'-subscribe"') else SubscriptionError
+            raise kind("Frame", f"a request was refused: {frame.status} {said}", ("status",))
         if frame.e == "depthUpdate":
             return Decoded([_book(_DEPTHS.decode(payload))])
         if frame.e or bytes(frame.id):

@@ -18,7 +18,7 @@ from marketarchive.times import SECOND, from_seconds
 from marketarchive.venues.book import BookSide
 from marketarchive.venues.channel import Update
 from marketarchive.venues.exchange_books import Applied, MarketBook, level_of
-from marketarchive.venues.exchange_session import BookTop, ExchangeSession
+from marketarchive.venues.exchange_session import BookTop, ExchangeSession, dropped
 from marketarchive.venues.kalshi import socket
 from marketarchive.venues.kalshi.lifecycle import LIFECYCLE
 from marketarchive.venues.kalshi.socket import (
@@ -107,7 +107,7 @@ class KalshiSession(ExchangeSession):
         try:
             updates = super().apply(received_at, seq, payload, latest=latest, verify=verify)
         except RefusedError as refusal:
-            return self._refused(refusal)
+            return self._refused(refusal, seq)
         now = latest - _AHEAD  # the wall clock may step
         self._judge_order(updates, now)
         if self._is_ordered and LIFECYCLE in self._keys and LIFECYCLE in self._sids:
@@ -159,31 +159,43 @@ class KalshiSession(ExchangeSession):
         else:
             yield from super()._updates(one, received_at, seq)
 
-    def _refused(self, refusal: RefusedError) -> list[Update]:
-        """Return what an error frame means for the keys that its command subscribed.
+    def _refused(self, refusal: RefusedError, seq: int) -> list[Update]:
+        """Return what an error frame means for the keys whose subscription it refuses or ends.
 
-        Indices and the lifecycle end where the refusal is final. All others are reported as damaged: their
-        gap stays open, and they are subscribed again on another connection.
+        Indices and the lifecycle end where the refusal is final. All others are dropped: their gap stays
+        open until another connection has them.
         """
-        damage = Update("", "damage", refusal.at, value=refusal)
-        if refusal.code in TERMINAL:
-            return [Update("", "renew", refusal.at), damage]
-        keys = self._keys_of.get(refusal.command or 0, [])
+        keys = self._concerned_by(refusal)
         if refusal.code in FINAL and keys and not socket.markets_of(keys):
             return [Update(key, "end", refusal.at, detail=str(refusal)) for key in keys]
-        return [damage]
+        updates = dropped(keys, refusal, refusal.at, seq)
+        return [Update("", "renew", refusal.at), *updates] if refusal.code in TERMINAL else updates
+
+    def _concerned_by(self, refusal: RefusedError) -> list[str]:
+        """Return the keys whose subscription is refused or ended.
+
+        A refused command that subscribes nothing concerns no key. A market lacks messages without any of its
+        channels.
+        """
+        if refusal.code not in TERMINAL and refusal.command is not None:
+            return self._keys_of.get(refusal.command, [])
+        channel = next((name for name, sid in self._sids.items() if sid == refusal.sid), None)
+        return sorted(self._keys) if channel is None else self._keys_on(channel)
+
+    def _keys_on(self, channel: str) -> list[str]:
+        keys = sorted(self._keys)
+        of = {INDEX: [key for key in keys if socket.indices_of([key])], LIFECYCLE: [LIFECYCLE]}
+        return [key for key in of.get(channel, socket.markets_of(keys)) if key in self._keys]
 
     def concerned(self, payload: bytes) -> Sequence[str] | None:
-        """Return the keys that a damaged frame or a refused command concerns; None: all of the connection.
+        """Return the keys that a damaged frame, a refused command or an ended subscription concerns.
 
-        A refused command that subscribed nothing concerns no key.
+        None: all of the connection.
         """
         try:
             WIRE.decode(payload, 0)
         except RefusedError as refusal:
-            if refusal.code in TERMINAL or refusal.command is None:
-                return None
-            return self._keys_of.get(refusal.command, [])
+            return self._concerned_by(refusal)
         except ParseError:
             pass
         if f'"{LIFECYCLE}"'.encode() in payload:

@@ -80,9 +80,10 @@ _INDEX_PREFIX = f"{INDEX}:"
 class RefusedError(ParseError):
     """Raised for an error frame: the venue refuses a command or ends a subscription."""
 
-    def __init__(self, command: int | None, code: int, said: str, at: int) -> None:
+    def __init__(self, command: int | None, sid: int | None, code: int, said: str, at: int) -> None:
         super().__init__("Frame", f"the venue says error {code}: {said}", ("type",))
         self.command = command
+        self.sid = sid
         self.code = code
         self.at = at
 
@@ -195,7 +196,7 @@ def decode(payload: bytes, received_at: int) -> Decoded:
         at = 0 if frame.sending_ts_ms is None else from_ms(frame.sending_ts_ms)
         if frame.type == "error":
             error = _ERROR.decode(frame.msg)
-            raise RefusedError(frame.id, error.code, error.msg, at or received_at)
+            raise RefusedError(frame.id, frame.sid, error.code, error.msg, at or received_at)
         messages: list[MarketMessage] = []
         if frame.type in _DECODERS:
             messages = [_message(_DECODERS[frame.type].decode(frame.msg), at, received_at)]

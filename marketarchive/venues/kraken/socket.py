@@ -25,6 +25,7 @@ from marketarchive.venues.market_messages import (
     Decoded,
     Level,
     QuoteMessage,
+    SubscriptionError,
     TradeMessage,
     WireFormat,
     amount,
@@ -112,7 +113,10 @@ def decode(payload: bytes, received_at: int) -> Decoded:
     try:
         frame = _FRAME.decode(payload)
         if not frame.success or frame.error is not None:
-            raise ParseError("Frame", f"{frame.method or 'a request'} was refused: {frame.error}", ("error",))
+            said = f"{frame.method or 'a request'} was refused: {frame.error}"
+            # a refused end of a subscription ends none
+            kind = SubscriptionError if frame.method in ("", "subscribe") else ParseError
+            raise kind("Frame", said, ("error",))
         match frame.channel:
             case "book":
                 is_snapshot = frame.type == "snapshot"

@@ -105,3 +105,26 @@ def test_what_is_refused_for_now_stays_a_gap_until_it_is_subscribed() -> None:
         assert start <= 10
         assert end is not None
         assert begun - 1 <= end <= begun
+
+
+def test_without_its_trades_no_book_proves_a_market() -> None:
+    one = Kalshi(A)
+    one.book()
+    one.trade()
+    for t in range(1, 61):
+        one.until(t)
+        if t == 10:
+            one.error(25, sid=SIDS["trade"])  # subscription buffer overflow
+            one.book()
+        elif t > 10:
+            one.delta()
+            one.refuse()
+        else:
+            one.delta()
+    assert one.gaps(A) == [(9, None)]
+    one.until(95)
+    one.begin()
+    one.book()
+    one.until(96)
+    assert one.gaps(A) == [(9, 95)]
+    assert not [text for t, _, text in one.sent if t >= 10 and "get_snapshot" in text]

@@ -233,17 +233,36 @@ def test_an_index_is_a_key_with_numbers_of_its_own() -> None:
 def test_what_is_refused() -> None:
     one = Connection(A, BRTI)
     payload = json.dumps({"type": "error", "id": 1, "msg": {"code": 26, "msg": "limit"}}).encode()
-    [damage] = one.error(26, command=1)
+    dropped, damage = one.error(26, command=1)
+    assert (dropped.key, dropped.kind) == (A, "dropped")
     assert (damage.kind, str(damage.value)) == ("damage", "the venue says error 26: no")
     assert one.session.concerned(payload) == [A]
     assert one.session.concerned(payload.replace(b'"id": 1', b'"id": 77')) == []
     [ended] = one.error(9, command=2)  # the index needs a right that the key does not have
     assert (ended.key, ended.kind) == (BRTI, "end")
-    [damage] = one.error(27, command=2)  # too many requests now
+    dropped, damage = one.error(27, command=2)  # too many requests now
+    assert (dropped.key, dropped.kind, dropped.detail) == (
+        BRTI,
+        "dropped",
+        "seq 7: the venue says error 27: no",
+    )
     assert (damage.kind, str(damage.value)) == ("damage", "the venue says error 27: no")
     for code in (10, 25):
-        renew, damage = one.error(code)
+        renew, *all_keys, damage = one.error(code)
         assert (renew.kind, damage.kind) == ("renew", "damage")
+        assert [(each.key, each.kind) for each in all_keys] == [(A, "dropped"), (BRTI, "dropped")]
+
+
+@pytest.mark.parametrize(
+    ("sid", "keys"), [(1, [A, B]), (3, [A, B]), (4, [BRTI]), (5, [LIFECYCLE]), (6, [A, B, BRTI, LIFECYCLE])]
+)
+def test_an_ended_subscription_concerns_the_keys_of_its_channel(sid: int, keys: list[str]) -> None:
+    one = Connection(A, B, BRTI, LIFECYCLE)
+    one.told({"type": "subscribed", "id": 3, "msg": {"channel": LIFECYCLE, "sid": 5}})
+    error = {"type": "error", "sid": sid, "msg": {"code": 25, "msg": "subscription buffer overflow"}}
+    updates = one.told(error)
+    assert [each.key for each in updates if each.kind == "dropped"] == keys
+    assert one.session.concerned(json.dumps(error).encode()) == keys
 
 
 def test_concerned_are_the_markets_that_a_damaged_frame_names() -> None:
