@@ -44,7 +44,8 @@ class Update(msgspec.Struct, frozen=True, gc=False):
     integrity: Verdict = "not_available"
     state: str = ""  # names the key's state after it (a hash); "" where the venue names none
     # of a delta: venue's time (ns) of the snapshot that its chain of deltas started from; of a trade with
-    # `integrity` failed: time (ns) of the trade after which others are missing
+    # `integrity` failed: time (ns) of the trade after which others are missing, and ok: of the one that it
+    # follows, none being missing between them; of a failed mark: of the newest message before those missing
     base: int = 0
     # True: a repeat, or a delta that the book already contains; proves and disproves nothing
     is_known: bool = False

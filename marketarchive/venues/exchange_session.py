@@ -72,7 +72,8 @@ class ExchangeSession:
             yield self._update(one, message, received_at, seq)
         elif self.books.carries_states(one.sequence):
             at = one.at or received_at
-            yield Update("", "mark", at, one.verdict, detail=one.detail, group=one.sequence)
+            before, group = one.before, one.sequence
+            yield Update("", "mark", at, one.verdict, base=before, detail=one.detail, group=group)
         # trades are missing, and the frame's number does not tell of which market
         elif one.verdict == "failed":
             for key in self.markets():

@@ -326,12 +326,20 @@ class Track:
             return self._apply_failed(update, now)
         if update.kind == "trade" and (self._has_book or self._limits.needs_book):
             if self.state is TrackState.LIVE and self._is_proof(update):
+                if update.base:
+                    self._follow_on(update.base)
                 self.prove(self._limits.proven_until(update.at, now))
             return FollowUp.NOTHING
         if update.kind == "delta":
             return self._apply_delta(update, now)
         self._has_book = self._has_book or update.kind == "snapshot"
         return self._apply_snapshot(update, now, requested)
+
+    def _follow_on(self, before: int) -> None:
+        """Undo the gaps since `before` (axis ns): its trade and the newest one have consecutive numbers."""
+        kept = [gap for gap in self.inner_gaps if not before <= gap.from_ns < gap.to_ns]
+        if len(kept) < len(self.inner_gaps):
+            self.inner_gaps, self.is_changed = kept, True
 
     def _apply_failed(self, update: Update, now: int) -> FollowUp:
         self.received = now

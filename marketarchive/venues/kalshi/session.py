@@ -1,16 +1,20 @@
 """Session of one connection to Kalshi: ids of its subscriptions, and what its frames say of each key.
 
-The lifecycle of markets is a key of its own, which may be quiet for minutes. It is then proven by the order
-of the connection: by a verified frame of another subscription, or, when all are quiet, by a requested list of
-the subscriptions. A lifecycle frame that was lost nevertheless shows by the number of the next one, as a gap
-since the frame before. After a silence, or once frames of any subscription are missing, lifecycle frames may
-be missing too: then the order proves nothing until the next of them.
+The lifecycle of markets is a key of its own, which may be quiet for minutes. Its own consecutive numbers
+prove it. Since the newest of them it is also proven by the order of the connection: by verified frames of
+other subscriptions, or, when all are quiet, by a requested list of the subscriptions. That holds while no
+loss is known on the connection. A silence, or missing frames of any subscription, withdraw it: from the last
+good frame before them, or the newest lifecycle frame, whichever is later, nothing is proven until the next
+lifecycle frame shows by its number whether any is missing. Where none came before it on the connection, it
+cannot show that, and the time is lost.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
+
+import msgspec
 
 from marketarchive.exceptions import ParseError
 from marketarchive.items import Verdict
@@ -30,6 +34,7 @@ from marketarchive.venues.kalshi.socket import (
     TERMINAL,
     WIRE,
     RefusedError,
+    Standing,
 )
 from marketarchive.venues.market_messages import MarketEvent
 
@@ -54,8 +59,12 @@ class KalshiSession(ExchangeSession):
         super().__init__(WIRE)
         self._sids: dict[str, int] = {}  # channel -> id of its subscription
         self._command = 0  # id of the newest command
-        self._ordered_at = 0  # time (ns) up to which the order of the connection has proven the lifecycle
-        self._is_ordered = True  # the order proves: nothing can be missing since the last lifecycle frame
+        self._ordered_at = 0  # time (ns) of the newest frame by whose order the lifecycle was proven
+        self._begun_at = 0  # time (ns) at which the subscription of the lifecycle began
+        self._event_at = 0  # time (ns) of the newest lifecycle frame; 0: none came
+        # time (ns) since which lifecycle frames may be missing; None: the order of the connection proves them
+        self._doubtful_from: int | None = None
+        self._newest_at = 0  # newest time (ns) that the venue stated
         self._taken_at = 0  # axis time (ns) of the newest frame
         self._keys_of: dict[int, list[str]] = {}  # id of a command that subscribes -> the keys it subscribes
 
@@ -102,28 +111,103 @@ class KalshiSession(ExchangeSession):
     # ---- received frames -----------------------------------------------------------------------------------
 
     def apply(self, received_at: int, seq: int, payload: bytes, *, latest: int, verify: bool) -> list[Update]:
-        replied = socket.subscriptions(payload)
-        self._sids.update((each.channel, each.sid) for each in replied)
+        now = latest - _AHEAD  # the wall clock may step
+        reply = socket.standing(payload)
+        first = [] if reply is None else self._begin(reply, now)
         try:
             updates = super().apply(received_at, seq, payload, latest=latest, verify=verify)
         except RefusedError as refusal:
             return self._refused(refusal, seq)
-        now = latest - _AHEAD  # the wall clock may step
-        self._judge_order(updates, now)
-        if self._is_ordered and LIFECYCLE in self._keys and LIFECYCLE in self._sids:
-            updates += self._ordered(updates, latest)
-            if any(each.channel == LIFECYCLE for each in replied):
-                updates.append(Update(LIFECYCLE, "snapshot", now, "ok", group=self._lifecycle))
+        newest = max((update.at for update in updates if update.at <= latest), default=0)
+        if LIFECYCLE in self._keys:
+            updates = self._judge_order(updates, now)
+            if self._doubtful_from is None and LIFECYCLE in self._sids:
+                updates += self._ordered(updates, latest)
+        self._taken_at, self._newest_at = now, max(self._newest_at, newest)
+        return updates if reply is None else [*updates, *first, *self._stands(reply, seq, now)]
+
+    # ---- subscriptions -------------------------------------------------------------------------------------
+
+    def _begin(self, reply: Standing, now: int) -> list[Update]:
+        """Note the subscriptions that a reply names; return the first proof of a new one to the lifecycle."""
+        new = {each.channel for each in reply.named if each.channel not in self._sids}
+        self._sids.update((each.channel, each.sid) for each in reply.named)
+        if LIFECYCLE not in new or LIFECYCLE not in self._keys:
+            return []
+        self._begun_at, self._event_at, self._doubtful_from = reply.at or now, 0, None
+        return [Update(LIFECYCLE, "snapshot", self._begun_at, "ok", group=self._lifecycle)]
+
+    def _stands(self, reply: Standing, seq: int, now: int) -> list[Update]:
+        """Return what a reply says of subscriptions that began before it.
+
+        Those that have ended unasked are dropped. A list proves the lifecycle up to when it was sent; where
+        that is not stated, up to the newest message before it, and to its request.
+        """
+        sids = {each.sid for each in reply.named}
+        gone = [
+            channel
+            for channel, sid in self._sids.items()
+            if sid == reply.ended or (reply.is_list and sid not in sids)
+        ]
+        for channel in gone:
+            del self._sids[channel]
+        keys = dict.fromkeys(key for channel in gone for key in self._keys_on(channel))
+        if keys:
+            detail, at = f"seq {seq}: the venue has ended {', '.join(gone)}", reply.at or now
+            return [Update("", "renew", at), *(Update(key, "dropped", at, detail=detail) for key in keys)]
+        is_proof = reply.is_list and LIFECYCLE in self._sids and LIFECYCLE in self._keys
+        if not is_proof or self._doubtful_from is not None:
+            return []
+        # subscriptions are not ordered among themselves to the second
+        at = max(self._begun_at, (reply.at or self._newest_at) - SECOND)
+        return [Update(LIFECYCLE, "snapshot", at, "ok", group=self._lifecycle)]
+
+    # ---- lifecycle -----------------------------------------------------------------------------------------
+
+    def _judge_order(self, updates: list[Update], now: int) -> list[Update]:
+        """Return the updates of a frame with what follows from them for the lifecycle."""
+        if self._taken_at > 0 and now - self._taken_at > _PATIENCE:
+            self._doubt(self._newest_at)
+        own = [update for update in updates if update.key == LIFECYCLE and not update.is_known]
+        if own:
+            return self._judge_own(own)
+        lost = [update for update in updates if update.integrity == "failed"]
+        if not lost:
+            return updates
+        start = self._doubt(min(update.base for update in lost))
+        if start >= now:
+            return updates
+        return [*updates, self._lost(start, now, lost[0].detail)]
+
+    def _doubt(self, before: int) -> int:
+        """Let the order of the connection prove nothing after `before` (ns), of the last good frame.
+
+        Returns the time since which lifecycle frames may be missing.
+        """
+        start = max(self._event_at or self._begun_at, before - SECOND)
+        if self._doubtful_from is not None:
+            start = min(start, self._doubtful_from)
+        self._doubtful_from = start
+        return start
+
+    def _judge_own(self, updates: list[Update]) -> list[Update]:
+        """Return the updates of a lifecycle frame, whose number shows what is missing since the one before.
+
+        The first of a connection shows nothing: after a loss the time before it is lost.
+        """
+        event = updates[-1]
+        if event.integrity == "not_available":
+            return updates
+        if self._event_at and len(updates) == 1 and event.integrity == "ok":
+            updates = [msgspec.structs.replace(event, base=self._event_at)]
+        elif not self._event_at and self._doubtful_from is not None and self._doubtful_from < event.at:
+            detail = "frames are missing, and none came before to count from"
+            updates = [self._lost(self._doubtful_from, event.at, detail), *updates]
+        self._event_at, self._doubtful_from = event.at, None
         return updates
 
-    def _judge_order(self, updates: Sequence[Update], now: int) -> None:
-        """Note whether the order of the connection proves the lifecycle after a frame with these updates."""
-        was_silent = self._taken_at > 0 and now - self._taken_at > _PATIENCE
-        if any(update.key == LIFECYCLE for update in updates):
-            self._is_ordered = True  # its number has shown what is missing
-        elif was_silent or any(update.integrity == "failed" for update in updates):
-            self._is_ordered = False
-        self._taken_at = now
+    def _lost(self, start: int, end: int, detail: str) -> Update:
+        return Update(LIFECYCLE, "trade", end, "failed", base=start, detail=detail, group=self._lifecycle)
 
     def _ordered(self, updates: Sequence[Update], latest: int) -> list[Update]:
         """Return a proof of the lifecycle by verified updates of other keys; empty when none is due.

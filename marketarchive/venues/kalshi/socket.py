@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 
@@ -61,7 +61,8 @@ CHANNEL = Channel(
     heartbeat=None,
     has_resync=True,
     unproven=(
-        f"trades after which none of any market follows on their connection; the same of {LIFECYCLE}; tickers"
+        f"trades after which none of any market follows on their connection, or before the first; "
+        f"the same of {LIFECYCLE}; tickers"
     ),
 )
 
@@ -93,6 +94,15 @@ class Subscribed(msgspec.Struct, frozen=True, gc=False):
 
     channel: str
     sid: int
+
+
+class Standing(NamedTuple):
+    """A reply about subscriptions of the connection."""
+
+    at: int  # when the venue sent it, ns; 0: not stated
+    named: Sequence[Subscribed] = ()  # a new subscription, or all that stand
+    is_list: bool = False  # True: `named` are all that stand
+    ended: int | None = None  # id of a subscription that has ended
 
 
 class _Frame(msgspec.Struct, frozen=True, gc=False):
@@ -205,20 +215,23 @@ def decode(payload: bytes, received_at: int) -> Decoded:
     return Decoded(messages, frame.seq, at, sequence="" if frame.sid is None else str(frame.sid))
 
 
-def subscriptions(payload: bytes) -> list[Subscribed]:
-    """Return the subscriptions in a reply of the venue; none when the frame is something else.
-
-    A reply names a new subscription, or lists all of the connection as requested.
-    """
-    if b'"subscribed"' not in payload and b'"ok"' not in payload:
-        return []
+def standing(payload: bytes) -> Standing | None:
+    """Return what a reply of the venue says of subscriptions; None when the frame is something else."""
+    if b'"subscribed"' not in payload and b'"ok"' not in payload and b'"unsubscribed"' not in payload:
+        return None
     try:
         frame = _FRAME.decode(payload)
-        if frame.type == "subscribed":
-            return [_SUBSCRIBED.decode(frame.msg)]
-        return _LISTED.decode(frame.msg) if frame.type == "ok" else []
+        at = 0 if frame.sending_ts_ms is None else from_ms(frame.sending_ts_ms)
+        match frame.type:
+            case "subscribed":
+                return Standing(at, (_SUBSCRIBED.decode(frame.msg),))
+            case "unsubscribed":
+                return Standing(at, ended=frame.sid)
+            case "ok":
+                return Standing(at, _LISTED.decode(frame.msg), is_list=True)
     except NOT_JSON:
-        return []
+        pass
+    return None
 
 
 def _message(sent: Any, sent_at: int, received_at: int) -> MarketMessage:

@@ -128,3 +128,123 @@ def test_without_its_trades_no_book_proves_a_market() -> None:
     one.until(96)
     assert one.gaps(A) == [(9, 95)]
     assert not [text for t, _, text in one.sent if t >= 10 and "get_snapshot" in text]
+
+
+# ---- life cycle ------------------------------------------------------------------------------------------
+
+
+def lost_from(one: Kalshi, start: float, end: float) -> bool:
+    """Return whether a gap of the life cycle has all of a time."""
+    return any(
+        begin <= start and (stop is None or end <= stop) for begin, stop in sorted(one.gaps(LIFECYCLE))
+    )
+
+
+def test_the_first_event_after_a_silence_does_not_prove_what_was_before_it() -> None:
+    one = Kalshi(A, LIFECYCLE)
+    one.book()
+    for t in range(1, 40):
+        one.until(t)
+        is_lost = 2 <= t < 15
+        if t in (6, 9):
+            one.life(lost=True)
+        if t == 15:
+            one.book()
+        elif t == 16:
+            one.life()
+        else:
+            one.delta(lost=is_lost)
+    assert lost_from(one, 6, 9)
+    assert [end for _, end in one.gaps(LIFECYCLE)] == [16]
+
+
+def test_a_repeat_of_an_event_proves_nothing() -> None:
+    one = Kalshi(A, LIFECYCLE)
+    one.book()
+    event: Any = None
+    for t in range(1, 41):
+        one.until(t)
+        if t == 5:
+            event = one.life()
+        if t == 11:
+            one.life(lost=True)
+        one.delta(lost=10 <= t < 13)
+        if t == 13:
+            one.book()
+        if t == 14:
+            one.told(one.c, event)
+    one.cut(one.c)
+    assert lost_from(one, 11, 11)
+
+
+def test_a_loss_that_shows_later_withdraws_what_the_order_had_proven() -> None:
+    one = Kalshi(A, BRTI, LIFECYCLE)
+    one.book()
+    for t in range(1, 10):
+        one.until(t)
+        one.index()
+        one.life()
+    for t in (10, 11, 12):
+        one.until(t)
+        one.index(lost=True)
+        if t == 11:
+            one.life(lost=True)
+    one.until(12.95)
+    one.delta()  # its number follows: no delta was lost
+    one.until(13)
+    one.index()  # and here the loss shows
+    one.cut(one.c)
+    assert lost_from(one, 11, 11)
+
+
+def test_a_loss_of_others_alone_is_no_gap_once_the_next_event_is_there() -> None:
+    one = Kalshi(A, LIFECYCLE)
+    one.book()
+    for t in range(1, 21):
+        one.until(t)
+        one.delta(lost=t == 10)
+        if t in (5, 12):
+            one.life()
+        if t == 11:
+            one.book()
+    assert one.gaps(A) == [(9, 11)]
+    assert one.gaps(LIFECYCLE) == []
+
+
+def test_a_life_cycle_that_the_venue_ends_is_a_gap_until_it_is_subscribed_again() -> None:
+    one = Kalshi(A, LIFECYCLE)
+    one.book()
+    one.life()
+    for t in range(1, 60):
+        one.until(t)
+        one.delta()
+        if t == 10:
+            one.told(one.c, {"type": "unsubscribed", "sid": SIDS[LIFECYCLE], "seq": 2})
+    assert one.wanted
+    assert one.gaps(LIFECYCLE) == [(9, None)]
+    assert one.gaps(A) == []
+    one.begin()
+    one.until(60)
+    assert one.gaps(LIFECYCLE) == [(9, 59)]
+
+
+def test_a_list_that_comes_late_proves_nothing_of_what_is_still_to_come() -> None:
+    one = Kalshi(BRTI, LIFECYCLE)
+    late: list[tuple[float, Any]] = []
+    asked = 0
+    for t in range(1, 28):
+        one.until(t)
+        lag = 0 if t < 10 else 8
+        late.append((t + lag, one.index(lost=True)))
+        if t in (21, 24, 26):
+            one.life(lost=True)
+        new = sum("list_subscriptions" in text for _, _, text in one.sent) - asked
+        asked += new
+        standing = [{"channel": channel, "sid": sid} for channel, sid in SIDS.items()]
+        late += [(t + lag, {"id": 99, "type": "ok", "msg": standing})] * new
+        for due, frame in late:
+            if due == t:
+                one.told(one.c, frame)
+    assert asked > 0
+    one.cut(one.c)
+    assert lost_from(one, 21, 26)

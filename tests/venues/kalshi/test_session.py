@@ -346,10 +346,16 @@ def test_a_lost_event_is_a_gap_of_the_life_cycle_alone() -> None:
     assert again.is_known
 
 
-def test_a_lost_trade_is_none_of_the_life_cycle() -> None:
+def test_after_a_lost_trade_the_number_of_the_next_event_proves_the_life_cycle() -> None:
     one = Living()
+    one.event(7)
     one.trade(1)
-    assert [update.key for update in one.trade(3) if update.integrity == "failed"] == [A]
+    of_trades, _, doubt = one.trade(3)
+    assert (of_trades.key, of_trades.integrity) == (A, "failed")
+    assert (doubt.key, doubt.kind, doubt.integrity) == (LIFECYCLE, "trade", "failed")
+    assert doubt.base == NOW + 7 * MILLISECOND
+    [event] = one.event(8)
+    assert (event.integrity, event.base) == ("ok", NOW + 7 * MILLISECOND)
 
 
 def test_good_frames_of_others_prove_the_life_cycle_by_their_order() -> None:
@@ -367,14 +373,35 @@ def test_a_list_of_what_stands_proves_a_silent_life_cycle() -> None:
     one = Living()
     [text] = map(json.loads, one.session.resync([LIFECYCLE]))
     assert text["cmd"] == "list_subscriptions"
-    listed = [{"channel": "orderbook_delta", "sid": 1}, {"channel": LIFECYCLE, "sid": 5}]
-    [stands] = one.told({"id": text["id"], "type": "ok", "msg": listed})
+    [stands] = one.told({**LISTED, "id": text["id"], "sending_ts_ms": NOW // MILLISECOND})
     assert (stands.key, stands.kind, stands.integrity, stands.group) == (LIFECYCLE, "snapshot", "ok", "5")
-    assert one.told({"id": 9, "type": "ok", "msg": listed[:1]}) == []
+    assert stands.at == NOW - SECOND
+    one.event(1000)
+    [stands] = one.told(LISTED)  # it does not say when it was sent
+    assert stands.at == NOW
     assert one.told({"id": 9, "type": "ok", "sid": 1, "msg": {"market_tickers": [A]}}) == []
 
 
-LISTED = {"id": 9, "type": "ok", "msg": [{"channel": LIFECYCLE, "sid": 5}]}
+@pytest.mark.parametrize("is_list", [False, True], ids=["an answer", "a list without it"])
+@pytest.mark.parametrize(("sid", "key"), [(5, LIFECYCLE), (3, A)])
+def test_a_subscription_that_has_ended_unasked_is_dropped(sid: int, key: str, is_list: bool) -> None:
+    one = Living()
+    without = {**LISTED, "msg": [each for each in STANDING if each["sid"] != sid]}
+    renew, dropped = one.told(without if is_list else {"type": "unsubscribed", "sid": sid, "seq": 1})
+    assert (renew.kind, dropped.kind, dropped.key) == ("renew", "dropped", key)
+    proven = [update.group for update in one.book(1, A)]
+    assert proven == (["1"] if sid == 5 else ["1", "5"])
+
+
+def test_an_end_that_was_asked_for_is_none() -> None:
+    one = Living()
+    one.session.unsubscribe([LIFECYCLE])
+    assert one.told({"type": "unsubscribed", "id": 3, "sid": 5, "seq": 1}) == []
+
+
+CHANNELS = ("orderbook_delta", "ticker", "trade", "cfbenchmarks_value", LIFECYCLE)
+STANDING = [{"channel": channel, "sid": sid} for sid, channel in enumerate(CHANNELS, 1)]
+LISTED = {"id": 9, "type": "ok", "msg": STANDING}
 
 
 @pytest.mark.parametrize("has_lost_some", [True, False], ids=["frames are missing", "a silence"])
@@ -385,7 +412,7 @@ def test_after_a_loss_or_a_silence_the_order_proves_no_life_cycle_until_its_next
     one.event(7)
     one.trade(1)
     after = one.trade(3) if has_lost_some else one.trade(2, later_s=11)
-    assert not [update for update in after if update.group == "5"]
+    assert not [update for update in after if update.group == "5" and update.integrity == "ok"]
     assert one.told(LISTED, later_s=12) == []
     [event] = one.event(8, later_s=12)
     assert event.integrity == "ok"
