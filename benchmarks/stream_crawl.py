@@ -77,7 +77,7 @@ class BlindSession:
     def resync(self, keys: Sequence[str]) -> list[str]:  # noqa: ARG002
         return []
 
-    def apply(self, received_at: int, seq: int, payload: bytes, *, latest: int, verify: bool) -> list[Update]:  # noqa: ARG002
+    def apply(self, received_at: int, seq: int, payload: bytes, **_: Any) -> list[Update]:  # noqa: ARG002
         first, self._keys = self._keys, []
         return [Update(key, "snapshot", received_at) for key in first]
 

@@ -87,10 +87,21 @@ class Session(Protocol):
         Empty when the venue cannot do that.
         """
 
-    def apply(self, received_at: int, seq: int, payload: bytes, *, latest: int, verify: bool) -> list[Update]:
+    def apply(
+        self,
+        received_at: int,
+        seq: int,
+        payload: bytes,
+        *,
+        latest: int,
+        verify: bool,
+        now: int | None = None,
+    ) -> list[Update]:
         """Apply one message to the state and return what it says of each key, in order.
 
         received_at: receipt as archived, ns since the Unix epoch; seq: number of the message in the archive;
+        now: receipt on the axis on which coverage is judged (ns), by which a message without a time of the
+        venue is dated, since the wall clock may step, None: `received_at`;
         latest: a state with a later venue time (ns) is reported as failed and not applied, because it would
         make all later states look old; verify: False = make only cheap comparisons, the others are
         `unchecked`. Raises ParseError for a damaged message; nothing is applied then.

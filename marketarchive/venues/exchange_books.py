@@ -123,7 +123,8 @@ class ExchangeBooks:
     ) -> list[Applied]:
         """Apply one frame to the books and return the result of each of its messages, in order.
 
-        received_at: receipt, ns since the Unix epoch; verify: False = compute no checksums; latest: a book
+        received_at: receipt, ns since the Unix epoch, by which a frame without a time is dated; verify: False
+        = compute no checksums; latest: a book
         with a later venue time (ns) is reported as failed and not applied. Raises ParseError for an
         unreadable frame; nothing is applied then.
         """

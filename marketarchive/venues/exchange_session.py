@@ -56,28 +56,38 @@ class ExchangeSession:
 
     # ---- received frames -----------------------------------------------------------------------------------
 
-    def apply(self, received_at: int, seq: int, payload: bytes, *, latest: int, verify: bool) -> list[Update]:
+    def apply(
+        self,
+        received_at: int,
+        seq: int,
+        payload: bytes,
+        *,
+        latest: int,
+        verify: bool,
+        now: int | None = None,
+    ) -> list[Update]:
+        now = received_at if now is None else now
         try:
-            taken = self.books.apply(payload, received_at, verify=verify, latest=latest)
+            taken = self.books.apply(payload, now, verify=verify, latest=latest)
         except SubscriptionError as refusal:
             keys = self.concerned(payload) or self.markets()
-            return dropped(keys, refusal, received_at, seq)
-        return [update for each in taken for update in self._updates(each, received_at, seq)]
+            return dropped(keys, refusal, now, seq)
+        return [update for each in taken for update in self._updates(each, now, received_at, seq)]
 
-    def _updates(self, one: Applied, received_at: int, seq: int) -> Iterator[Update]:
+    def _updates(self, one: Applied, now: int, received_at: int, seq: int) -> Iterator[Update]:
         message = one.message
         if one.is_renewal:
-            yield Update("", "renew", received_at)
+            yield Update("", "renew", now)
         elif message is not None:
             yield self._update(one, message, received_at, seq)
         elif self.books.carries_states(one.sequence):
-            at = one.at or received_at
+            at = one.at or now
             before, group = one.before, one.sequence
             yield Update("", "mark", at, one.verdict, base=before, detail=one.detail, group=group)
         # trades are missing, and the frame's number does not tell of which market
         elif one.verdict == "failed":
             for key in self.markets():
-                at, group = one.at or received_at, self.books.sequence_of(key)
+                at, group = one.at or now, self.books.sequence_of(key)
                 yield Update(key, "trade", at, "failed", base=one.before, detail=one.detail, group=group)
 
     def markets(self) -> list[str]:

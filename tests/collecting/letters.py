@@ -24,7 +24,7 @@ class LetterSession:
     def resync(self, keys: Sequence[str]) -> list[str]:
         return []
 
-    def apply(self, received_at: int, seq: int, payload: bytes, *, latest: int, verify: bool) -> list[Update]:
+    def apply(self, received_at: int, seq: int, payload: bytes, **_: Any) -> list[Update]:
         if payload == b"?":
             raise ParseError("Letter", "no letter")
         return [Update(letter, "snapshot", received_at, value=letter) for letter in payload.decode()]

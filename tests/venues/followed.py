@@ -93,9 +93,9 @@ class Followed:
         payload, wall = json.dumps(document).encode(), self.now + from_seconds(self.wall_shift)
         latest = self.now + from_seconds(self._channel.ahead_s)
         try:
-            updates = session.apply(wall, self._seq, payload, latest=latest, verify=True)
+            updates = session.apply(wall, self._seq, payload, latest=latest, verify=True, now=self.now)
         except ParseError as error:
-            updates = [Update("", "damage", wall, value=error)]
+            updates = [Update("", "damage", self.now, value=error)]
         self.live.apply(connection, self._mono, updates)
         for update in updates:
             if update.kind == "damage":

@@ -202,12 +202,13 @@ class ConnectionPool:
         mono: of now, monotonic ns; every message was received before.
         """
         verify = self._host.budget.is_left(mono)
-        latest = self._host.axis.at(mono) + self._ahead
+        now = self._host.axis.at(mono)
+        latest = now + self._ahead
         apply = connection.session.apply
         good: list[Sequence[Update]] = []
         for at, seq, payload in batch:
             try:
-                updates = apply(at, seq, payload, latest=latest, verify=verify)
+                updates = apply(at, seq, payload, latest=latest, verify=verify, now=now)
                 if updates and self._use(connection, at, seq, payload, updates, mono):
                     good.append(updates)
             except ParseError as error:

@@ -38,7 +38,6 @@ from marketarchive.venues.kalshi.socket import (
 )
 from marketarchive.venues.market_messages import MarketEvent
 
-_AHEAD = from_seconds(CHANNEL.ahead_s)
 _PATIENCE = from_seconds(CHANNEL.patience_s)
 
 
@@ -110,12 +109,21 @@ class KalshiSession(ExchangeSession):
 
     # ---- received frames -----------------------------------------------------------------------------------
 
-    def apply(self, received_at: int, seq: int, payload: bytes, *, latest: int, verify: bool) -> list[Update]:
-        now = latest - _AHEAD  # the wall clock may step
+    def apply(
+        self,
+        received_at: int,
+        seq: int,
+        payload: bytes,
+        *,
+        latest: int,
+        verify: bool,
+        now: int | None = None,
+    ) -> list[Update]:
+        now = received_at if now is None else now
         reply = socket.standing(payload)
         first = [] if reply is None else self._begin(reply, now)
         try:
-            updates = super().apply(received_at, seq, payload, latest=latest, verify=verify)
+            updates = super().apply(received_at, seq, payload, latest=latest, verify=verify, now=now)
         except RefusedError as refusal:
             return self._refused(refusal, seq)
         newest = max((update.at for update in updates if update.at <= latest), default=0)
@@ -226,7 +234,7 @@ class KalshiSession(ExchangeSession):
         """Return the name of the sequence that numbers the lifecycle frames; "" before the subscription."""
         return str(self._sids.get(LIFECYCLE, ""))
 
-    def _updates(self, one: Applied, received_at: int, seq: int) -> Iterator[Update]:
+    def _updates(self, one: Applied, now: int, received_at: int, seq: int) -> Iterator[Update]:
         """Yield what one applied message says of each key.
 
         A lifecycle event belongs to the key `LIFECYCLE`, whatever market it is about.
@@ -236,12 +244,12 @@ class KalshiSession(ExchangeSession):
             known, group = one.is_known, self._lifecycle
             yield Update(LIFECYCLE, "trade", event.at, one.verdict, is_known=known, value=event, group=group)
         elif event is None and one.verdict == "failed" and one.sequence == self._lifecycle:
-            at = one.at or received_at
+            at = one.at or now
             yield Update(
                 LIFECYCLE, "trade", at, "failed", base=one.before, detail=one.detail, group=one.sequence
             )
         else:
-            yield from super()._updates(one, received_at, seq)
+            yield from super()._updates(one, now, received_at, seq)
 
     def _refused(self, refusal: RefusedError, seq: int) -> list[Update]:
         """Return what an error frame means for the keys whose subscription it refuses or ends.

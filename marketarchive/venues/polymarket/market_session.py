@@ -59,12 +59,22 @@ class MarketSession:
 
     # ---- received frames -----------------------------------------------------------------------------------
 
-    def apply(self, received_at: int, seq: int, payload: bytes, *, latest: int, verify: bool) -> list[Update]:
+    def apply(
+        self,
+        received_at: int,
+        seq: int,
+        payload: bytes,
+        *,
+        latest: int,
+        verify: bool,
+        now: int | None = None,
+    ) -> list[Update]:
+        now = received_at if now is None else now
         updates: list[Update] = []
         for one in self.books.apply(payload, verify=verify, latest_ms=to_ms(latest)):
             event, token = one.event, one.token
             if token is None:
-                updates += self._of_none(received_at, event)
+                updates += self._of_none(now, event)
             elif token not in self._keys:
                 continue
             elif isinstance(event, PriceChanges):
@@ -72,17 +82,17 @@ class MarketSession:
             elif isinstance(event, BookEvent):
                 updates.append(self._of_snapshot(received_at, seq, one, event, token))
             else:
-                at = from_ms(getattr(event, "timestamp_ms", 0)) or received_at
+                at = from_ms(getattr(event, "timestamp_ms", 0)) or now
                 updates.append(Update(token, "mark", at))
         return updates
 
-    def _of_none(self, received_at: int, event: Event) -> list[Update]:
+    def _of_none(self, now: int, event: Event) -> list[Update]:
         """Return what an event that is not about one token says of the subscribed tokens.
 
-        received_at: receipt, ns since the Unix epoch.
+        now: receipt, axis ns.
         """
         if isinstance(event, UnreadableEvent):
-            return [Update("", "damage", received_at, value=event.error)]
+            return [Update("", "damage", now, value=event.error)]
         if isinstance(event, MarketResolved):  # sent to every connection, whatever it subscribed to
             at = from_ms(event.timestamp_ms)
             return [Update(token, "end", at) for token in self._keys.intersection(event.assets_ids)]

@@ -48,6 +48,7 @@ class RtdsSession:
         *,
         latest: int,  # noqa: ARG002  (an observation is no base of others)
         verify: bool,  # noqa: ARG002  (there is nothing to verify)
+        now: int | None = None,  # noqa: ARG002
     ) -> list[Update]:
         updates: list[Update] = []
         for point in rtds.decode(payload):

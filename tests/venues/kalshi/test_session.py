@@ -33,8 +33,8 @@ class Connection:
 
     def told(self, document: Any, later_s: float = 0) -> list[Update]:
         self._seq += 1
-        payload, latest = json.dumps(document).encode(), LATEST + int(later_s * SECOND)
-        return self.session.apply(NOW, self._seq, payload, latest=latest, verify=True)
+        payload, now = json.dumps(document).encode(), NOW + int(later_s * SECOND)
+        return self.session.apply(NOW, self._seq, payload, latest=LATEST, verify=True, now=now)
 
     def book(self, seq: int, market: str, yes: Any = None, no: Any = None) -> list[Update]:
         sides = {"yes_dollars_fp": yes, "no_dollars_fp": no}
@@ -350,7 +350,7 @@ def test_after_a_lost_trade_the_number_of_the_next_event_proves_the_life_cycle()
     one = Living()
     one.event(7)
     one.trade(1)
-    of_trades, _, doubt = one.trade(3)
+    of_trades, _, doubt = one.trade(3, later_s=1)
     assert (of_trades.key, of_trades.integrity) == (A, "failed")
     assert (doubt.key, doubt.kind, doubt.integrity) == (LIFECYCLE, "trade", "failed")
     assert doubt.base == NOW + 7 * MILLISECOND
