@@ -22,6 +22,7 @@ from marketarchive.venues.market_messages import (
     IndexMessage,
     Level,
     MarketMessage,
+    SubscriptionError,
     TradeMessage,
     WireFormat,
 )
@@ -126,9 +127,19 @@ class ExchangeBooks:
         received_at: receipt, ns since the Unix epoch, by which a frame without a time is dated; verify: False
         = compute no checksums; latest: a book
         with a later venue time (ns) is reported as failed and not applied. Raises ParseError for an
-        unreadable frame; nothing is applied then.
+        unreadable frame; nothing is applied then, but the number of a refusal counts.
         """
-        decoded = self._wire.decode(payload, received_at)
+        try:
+            decoded = self._wire.decode(payload, received_at)
+        except SubscriptionError as refusal:
+            if refusal.numbered is not None:
+                refusal.taken = self._apply(refusal.numbered, received_at, verify=verify, latest=latest)
+            raise
+        return self._apply(decoded, received_at, verify=verify, latest=latest)
+
+    def _apply(
+        self, decoded: Decoded, received_at: int, *, verify: bool, latest: int | None
+    ) -> list[Applied]:
         taken: list[Applied] = []
         if decoded.number is not None:
             newest, _ = self._newest.get(decoded.sequence, (None, 0))

@@ -70,9 +70,15 @@ class ExchangeSession:
         try:
             taken = self.books.apply(payload, now, verify=verify, latest=latest)
         except SubscriptionError as refusal:
-            keys = self.concerned(payload) or self.markets()
-            return dropped(keys, refusal, now, seq)
+            counted = [
+                update for each in refusal.taken for update in self._updates(each, now, received_at, seq)
+            ]
+            return [*counted, *self._refused(refusal, payload, now, seq)]
         return [update for each in taken for update in self._updates(each, now, received_at, seq)]
+
+    def _refused(self, refusal: SubscriptionError, payload: bytes, now: int, seq: int) -> list[Update]:
+        """Return what a refusal means for the keys that it concerns; now: its receipt, axis ns."""
+        return dropped(self.concerned(payload) or self.markets(), refusal, now, seq)
 
     def _updates(self, one: Applied, now: int, received_at: int, seq: int) -> Iterator[Update]:
         message = one.message

@@ -29,6 +29,9 @@ SentLevel: TypeAlias = tuple[Amount, Amount]
 class SubscriptionError(ParseError):
     """Raised for a frame in which the venue refuses a subscription, or a request that may have been one."""
 
+    numbered: Decoded | None = None  # the frame's number, which is counted; None: it has none
+    taken: Sequence[Any] = ()  # what that number shows, as `ExchangeBooks.apply` returns it
+
 
 class BookMessage(msgspec.Struct, frozen=True, gc=False):
     """A snapshot of a market's book, or a delta that sets some of its levels."""

@@ -149,8 +149,16 @@ class StreamSession:
                     "unsubscribed", self._ok(channel, command, list(self._keys[channel]), now_ns)
                 )
             case None:
-                return _error(now_ns, command, 15, "Action required")
-        return _error(now_ns, command, 13, "Unsupported action")
+                return self._refuse(channel, command, 15, "Action required", now_ns)
+        return self._refuse(channel, command, 13, "Unsupported action", now_ns)
+
+    def _refuse(self, channel: str, command: int, code: int, why: str, now_ns: int) -> SocketReply:
+        """Refuse a command about a subscription, by a frame that is numbered like its others."""
+        document: dict[str, Any] = {"id": command, "sid": self._sids[channel], "type": "error"}
+        if channel in _NUMBERED:
+            document["seq"] = 0
+        frame = _frame(now_ns, "error", {**document, "msg": {"code": code, "msg": why}})
+        return SocketReply("refused", self._counted(channel, [frame], now_ns))
 
     def _unsubscribe(self, command: int, params: dict[str, Any], now_ns: int) -> SocketReply:
         frames: list[Frame] = []

@@ -36,7 +36,7 @@ from marketarchive.venues.kalshi.socket import (
     RefusedError,
     Standing,
 )
-from marketarchive.venues.market_messages import MarketEvent
+from marketarchive.venues.market_messages import MarketEvent, SubscriptionError
 
 _PATIENCE = from_seconds(CHANNEL.patience_s)
 
@@ -122,10 +122,7 @@ class KalshiSession(ExchangeSession):
         now = received_at if now is None else now
         reply = socket.standing(payload)
         first = [] if reply is None else self._begin(reply, now)
-        try:
-            updates = super().apply(received_at, seq, payload, latest=latest, verify=verify, now=now)
-        except RefusedError as refusal:
-            return self._refused(refusal, seq)
+        updates = super().apply(received_at, seq, payload, latest=latest, verify=verify, now=now)
         newest = max((update.at for update in updates if update.at <= latest), default=0)
         if LIFECYCLE in self._keys:
             updates = self._judge_order(updates, now)
@@ -176,9 +173,11 @@ class KalshiSession(ExchangeSession):
         """Return the updates of a frame with what follows from them for the lifecycle."""
         if self._taken_at > 0 and now - self._taken_at > _PATIENCE:
             self._doubt(self._newest_at)
-        own = [update for update in updates if update.key == LIFECYCLE and not update.is_known]
+        own = [
+            each for each in updates if each.key == LIFECYCLE and each.kind == "trade" and not each.is_known
+        ]
         if own:
-            return self._judge_own(own)
+            return [*self._judge_own(own), *(each for each in updates if each not in own)]
         lost = [update for update in updates if update.integrity == "failed"]
         if not lost:
             return updates
@@ -251,12 +250,14 @@ class KalshiSession(ExchangeSession):
         else:
             yield from super()._updates(one, now, received_at, seq)
 
-    def _refused(self, refusal: RefusedError, seq: int) -> list[Update]:
+    def _refused(self, refusal: SubscriptionError, payload: bytes, now: int, seq: int) -> list[Update]:
         """Return what an error frame means for the keys whose subscription it refuses or ends.
 
         Indices and the lifecycle end where the refusal is final. All others are dropped: their gap stays
         open until another connection has them.
         """
+        if not isinstance(refusal, RefusedError):
+            return super()._refused(refusal, payload, now, seq)
         keys = self._concerned_by(refusal)
         if refusal.code in FINAL and keys and not socket.markets_of(keys):
             return [Update(key, "end", refusal.at, detail=str(refusal)) for key in keys]

@@ -43,6 +43,7 @@ from marketarchive.venues.market_messages import (
     Mean,
     QuoteMessage,
     SentLevel,
+    SubscriptionError,
     TradeMessage,
     WireFormat,
 )
@@ -78,7 +79,7 @@ index (24)."""
 _INDEX_PREFIX = f"{INDEX}:"
 
 
-class RefusedError(ParseError):
+class RefusedError(SubscriptionError):
     """Raised for an error frame: the venue refuses a command or ends a subscription."""
 
     def __init__(self, command: int | None, sid: int | None, code: int, said: str, at: int) -> None:
@@ -206,13 +207,20 @@ def decode(payload: bytes, received_at: int) -> Decoded:
         at = 0 if frame.sending_ts_ms is None else from_ms(frame.sending_ts_ms)
         if frame.type == "error":
             error = _ERROR.decode(frame.msg)
-            raise RefusedError(frame.id, frame.sid, error.code, error.msg, at or received_at)
+            refusal = RefusedError(frame.id, frame.sid, error.code, error.msg, at or received_at)
+            if frame.seq is not None:
+                refusal.numbered = Decoded((), frame.seq, at, sequence=_sequence(frame))
+            raise refusal
         messages: list[MarketMessage] = []
         if frame.type in _DECODERS:
             messages = [_message(_DECODERS[frame.type].decode(frame.msg), at, received_at)]
     except (*NOT_JSON, ValueError) as error:
         raise ParseError("Frame", f"not a frame of Kalshi: {error}", ("payload",)) from error
-    return Decoded(messages, frame.seq, at, sequence="" if frame.sid is None else str(frame.sid))
+    return Decoded(messages, frame.seq, at, sequence=_sequence(frame))
+
+
+def _sequence(frame: _Frame) -> str:
+    return "" if frame.sid is None else str(frame.sid)
 
 
 def standing(payload: bytes) -> Standing | None:

@@ -140,6 +140,14 @@ def test_errors(command: str, params: dict[str, Any], code: int) -> None:
         socket.decode(frame.payload, FIRST)
 
 
+def test_an_error_about_a_subscription_has_a_number_of_it() -> None:
+    made, _ = session()
+    [error] = made.received('{"id":5,"cmd":"update_subscription","params":{"sid":1}}', FIRST).frames
+    [ok] = made.received(socket.delete_markets(1, MARKETS[:1], 6), FIRST).frames
+    assert said(error)["sid"] == said(ok)["sid"] == 1
+    assert said(ok)["seq"] == said(error)["seq"] + 1
+
+
 def test_markets_are_taken_out_and_added() -> None:
     made, _ = session()
     [ok] = made.received(socket.delete_markets(1, MARKETS[:1], 5), FIRST).frames

@@ -183,6 +183,18 @@ def test_answers_are_counted_too() -> None:
     assert delta.integrity == "ok"
 
 
+def test_refusals_are_counted_too() -> None:
+    one = Connection()
+    one.book(1, A, [["0.4700", "3.00"]])
+    refusal = {"type": "error", "id": 9, "sid": 1, "msg": {"code": 11, "msg": "invalid parameter"}}
+    mark, damage = one.told({**refusal, "seq": 2})
+    assert (mark.kind, mark.integrity, mark.group, damage.kind) == ("mark", "ok", "1", "damage")
+    [delta] = one.delta(3, A, "yes", "0.4700", "1.00")
+    assert delta.integrity == "ok"
+    lost, *_ = one.told({**refusal, "seq": 5})
+    assert (lost.integrity, lost.detail) == ("failed", "frames 4 to 4 of 1 are missing")
+
+
 def test_a_change_dated_ahead_is_not_applied() -> None:
     one = Connection()
     one.book(1, A, [["0.4700", "3.00"]])
