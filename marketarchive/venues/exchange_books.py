@@ -7,7 +7,7 @@ code.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from decimal import Decimal
 
 import msgspec
@@ -208,6 +208,12 @@ class ExchangeBooks:
         for market in markets:
             self.books.pop(market, None)
             self._ended.pop(market, None)
+
+    def forget_others(self, markets: Container[str]) -> None:
+        """Forget everything about markets that are not among `markets`."""
+        for held in (self.books, self._sequences, self._ended, self._trades):
+            for market in [name for name in held if name not in markets]:
+                del held[market]
 
     def restart(self, markets: Iterable[str]) -> None:
         """Drop the books of `markets`, because new snapshots are being requested.

@@ -48,6 +48,7 @@ class ExchangeSession:
 
     def unsubscribe(self, keys: Sequence[str]) -> list[str]:
         self._keys.difference_update(keys)
+        self.books.forget_others(self._keys)
         return self._wire.unsubscribe(keys)
 
     def resync(self, keys: Sequence[str]) -> list[str]:

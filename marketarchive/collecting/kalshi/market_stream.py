@@ -80,7 +80,7 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
 
     async def prepare(self) -> None:
         self.watched: dict[str, Open] = {}  # by ticker
-        self._known: set[str] = set()  # tickers that were ever watched
+        self._known: set[str] = set()  # tickers that were ever watched, as long as they are tracked
         self._begun_at: int | None = None  # ns of the axis; None: the first discovery is not complete
         interval = self.arguments.interval
         self._rows = None if interval is None else _Rows(self, from_seconds(interval))
@@ -127,6 +127,7 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
         ]
         for ticker in closed:
             del self.watched[ticker]
+        self._known = {ticker for ticker in self._known if ticker in self.watched or ticker in self.tracked}
         self.unsubscribe([*closed, *(self._other_keys() if self._is_over() else ())])
 
     def _wanted(self, now: int) -> Iterator[Open]:

@@ -158,7 +158,8 @@ class Completeness:
             self._stated_at.pop(key, None)
             self._dirty.discard(key)
         for connection in self._connections:
-            ended = tuple(key for key in gone if connection.tracks.pop(key, None) is not None)
+            ended = tuple(key for key in gone if key in connection.tracks)
+            connection.forget(ended)
             if ended:
                 self._effects.append(Unsubscribe(connection.name, ended))
         self._pool()

@@ -61,6 +61,12 @@ class TrackedConnection:
         for key in keys:
             self.requested.pop(key, None)
 
+    def forget(self, keys: Iterable[str]) -> None:
+        """Forget all about `keys`, which are no longer subscribed."""
+        for key in keys:
+            for of_key in (self.tracks, self.requested, self.resynced_at, self.numbers):
+                of_key.pop(key, None)
+
     def has_begun(self, mono: int) -> None:
         """Note that a key of the connection is live; mono: monotonic ns."""
         if self.live_since is None:

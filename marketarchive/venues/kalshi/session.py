@@ -78,6 +78,9 @@ class KalshiSession(ExchangeSession):
 
     def unsubscribe(self, keys: Sequence[str]) -> list[str]:
         self._keys.difference_update(keys)
+        self.books.forget_others(self._keys)
+        kept = ((command, [key for key in of if key in self._keys]) for command, of in self._keys_of.items())
+        self._keys_of = {command: of for command, of in kept if of}
         markets, indices = socket.markets_of(keys), socket.indices_of(keys)
         sids = [self._sids[channel] for channel in OF_MARKETS if channel in self._sids]
         texts = [socket.delete_markets(sid, markets, self._next()) for sid in sids if markets]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import tracemalloc
 from typing import Any
 
 from marketarchive.times import to_ms
@@ -128,6 +130,28 @@ def test_without_its_trades_no_book_proves_a_market() -> None:
     one.until(96)
     assert one.gaps(A) == [(9, 95)]
     assert not [text for t, _, text in one.sent if t >= 10 and "get_snapshot" in text]
+
+
+def test_markets_that_have_gone_leave_nothing_behind() -> None:
+    one = Kalshi(LIFECYCLE)
+
+    def come_and_go(first: int, count: int) -> int:
+        for number in range(first, first + count):
+            market = f"KXBTC15M-X{number:05d}-15"
+            one.subscribe(market)
+            one.book(market)
+            one.trade(market)
+            one.unsubscribe(market)
+            one.sent.clear()
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0]
+
+    tracemalloc.start()
+    try:
+        before = come_and_go(0, 200)
+        assert come_and_go(200, 500) - before < 50_000
+    finally:
+        tracemalloc.stop()
 
 
 # ---- life cycle ------------------------------------------------------------------------------------------
