@@ -34,7 +34,7 @@ from marketarchive.venues.kalshi.socket import (
     TERMINAL,
     WIRE,
     RefusedError,
-    Standing,
+    SubscriptionReply,
 )
 from marketarchive.venues.market_messages import MarketEvent, SubscriptionError
 
@@ -62,7 +62,7 @@ class KalshiSession(ExchangeSession):
         self._begun_at = 0  # time (ns) at which the subscription of the lifecycle began
         self._event_at = 0  # time (ns) of the newest lifecycle frame; 0: none came
         # time (ns) since which lifecycle frames may be missing; None: the order of the connection proves them
-        self._doubtful_from: int | None = None
+        self._unproven_from: int | None = None
         self._newest_at = 0  # newest time (ns) that the venue stated
         self._taken_at = 0  # axis time (ns) of the newest frame
         self._keys_of: dict[int, list[str]] = {}  # id of a command that subscribes -> the keys it subscribes
@@ -123,29 +123,29 @@ class KalshiSession(ExchangeSession):
         now: int | None = None,
     ) -> list[Update]:
         now = received_at if now is None else now
-        reply = socket.standing(payload)
+        reply = socket.subscription_reply(payload)
         first = [] if reply is None else self._begin(reply, now)
         updates = super().apply(received_at, seq, payload, latest=latest, verify=verify, now=now)
         newest = max((update.at for update in updates if update.at <= latest), default=0)
         if LIFECYCLE in self._keys:
             updates = self._judge_order(updates, now)
-            if self._doubtful_from is None and LIFECYCLE in self._sids:
+            if self._unproven_from is None and LIFECYCLE in self._sids:
                 updates += self._ordered(updates, latest)
         self._taken_at, self._newest_at = now, max(self._newest_at, newest)
         return updates if reply is None else [*updates, *first, *self._stands(reply, seq, now)]
 
     # ---- subscriptions -------------------------------------------------------------------------------------
 
-    def _begin(self, reply: Standing, now: int) -> list[Update]:
+    def _begin(self, reply: SubscriptionReply, now: int) -> list[Update]:
         """Note the subscriptions that a reply names; return the first proof of a new one to the lifecycle."""
         new = {each.channel for each in reply.named if each.channel not in self._sids}
         self._sids.update((each.channel, each.sid) for each in reply.named)
         if LIFECYCLE not in new or LIFECYCLE not in self._keys:
             return []
-        self._begun_at, self._event_at, self._doubtful_from = reply.at or now, 0, None
+        self._begun_at, self._event_at, self._unproven_from = reply.at or now, 0, None
         return [Update(LIFECYCLE, "snapshot", self._begun_at, "ok", group=self._lifecycle)]
 
-    def _stands(self, reply: Standing, seq: int, now: int) -> list[Update]:
+    def _stands(self, reply: SubscriptionReply, seq: int, now: int) -> list[Update]:
         """Return what a reply says of subscriptions that began before it.
 
         Those that have ended unasked are dropped. A list proves the lifecycle up to when it was sent; where
@@ -164,7 +164,7 @@ class KalshiSession(ExchangeSession):
             detail, at = f"seq {seq}: the venue has ended {', '.join(gone)}", reply.at or now
             return [Update("", "renew", at), *(Update(key, "dropped", at, detail=detail) for key in keys)]
         is_proof = reply.is_list and LIFECYCLE in self._sids and LIFECYCLE in self._keys
-        if not is_proof or self._doubtful_from is not None:
+        if not is_proof or self._unproven_from is not None:
             return []
         # subscriptions are not ordered among themselves to the second
         at = max(self._begun_at, (reply.at or self._newest_at) - SECOND)
@@ -175,7 +175,7 @@ class KalshiSession(ExchangeSession):
     def _judge_order(self, updates: list[Update], now: int) -> list[Update]:
         """Return the updates of a frame with what follows from them for the lifecycle."""
         if self._taken_at > 0 and now - self._taken_at > _PATIENCE:
-            self._doubt(self._newest_at)
+            self._withdraw(self._newest_at)
         own = [
             each for each in updates if each.key == LIFECYCLE and each.kind == "trade" and not each.is_known
         ]
@@ -184,20 +184,20 @@ class KalshiSession(ExchangeSession):
         lost = [update for update in updates if update.integrity == "failed"]
         if not lost:
             return updates
-        start = self._doubt(min(update.base for update in lost))
+        start = self._withdraw(min(update.base for update in lost))
         if start >= now:
             return updates
         return [*updates, self._lost(start, now, lost[0].detail)]
 
-    def _doubt(self, before: int) -> int:
+    def _withdraw(self, before: int) -> int:
         """Let the order of the connection prove nothing after `before` (ns), of the last good frame.
 
         Returns the time since which lifecycle frames may be missing.
         """
         start = max(self._event_at or self._begun_at, before - SECOND)
-        if self._doubtful_from is not None:
-            start = min(start, self._doubtful_from)
-        self._doubtful_from = start
+        if self._unproven_from is not None:
+            start = min(start, self._unproven_from)
+        self._unproven_from = start
         return start
 
     def _judge_own(self, updates: list[Update]) -> list[Update]:
@@ -210,10 +210,10 @@ class KalshiSession(ExchangeSession):
             return updates
         if self._event_at and len(updates) == 1 and event.integrity == "ok":
             updates = [msgspec.structs.replace(event, base=self._event_at)]
-        elif not self._event_at and self._doubtful_from is not None and self._doubtful_from < event.at:
+        elif not self._event_at and self._unproven_from is not None and self._unproven_from < event.at:
             detail = "frames are missing, and none came before to count from"
-            updates = [self._lost(self._doubtful_from, event.at, detail), *updates]
-        self._event_at, self._doubtful_from = event.at, None
+            updates = [self._lost(self._unproven_from, event.at, detail), *updates]
+        self._event_at, self._unproven_from = event.at, None
         return updates
 
     def _lost(self, start: int, end: int, detail: str) -> Update:

@@ -97,7 +97,7 @@ class Subscribed(msgspec.Struct, frozen=True, gc=False):
     sid: int
 
 
-class Standing(NamedTuple):
+class SubscriptionReply(NamedTuple):
     """A reply about subscriptions of the connection."""
 
     at: int  # when the venue sent it, ns; 0: not stated
@@ -223,7 +223,7 @@ def _sequence(frame: _Frame) -> str:
     return "" if frame.sid is None else str(frame.sid)
 
 
-def standing(payload: bytes) -> Standing | None:
+def subscription_reply(payload: bytes) -> SubscriptionReply | None:
     """Return what a reply of the venue says of subscriptions; None when the frame is something else."""
     if b'"subscribed"' not in payload and b'"ok"' not in payload and b'"unsubscribed"' not in payload:
         return None
@@ -232,11 +232,11 @@ def standing(payload: bytes) -> Standing | None:
         at = 0 if frame.sending_ts_ms is None else from_ms(frame.sending_ts_ms)
         match frame.type:
             case "subscribed":
-                return Standing(at, (_SUBSCRIBED.decode(frame.msg),))
+                return SubscriptionReply(at, (_SUBSCRIBED.decode(frame.msg),))
             case "unsubscribed":
-                return Standing(at, ended=frame.sid)
+                return SubscriptionReply(at, ended=frame.sid)
             case "ok":
-                return Standing(at, _LISTED.decode(frame.msg), is_list=True)
+                return SubscriptionReply(at, _LISTED.decode(frame.msg), is_list=True)
     except NOT_JSON:
         pass
     return None
