@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
+from marketarchive.exceptions import ParseError
+from marketarchive.items import Invalid
+from marketarchive.venues.channel import Update
 from tests.collecting.letters import Letters, LetterSession
 from tests.collecting.socket_peer import TEXT, Peer, frame, peer
 from tests.collecting.streams import at_work, gaps
@@ -42,3 +46,53 @@ async def test_a_session_that_cannot_be_made_costs_one_attempt(tmp_path: Path) -
         keeping.cancel()
         assert spider.run.stats.get_value("spider_exceptions/count") == 1
         assert all(gap.to_ns is not None for gap in gaps(spider)[1:])
+
+
+class Refusing(LetterSession):
+    """`!` refuses a part of `a`."""
+
+    def apply(self, received_at: int, seq: int, payload: bytes, **more: Any) -> list[Update]:
+        if payload != b"!":
+            return super().apply(received_at, seq, payload, **more)
+        refusal = ParseError("Letter", "refused")
+        dropped = Update("a", "dropped", received_at, detail="refused")
+        return [dropped, Update("", "damage", received_at, value=refusal)]
+
+    def concerned(self, payload: bytes) -> list[str]:
+        return ["a"]
+
+
+class Refused(Letters):
+    """Its letters may be refused."""
+
+    def new_session(self) -> LetterSession:
+        return Refusing()
+
+
+async def test_what_the_venue_refuses_is_proven_by_another_connection_only(tmp_path: Path) -> None:
+    peers: list[Peer] = []
+
+    async def accept(one: Peer) -> None:
+        await one.accept()
+        peers.append(one)
+        await one.gone()
+
+    async with peer(accept) as url, at_work(Refused, tmp_path, speed=20) as spider:
+        spider.url = url
+        spider.subscribe(["a", "b"])
+        [pool] = spider.pools
+        keeping = asyncio.ensure_future(pool.keep())
+        await until_async(lambda: peers)
+        await peers[0].send(frame(TEXT, b"ab"))
+        await until_async(lambda: pool.completeness.is_live("a") and pool.completeness.is_live("b"))
+        await peers[0].send(frame(TEXT, b"!") + frame(TEXT, b"ab"))
+        await until_async(lambda: len(peers) == 2)
+        assert not pool.completeness.is_live("a")
+        assert pool.completeness.is_live("b")
+        await peers[1].send(frame(TEXT, b"ab"))
+        await until_async(lambda: pool.completeness.is_live("a"))
+        keeping.cancel()
+        put = spider.queued_items()
+        assert [(each.item, each.error) for each in put if isinstance(each, Invalid)] == [
+            ("Letter", "refused")
+        ]
