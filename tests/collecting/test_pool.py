@@ -1,14 +1,18 @@
-"""A pool goes on after faults of our own."""
+"""A pool goes on after faults of our own, and carries out what a message decides before the next."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from marketarchive.exceptions import ParseError
 from marketarchive.items import Invalid
-from marketarchive.venues.channel import Update
+from marketarchive.venues.channel import Channel, Update, UpdateKind
+from marketarchive.venues.polymarket.sockets import MARKET_CHANNEL
 from tests.collecting.letters import Letters, LetterSession
 from tests.collecting.socket_peer import TEXT, Peer, frame, peer
 from tests.collecting.streams import at_work, gaps
@@ -96,3 +100,58 @@ async def test_what_the_venue_refuses_is_proven_by_another_connection_only(tmp_p
         assert [(each.item, each.error) for each in put if isinstance(each, Invalid)] == [
             ("Letter", "refused")
         ]
+
+
+class NumberedSession(LetterSession):
+    """Has the book of `a` after a `+`, until it is dropped; a `.` changes it, a `^` is dated ahead."""
+
+    def __init__(self) -> None:
+        self.books: set[str] = set()
+
+    def apply(self, received_at: int, seq: int, payload: bytes, *, latest: int, **_: Any) -> list[Update]:
+        if payload == b"?":
+            raise ParseError("Letter", "no letter")
+        if payload == b"^":
+            return [Update("a", "delta", 2 * latest, "ok")]
+        if payload == b"+":
+            self.books.add("a")
+        kind: UpdateKind = "snapshot" if payload == b"+" else "delta"
+        return [Update("a", kind, received_at, "ok" if "a" in self.books else "unchecked")]
+
+    def drop(self, keys: Iterable[str]) -> None:
+        self.books.difference_update(keys)
+
+
+class Numbered(Letters):
+    """Its messages are numbered."""
+
+    channel = Channel(MARKET_CHANNEL, "sequence", "topic", 10, expects_pong=False, has_resync=True)
+
+    def new_session(self) -> NumberedSession:
+        return NumberedSession()
+
+
+@pytest.mark.parametrize("unusable", [b"?", b"^"])
+async def test_a_book_in_the_batch_of_an_unusable_message_is_kept(tmp_path: Path, unusable: bytes) -> None:
+    """What drops the book held is carried out before the next book comes: it came, and is not dropped."""
+
+    async def accept(one: Peer) -> None:
+        await one.accept()
+        await one.gone()
+
+    async with peer(accept) as url, at_work(Numbered, tmp_path) as spider:
+        spider.url = url
+        spider.subscribe(["a"])
+        [pool] = spider.pools
+        await until_async(lambda: pool.connections)
+        [connection] = pool.connections
+
+        def receive(*payloads: bytes) -> None:
+            now = spider.run.clock.now_ns()
+            pool.received(connection, [(now, seq, payload) for seq, payload in enumerate(payloads)])
+
+        receive(b"+")
+        receive(unusable, b"+")
+        assert pool.completeness.is_live("a")
+        assert isinstance(connection.session, NumberedSession)
+        assert connection.session.books == {"a"}

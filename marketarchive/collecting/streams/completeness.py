@@ -26,6 +26,7 @@ from marketarchive.collecting.streams.effects import (
     WriteGap,
 )
 from marketarchive.collecting.streams.track import (
+    NO_BOOK,
     NO_PROOF,
     NOT_ARRIVED,
     FollowUp,
@@ -100,6 +101,11 @@ class Completeness:
     def axis(self, mono: int) -> int:
         """Return the axis time (Unix ns) at `mono` (monotonic ns), for messages without a venue time."""
         return self._axis.at(mono)
+
+    @property
+    def has_effects(self) -> bool:
+        """Return whether `effects` would return any."""
+        return bool(self._effects)
 
     def effects(self) -> list[Effect]:
         """Return the effects decided since the last call, in order; the pool carries them out."""
@@ -312,6 +318,11 @@ class Completeness:
     ) -> None:
         is_first = not track.since
         need = track.apply(update, now, requested, numbers)
+        if need is FollowUp.NO_BOOK:
+            if connection.awaits_snapshot(track.key, now - self._limits.in_flight):
+                need = FollowUp.NOTHING  # the request itself dropped the book
+            else:
+                track.begin_outage(NO_BOOK, now)
         if need is not FollowUp.NOTHING:
             if need is FollowUp.NEW_BASE:
                 self._effects.append(DropBooks(connection.name, (track.key,)))

@@ -56,6 +56,10 @@ class TrackedConnection:
         times = self.requested.get(key)
         return times.pop(0) if times else 0
 
+    def awaits_snapshot(self, key: str, since: int) -> bool:
+        """Return whether a snapshot of a key, requested since `since` (axis ns), has not arrived yet."""
+        return any(at >= since for at in self.requested.get(key, ()))
+
     def expect_none(self, keys: Iterable[str]) -> None:
         """Forget the requests for snapshots of `keys`: one that arrives later answers none of them."""
         for key in keys:

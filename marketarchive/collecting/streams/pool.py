@@ -199,6 +199,9 @@ class ConnectionPool:
     ) -> list[Sequence[Update]]:
         """Apply the messages of a batch; return the updates of each that was usable.
 
+        What a message decides is carried out before the next one is applied: books that it drops would
+        otherwise be those that the next one brings.
+
         mono: of now, monotonic ns; every message was received before.
         """
         verify = self._host.budget.is_left(mono)
@@ -216,6 +219,8 @@ class ConnectionPool:
             except Exception as error:  # a fault of ours must not keep more from arriving
                 self._count_fault(error)
                 self._cut(connection)
+            if self.completeness.has_effects:
+                self._carry_out()
         return good
 
     def _use(

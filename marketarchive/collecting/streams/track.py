@@ -46,6 +46,7 @@ class FollowUp(enum.Enum):
     NOTHING = "nothing"
     RESYNC = "resync"
     NEW_BASE = "new base"  # resync, and drop the book that is held
+    NO_BOOK = "no book"  # resync, and begin an outage, unless the book is on its way
 
 
 class InnerGap(NamedTuple):
@@ -68,6 +69,7 @@ SKIPPED_STATE = Outage("stall", "unknown", "a state that another source has was 
 NOT_ARRIVED = Outage("stall", "unknown", "a newer state that another source has did not arrive")
 DATED_AHEAD = Outage("clock", "venue", "dated well after its receipt")
 OUT_OF_ORDER = Outage("sequence", "venue", "unknown and older than the state held")
+NO_BOOK = Outage("sequence", "ours", "no book is held to which its messages apply")
 CADENCE_BROKEN = Outage("sequence", "upstream", "observations are missing between two")
 
 
@@ -385,8 +387,9 @@ class Track:
 
     def _apply_delta(self, update: Update, now: int) -> FollowUp:
         is_proof = self._is_proof(update)
-        if not (self._limits.is_numbered and update.integrity == "unchecked"):
-            self.received = now  # else its book is not known: it is silent until a new one comes
+        has_no_book = self._limits.is_numbered and update.integrity == "unchecked"
+        if not has_no_book:
+            self.received = now  # else it is silent until a new one comes
         if self.state is TrackState.SUBSCRIBED:
             return FollowUp.NOTHING
         if self.state is TrackState.OUT and not is_proof:
@@ -401,7 +404,8 @@ class Track:
             self._come_back(update.base, now)
         if is_proof:
             self.prove(self._limits.proven_until(update.at, now))
-        return FollowUp.NOTHING
+        # the numbers go on proving the key, so without a new book it would have no rows and no gap
+        return FollowUp.NO_BOOK if has_no_book else FollowUp.NOTHING
 
     def _is_proof(self, update: Update) -> bool:
         return update.integrity == "ok" or (

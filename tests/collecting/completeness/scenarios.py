@@ -232,6 +232,30 @@ def a_base_dated_a_little_ahead(module: Any = real) -> None:
 
 
 @scenario
+def a_delta_that_no_book_takes(module: Any = real) -> None:
+    """Numbers prove the key, but it has no rows: it is out, and its book is requested."""
+    script = Script("sequence", module)
+    script.run(1_000)
+    script.delta("k0", 1_000, "", integrity="unchecked")
+    assert not script.live.is_live("k0")
+    assert script.live.is_live("k1")
+    assert script.requested[-1].keys == ("k0",)
+
+
+@scenario
+def a_delta_that_no_book_takes_yet(module: Any = real) -> None:
+    """The request of a new book may have dropped the one held, so for a while deltas find none."""
+    script = Script("sequence", module)
+    script.run(5_500)
+    assert len(script.requested) == 1
+    script.delta("k0", 5_500, "", integrity="unchecked")
+    assert script.live.is_live("k0")
+    script.run(9_000)
+    script.delta("k0", 9_000, "", integrity="unchecked")
+    assert not script.live.is_live("k0")
+
+
+@scenario
 def failures_request_every_two_seconds(module: Any = real) -> None:
     script = Script("sequence", module)
     for at in range(1_000, 11_000, 100):

@@ -36,6 +36,17 @@ RULES: dict[str, tuple[str, str, str]] = {
         "0, now):\n            self.begin_outage",
     ),
     "a base dated ahead is dropped": ("completeness", "if need is FollowUp.NEW_BASE:", "if False:"),
+    "without a book it is out": ("completeness", "track.begin_outage(NO_BOOK, now)", "pass"),
+    "a book may be on its way": (
+        "completeness",
+        "if connection.awaits_snapshot(track.key, now - self._limits.in_flight):",
+        "if False:",
+    ),
+    "a book is on its way for a while": (
+        "connection_set",
+        "any(at >= since for at in self.requested.get(key, ()))",
+        "True",
+    ),
     "a base dated ahead holds nothing": ("track", "and self._is_base_ahead and", "and False and"),
     "stop settles what is pending": (
         "coverage",
