@@ -492,7 +492,7 @@ class Completeness:
                 continue
             if track.state is TrackState.LIVE:
                 connection.is_replaced |= self._judge_live(track, now)
-                connection.is_replaced |= coverage.has_open_gap
+                connection.is_replaced |= coverage.has_open_gap and coverage.is_late(now)
             elif track.state is TrackState.OUT:
                 connection.is_replaced |= now - track.broken_at > self._limits.first_data
             else:

@@ -154,10 +154,11 @@ class Coverage:
         self._waits = False
         for begin, end in sorted(pair for track in self.tracks for pair in track.covered()):
             if begin > start and not self._may_close(start, now):
-                found.append(_Found(start, begin, *self._evidence(start, refusal)))
+                found.append(_Found(start, begin, *self._evidence(start, begin, refusal)))
             start = max(start, end)
         if start < now and self._is_open(start, now):
-            found.append(_Found(start, now if is_final else None, *self._evidence(start, refusal)))
+            evidence = self._evidence(start, now, refusal)
+            found.append(_Found(start, now if is_final else None, *evidence))
         return [part for gap in found for part in self._split(gap)]
 
     def _split(self, gap: _Found) -> Iterator[_Found]:
@@ -184,11 +185,20 @@ class Coverage:
     def _is_open(self, start: int, now: int) -> bool:
         """Return whether the time from `start` to `now`, in which nothing is proven, is a gap already.
 
-        It is one where no track is live, where a track has a gap there, and after the channel's patience.
+        It is one where no track is live, where one has a gap after `start`, and after the channel's patience.
         """
         if not self.is_live or now - start > self._limits.patience:
             return True
-        return any(gap.from_ns <= start < gap.to_ns for track in self.tracks for gap in track.inner_gaps)
+        return self._gap_after(start, now) is not None
+
+    def _gap_after(self, start: int, end: int) -> tuple[Outage, str] | None:
+        """Return outage and connection of a live track's gap between `start` and `end`; None: none."""
+        for track in self.tracks:
+            if track.state is TrackState.LIVE:
+                for gap in track.inner_gaps:
+                    if start < gap.to_ns and gap.from_ns <= end:
+                        return gap.outage, track.connection
+        return None
 
     def _may_close(self, start: int, now: int) -> bool:
         """Return whether a live track, proven up to `start`, may still reach the begin of a newer one."""
@@ -198,8 +208,8 @@ class Coverage:
         self._waits = self._waits or live
         return live
 
-    def _evidence(self, start: int, refusal: Outage | None) -> tuple[Outage, str | None]:
-        """Return why the proof ended at `start`, and the name of the connection that the key had then."""
+    def _evidence(self, start: int, end: int, refusal: Outage | None) -> tuple[Outage, str | None]:
+        """Return why nothing is proven from `start` to `end`, and the connection that the key had then."""
         for track in self.tracks:
             for gap in track.inner_gaps:
                 if gap.from_ns <= start < gap.to_ns:
@@ -212,6 +222,8 @@ class Coverage:
         if ended and (last is None or last.outage or last.state is not TrackState.LIVE):
             last = max(ended, key=lambda track: track.until)
             return last.outage or NO_PROOF, last.connection
+        if (inner := self._gap_after(start, end)) is not None:
+            return inner
         live = next((track for track in self.tracks if track.state is TrackState.LIVE), None)
         live = last if last is not None and last.state is TrackState.LIVE else live
         if live is not None:

@@ -156,17 +156,18 @@ class Track:
     def covered(self) -> list[tuple[int, int]]:
         """Return the open intervals that are proven, in order.
 
-        The last is empty where a live track has just begun.
+        The last is empty where a live track has just begun. None begins at the end of a gap that the proof
+        has not reached: that something is missing proves nothing of the time around it.
         """
         if not self.since:
             return []
         found, start, end = [], self.since, self.until
         for gap in sorted(self.inner_gaps, key=lambda each: each.from_ns):
-            if gap.from_ns > start:
-                found.append((start, gap.from_ns))
+            if min(gap.from_ns, end) > start:
+                found.append((start, min(gap.from_ns, end)))
             start = max(start, gap.to_ns)
-        if end > start or self.state is TrackState.LIVE:
-            found.append((start, max(start, end)))  # empty where a live one has just begun: a gap ends there
+        if end > start or (end == start and self.state is TrackState.LIVE):
+            found.append((start, end))  # empty where a live one has just begun: a gap ends there
         return found
 
     def prove(self, until: int, *, is_chain: bool = True) -> None:
@@ -264,9 +265,9 @@ class Track:
             return
         # a later match on the same base proves the state, but something before the failure was missing
         start = max(base if base > self._held_at else 0, self._floor, self._failed_at)
-        if start > self._strong:
+        if start >= self._strong:
             self.add_gap(self._strong, start, self.outage or NO_PROOF)
-            self.chain_from = start
+            self._strong = self.chain_from = start
         if base > self._held_at:
             self.history.show(base - 1, None)  # states from before it say nothing of after
         elif self.at > self._held_at:

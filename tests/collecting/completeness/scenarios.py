@@ -256,6 +256,21 @@ def a_delta_that_no_book_takes_yet(module: Any = real) -> None:
 
 
 @scenario
+def a_trade_lost_inside_an_open_gap(module: Any = real) -> None:
+    """It says nothing of the time before it: the gap stays as it was, whether it begins inside or before."""
+    for before in (18_000, 0):
+        script = Script("hash", module)
+        script.run(20_000, chatter="k1")
+        assert script.gaps("k0") == [(0, None)]
+        script.apply(Update("k0", "trade", ns(20_000), "failed", base=ns(before)))
+        script.run(20_500)
+        assert script.gaps("k0") == [(0, None)]
+        assert script.live.row("k0", ns(10_000)) is None
+        script.stop()
+        assert script.gaps("k0") == [(0, 20_500)]
+
+
+@scenario
 def failures_request_every_two_seconds(module: Any = real) -> None:
     script = Script("sequence", module)
     for at in range(1_000, 11_000, 100):

@@ -328,7 +328,7 @@ def test_trades_that_are_missing_by_their_numbers_are_a_gap_of_their_own() -> No
     script.delta("k0", 4_000, "s2", base=0)
     script.run(5_000, chatter="k1")
     assert script.gaps("k0") == [(500, 3_000)]
-    [line] = script.lines
+    [line, _end] = script.lines
     assert (line.reason, line.detail) == ("sequence", "trades 4 to 5 are missing")
 
 

@@ -47,6 +47,16 @@ RULES: dict[str, tuple[str, str, str]] = {
         "any(at >= since for at in self.requested.get(key, ()))",
         "True",
     ),
+    "what is lost later proves nothing before it": (
+        "track",
+        "if min(gap.from_ns, end) > start:\n                found.append((start, min(gap.from_ns, end)))",
+        "if gap.from_ns > start:\n                found.append((start, gap.from_ns))",
+    ),
+    "a gap ends where the proof has passed it": (
+        "track",
+        "(end == start and self.state is TrackState.LIVE):\n            found.append((start, end))",
+        "self.state is TrackState.LIVE:\n            found.append((start, max(start, end)))",
+    ),
     "a base dated ahead holds nothing": ("track", "and self._is_base_ahead and", "and False and"),
     "stop settles what is pending": (
         "coverage",
