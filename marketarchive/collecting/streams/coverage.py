@@ -117,7 +117,7 @@ class Coverage:
         ends at `now`.
         """
         for track in self.tracks:
-            track.is_changed = False
+            track.is_changed = track.has_gap_ahead
         written, self._records = self._records, []
         changes: list[CoverageChange] = []
         for gap in self._gaps(now, refusal, is_final=is_final):

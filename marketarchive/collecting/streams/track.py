@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from marketarchive.collecting.streams.axis import Outage, StreamLimits
 from marketarchive.collecting.streams.history import ReportHistory
+from marketarchive.times import MICROSECOND
 from marketarchive.venues.channel import Update
 
 
@@ -64,6 +65,8 @@ class Pending(NamedTuple):
     proves_until: int  # time up to which it proves the track once it is reported
 
 
+SHORTEST = MICROSECOND
+"""Shortest gap, ns: gap lines state microseconds, and one that ends where it begins is void."""
 NO_PROOF = Outage("stall", "unknown", "no proof for too long")
 SKIPPED_STATE = Outage("stall", "unknown", "a state that another source has was never reported")
 NOT_ARRIVED = Outage("stall", "unknown", "a newer state that another source has did not arrive")
@@ -170,6 +173,11 @@ class Track:
             found.append((start, end))  # empty where a live one has just begun: a gap ends there
         return found
 
+    @property
+    def has_gap_ahead(self) -> bool:
+        """Return whether the track is live and its proof has not passed all its gaps."""
+        return self.state is TrackState.LIVE and any(gap.to_ns > self.until for gap in self.inner_gaps)
+
     def prove(self, until: int, *, is_chain: bool = True) -> None:
         """Extend the strong proof to `until` (axis ns), up to which the state held is proven unbroken.
 
@@ -193,8 +201,12 @@ class Track:
             self.outage = self.outage or outage
 
     def add_gap(self, from_ns: int, to_ns: int, outage: Outage) -> None:
-        """Remove [from_ns, to_ns] from the proven time; outage: why."""
-        self.inner_gaps.append(InnerGap(from_ns, to_ns, outage))
+        """Remove the time between two messages from the proven time; outage: why.
+
+        from_ns, to_ns: dates of the messages, in any order: those of a venue may be equal, or go back.
+        """
+        first, last = sorted((from_ns, to_ns))
+        self.inner_gaps.append(InnerGap(first, max(last, first + SHORTEST), outage))
         self.is_changed = True
 
     def forget(self, before_ns: int) -> None:

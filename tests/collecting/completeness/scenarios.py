@@ -11,6 +11,7 @@ from typing import Any
 from marketarchive.collecting.streams import completeness as real
 from marketarchive.collecting.streams import effects as fx
 from marketarchive.collecting.streams.axis import Outage
+from marketarchive.times import MICROSECOND
 from marketarchive.venues.channel import Proof, Update
 from tests.collecting.completeness.judge import Judge
 from tests.collecting.completeness.script import Script
@@ -268,6 +269,27 @@ def a_trade_lost_inside_an_open_gap(module: Any = real) -> None:
         assert script.live.row("k0", ns(10_000)) is None
         script.stop()
         assert script.gaps("k0") == [(0, 20_500)]
+
+
+@scenario
+def lost_between_two_of_one_time(module: Any = real) -> None:
+    """What is missing between two messages of one date, or of dates that go back, lies in a gap too."""
+    for before, after in ((1_000, 1_000), (1_001, 1_000)):
+        script = Script("sequence", module)
+        script.run(1_100)
+        script.apply(Update("k0", "trade", ns(after), "failed", base=ns(before)))
+        script.run(3_000)
+        script.delta("k0", 3_000, "")
+        assert script.gaps("k0") == [(after, before)]
+        line = script.lines[-1]
+        assert line.to_ns is not None
+        assert line.from_ns // MICROSECOND < line.to_ns // MICROSECOND  # as lines state them
+    script = Script("hash", module)
+    script.delta("k0", 1_000, "one")
+    script.delta("k0", 1_000, "broken", integrity="failed")
+    script.snapshot("k0", 1_000, "right")
+    script.delta("k0", 2_000, "next")
+    assert script.gaps("k0") == [(1_000, 1_000)]
 
 
 @scenario

@@ -57,6 +57,18 @@ RULES: dict[str, tuple[str, str, str]] = {
         "(end == start and self.state is TrackState.LIVE):\n            found.append((start, end))",
         "self.state is TrackState.LIVE:\n            found.append((start, max(start, end)))",
     ),
+    "a gap that the proof has not reached is looked at again": (
+        "coverage",
+        "track.is_changed = track.has_gap_ahead",
+        "track.is_changed = False",
+    ),
+    "a gap has a length": ("track", "max(last, first + SHORTEST)", "last"),
+    "dates may go back": ("track", "first, last = sorted((from_ns, to_ns))", "first, last = from_ns, to_ns"),
+    "what failed is missing also at the time held": (
+        "track",
+        "if start >= self._strong:",
+        "if start > self._strong:",
+    ),
     "a base dated ahead holds nothing": ("track", "and self._is_base_ahead and", "and False and"),
     "stop settles what is pending": (
         "coverage",
