@@ -118,6 +118,10 @@ class Coverage:
         """
         for track in self.tracks:
             track.is_changed = track.has_gap_ahead
+            if track.learnt_from is not None and track.since:
+                # learnt later than gaps are kept: what the track proves from there on is not final any more
+                self._forgotten = min(self._forgotten, max(track.learnt_from, track.since))
+            track.learnt_from = None
         written, self._records = self._records, []
         changes: list[CoverageChange] = []
         for gap in self._gaps(now, refusal, is_final=is_final):

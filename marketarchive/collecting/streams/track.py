@@ -107,6 +107,7 @@ class Track:
         self.is_suspect = False  # out on suspicion only: the chain is unbroken
         self.is_judged = False  # once closed: succeeded without a break, or compared with a later snapshot
         self.is_changed = True  # gaps may have changed since this was reset
+        self.learnt_from: int | None = None  # begin of the earliest gap learnt since this was reset
         self._limits = limits
         self._order = order
         self._observed = 0  # on a cadence channel, time of the newest observation
@@ -206,6 +207,7 @@ class Track:
         from_ns, to_ns: dates of the messages, in any order: those of a venue may be equal, or go back.
         """
         first, last = sorted((from_ns, to_ns))
+        self.learnt_from = first if self.learnt_from is None else min(self.learnt_from, first)
         self.inner_gaps.append(InnerGap(first, max(last, first + SHORTEST), outage))
         self.is_changed = True
 

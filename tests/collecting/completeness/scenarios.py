@@ -293,6 +293,29 @@ def lost_between_two_of_one_time(module: Any = real) -> None:
 
 
 @scenario
+def lost_long_before_it_is_learnt(module: Any = real) -> None:
+    """A quiet key's next message may be minutes later: all of the time since the last one is a gap."""
+    script = Script("sequence", module)
+    script.run(1_000)
+    script.delta("k0", 1_000, "")
+    for at in range(2_000, 400_000, 1_000):
+        script.run(at)
+        script.delta("k1", at, "")
+        script.live.forget(ns(at - 120_000))
+    script.apply(Update("k0", "trade", ns(399_000), "failed", base=ns(1_500)))
+    script.run(401_000)
+    script.delta("k1", 401_000, "")
+    script.run(401_100)
+    assert script.gaps("k0") == [(1_500, 399_000)]
+    for at in range(402_000, 600_000, 1_000):
+        script.run(at)
+        script.delta("k1", at, "")
+        script.live.forget(ns(at - 120_000))
+    assert script.gaps("k0") == [(1_500, 399_000)]
+    assert script.live.gap_ids == set()
+
+
+@scenario
 def failures_request_every_two_seconds(module: Any = real) -> None:
     script = Script("sequence", module)
     for at in range(1_000, 11_000, 100):

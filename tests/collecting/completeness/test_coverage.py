@@ -88,3 +88,22 @@ def test_a_replaced_reason_outlives_forgetting_while_its_gap_is_open() -> None:
     key.coverage.forget(100 * SECOND)
     key.settle(101)
     assert key.gaps == {"g1": (10, 15, "disconnect"), "g2": (15, None, "blocked")}
+
+
+def test_a_gap_learnt_late_is_kept_as_long_as_any_other() -> None:
+    key = Key()
+    track = key.track(1, 399)
+    key.coverage.forget(280 * SECOND)
+    track.add_gap(100 * SECOND, 398 * SECOND, DIED)
+    for now in range(400, 518):
+        track.apply(Update("k", "snapshot", now * SECOND), now * SECOND, 0, None)
+        key.settle(now)
+        assert key.gaps == {"g1": (100, 398, "disconnect")}
+        track.is_judged = True
+        key.coverage.forget((now - 120) * SECOND)
+    assert len(track.inner_gaps) == 1
+    key.coverage.forget(399 * SECOND)
+    key.settle(520)
+    assert track.inner_gaps == []
+    assert list(key.coverage.gap_ids) == []
+    assert key.gaps == {"g1": (100, 398, "disconnect")}

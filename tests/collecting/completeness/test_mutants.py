@@ -62,6 +62,11 @@ RULES: dict[str, tuple[str, str, str]] = {
         "track.is_changed = track.has_gap_ahead",
         "track.is_changed = False",
     ),
+    "what is learnt late is a gap from its begin": (
+        "coverage",
+        "if track.learnt_from is not None and track.since:",
+        "if False:",
+    ),
     "a gap has a length": ("track", "max(last, first + SHORTEST)", "last"),
     "dates may go back": ("track", "first, last = sorted((from_ns, to_ns))", "first, last = from_ns, to_ns"),
     "what failed is missing also at the time held": (
