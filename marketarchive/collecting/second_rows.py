@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from marketarchive.items import ReferencePrice
-from marketarchive.times import SECOND, utc
+from marketarchive.times import SECOND, from_seconds, utc
+from marketarchive.venues.channel import Channel
 
+AHEAD = from_seconds(Channel.ahead_s)
+"""An observation dated further than this (ns) after its receipt is not believed."""
 ROWS_AT_ONCE = 5_000
 """Most rows of one call of `due`, as after a sleep of the machine; the next call yields the rest."""
 
@@ -53,8 +56,10 @@ class SecondRows:
     def add(self, new: Observed) -> None:
         """Add an observation to the row of its second.
 
-        One that is too late for its row stays in raw only; a repeated one changes nothing.
+        One that is too late for its row, or dated ahead, stays in raw only; a repeated one changes nothing.
         """
+        if new.observed_ns > self._now() + AHEAD:
+            return
         second = new.observed_ns // SECOND
         before = self._waiting.get(second)
         if second >= self._next and (before is None or before.is_before(new)):

@@ -28,6 +28,16 @@ def _second(row: ReferencePrice) -> int:
     return int(row.tick_at.timestamp()) - NOON // SECOND
 
 
+def test_an_observation_dated_ahead_is_in_no_row() -> None:
+    """Its second would have a price that was received before it, or wait for ever."""
+    clock = HandClock()
+    rows = _rows(clock)
+    for ahead_s in (3, 6, 600):
+        rows.add(Observed(NOON + ahead_s * SECOND, Decimal(1), None, None, NOON, 1))
+    clock.pass_s(700)
+    assert [_second(row) for row in rows.due() if row.is_observed] == [3]
+
+
 # (milliseconds after the start at which it was observed, seconds of delay)
 _OBSERVED = st.lists(st.tuples(st.integers(0, 59_999), st.integers(0, 2 * GRACE_S)), max_size=80)
 

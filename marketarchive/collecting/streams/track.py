@@ -327,7 +327,7 @@ class Track:
         requested: time of the request that this snapshot may answer, 0 where none was sent; numbers:
         watermark of the message's sequence, None without sequence numbers.
         """
-        if not self._limits.is_believed(max(update.at, update.base), now):
+        if not self._limits.is_believed(max(update.at, update.base, update.observed), now):
             self.begin_outage(DATED_AHEAD, now)
             return FollowUp.NEW_BASE
         if update.is_known and update.kind == "delta" and self._is_base_ahead and self._limits.is_numbered:
@@ -368,7 +368,8 @@ class Track:
     def _apply_snapshot(self, update: Update, now: int, requested: int) -> FollowUp:
         if self.state is TrackState.LIVE and update.at < self.at:
             return FollowUp.NOTHING
-        self._check_cadence(update)
+        if not self._is_observed_anew(update):
+            return FollowUp.NOTHING
         self.received = now
         self._is_base_ahead = update.at > now + self._limits.axis_error
         if requested and update.at > self.at > 0:
@@ -413,7 +414,8 @@ class Track:
         if update.at < self.at:
             self.begin_outage(OUT_OF_ORDER, now)
             return FollowUp.NEW_BASE
-        self._check_cadence(update)
+        if not self._is_observed_anew(update):
+            return FollowUp.NOTHING
         self._hold(update)
         if self.state is TrackState.OUT:
             self._come_back(update.base, now)
@@ -427,13 +429,22 @@ class Track:
             update.integrity == "not_available" and self._limits.proves_itself
         )
 
-    def _check_cadence(self, update: Update) -> None:
+    def _is_observed_anew(self, update: Update) -> bool:
+        """Return whether an update brings a newer observation; True on a channel without a cadence.
+
+        An observation that is published again proves nothing. Where some are missing before a newer one, a
+        gap is added.
+        """
         cadence = self._limits.cadence
         if cadence is None:
-            return
-        before, self._observed = self._observed, update.observed or update.at
-        if self.state is TrackState.LIVE and self._observed - before > cadence:
+            return True
+        before, observed = self._observed, update.observed or update.at
+        if observed <= before:
+            return False
+        self._observed = observed
+        if self.state is TrackState.LIVE and observed - before > cadence:
             self.add_gap(self.at, update.at, CADENCE_BROKEN)
+        return True
 
     def load(self, update: Update, now: int) -> None:
         """Leave OUT with a state of another source, where a message of this connection matches it.

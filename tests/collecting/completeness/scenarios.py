@@ -401,6 +401,45 @@ def an_observation_a_second(module: Any = real) -> None:
 
 
 @scenario
+def an_observation_published_again(module: Any = real) -> None:
+    """It proves nothing, however new its publication; the same price observed anew does."""
+    script = Script("cadence", module)
+    for at in range(1_000, 41_000, 1_000):
+        script.run(at)
+        for key in ("k0", "k1"):
+            observed = at - 800 if key == "k1" or at < 10_000 else 8_200
+            script.apply(Update(key, "snapshot", ns(at), observed=ns(observed)))
+    assert script.gaps("k0") == [(9_000, None)]
+    assert script.gaps("k1") == []
+    script.run(41_000)
+    script.apply(Update("k0", "snapshot", ns(41_000), observed=ns(40_200)))
+    assert script.gaps("k0") == [(9_000, 41_000)]
+
+
+@scenario
+def observations_of_two_symbols_of_a_topic(module: Any = real) -> None:
+    """One symbol's are published later than the other's: nothing is missing of the topic."""
+    script = Script("cadence", module, snapshots=False)
+    for second in range(1_000, 20_000, 1_000):
+        for late in (2_400, 1_300):  # the one symbol's of a second ago, then the other's
+            script.run(second + 1_300 if late == 1_300 else second + 1_200)
+            observed = second - 1_200 if late == 2_400 else second
+            script.apply(Update("k0", "snapshot", ns(script.now), observed=ns(observed)))
+    assert script.gaps("k0") == []
+
+
+@scenario
+def an_observation_dated_ahead(module: Any = real) -> None:
+    """It is not believed, so those that follow are not older than it."""
+    script = Script("cadence", module)
+    for at, ahead in ((1_000, 0), (2_000, 600_000), (3_000, 0), (4_000, 0)):
+        script.run(at)
+        script.apply(Update("k0", "snapshot", ns(at), observed=ns(at + ahead)))
+    assert script.live.is_live("k0")
+    assert script.gaps("k0") == [(1_000, 3_000)]
+
+
+@scenario
 def a_hash_that_does_not_match(module: Any = real) -> None:
     script = Script("hash", module)
     script.delta("k0", 1_000, "broken", integrity="failed")

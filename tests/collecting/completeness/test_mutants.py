@@ -32,7 +32,7 @@ RULES: dict[str, tuple[str, str, str]] = {
     ),
     "dated ahead is not believed": (
         "track",
-        "max(update.at, update.base), now):\n            self.begin_outage",
+        "max(update.at, update.base, update.observed), now):\n            self.begin_outage",
         "0, now):\n            self.begin_outage",
     ),
     "a base dated ahead is dropped": ("completeness", "if need is FollowUp.NEW_BASE:", "if False:"),
@@ -67,6 +67,12 @@ RULES: dict[str, tuple[str, str, str]] = {
         "if track.learnt_from is not None and track.since:",
         "if False:",
     ),
+    "what is published again proves nothing": (
+        "track",
+        "        if observed <= before:\n            return False\n",
+        "",
+    ),
+    "an observation dated ahead is not believed": ("track", "update.base, update.observed)", "update.base)"),
     "a gap has a length": ("track", "max(last, first + SHORTEST)", "last"),
     "dates may go back": ("track", "first, last = sorted((from_ns, to_ns))", "first, last = from_ns, to_ns"),
     "what failed is missing also at the time held": (
