@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from itertools import chain
 from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
@@ -152,8 +153,22 @@ def _is_amount(text: str) -> bool:
 
 
 def amount(raw: bytes | msgspec.Raw) -> str:
-    """Return the text of a JSON number, digit for digit. Raises ValueError when `raw` is no number."""
+    """Return the text of a JSON number, digit for digit.
+
+    Raises ValueError when `raw` is no number, or one that no column of a table can hold.
+    """
     text = bytes(raw).decode("ascii")
-    if not text[:1].isdigit():
+    is_short = len(text) <= 20 and "e" not in text and "E" not in text
+    if not text[:1].isdigit() or not (is_short or _is_held(text)):
         raise ValueError(f"{text[:40]!r} is not a price or size")
     return text
+
+
+def _is_held(text: str) -> bool:
+    """Return whether a number has no more digits than an `Amount`, written out: 20 and 18 decimals."""
+    try:
+        number = Decimal(text)
+    except InvalidOperation:  # an exponent of more digits than Decimal has
+        return False
+    exponent = number.as_tuple().exponent
+    return isinstance(exponent, int) and exponent >= -18 and number.adjusted() < 20

@@ -27,7 +27,12 @@ class _Spider:
 
     def __init__(self) -> None:
         clock = HandClock()
-        self.run = SimpleNamespace(clock=clock, stats=SimpleNamespace(inc_value=lambda name: None))
+        self.told: list[str] = []
+        self.run = SimpleNamespace(
+            clock=clock,
+            stats=SimpleNamespace(inc_value=lambda name: None),
+            log_now_and_then=lambda about, message, *values: self.told.append(about),
+        )
         self.now = clock.now_ns
         top = BookTop(NOON, 1, Decimal(1), Decimal(2), "ok")
         completeness = SimpleNamespace(row=lambda market, tick: KeyState(top, tick, is_strong=True))
@@ -37,9 +42,9 @@ class _Spider:
         return self.pool
 
 
-def _rows() -> SpotRows:
+def _rows(*others: str) -> SpotRows:
     spider: Any = _Spider()
-    return SpotRows(spider, {MARKET: "A"})
+    return SpotRows(spider, {MARKET: "A", **dict.fromkeys(others, "B")})
 
 
 def _trade(number: int, at: int) -> TradeMessage:
@@ -67,3 +72,11 @@ def test_an_old_trade_that_comes_again_changes_nothing() -> None:
     rows.trade(_trade(2, NOON + SECOND // 2))
     rows.trade(TradeMessage("B-USD", NOON, "BUY", "9", "1", "9"))
     assert [row.last for row in rows.due(NOON + 4 * SECOND)] == [2, 2]
+
+
+def test_a_row_that_cannot_be_made_costs_no_other() -> None:
+    rows = _rows("B-USD")
+    rows.trade(TradeMessage(MARKET, NOON + SECOND // 2, "BUY", "1e9999", "1", "1", 1))
+    made = [(row.asset, row.timestamp.second) for row in rows.due(NOON + 3 * SECOND)]
+    assert made == [("A", 0), ("B", 0), ("B", 1), ("B", 2)]
+    assert rows.reached == NOON + 3 * SECOND

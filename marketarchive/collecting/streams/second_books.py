@@ -51,12 +51,26 @@ class SecondBooks(Generic[R]):
             spider.put(*self.due(spider.now() - ROW_GRACE_S * SECOND))
 
     def due(self, until: int) -> Iterator[R]:
-        """Yield the rows of ticks before `until`, axis ns, that were not yielded yet."""
+        """Yield the rows of ticks before `until`, axis ns, that were not yielded yet.
+
+        A row that cannot be made is left out.
+        """
         end = min(until, self._next + ROWS_AT_ONCE * self._step)
         for tick in range(self._next, end, self._step):
             self._stream.run.stats.inc_value("ticks/due")
             for market in self.markets(tick):
-                pool = self._stream.pool_of(market)
-                found = None if pool is None else pool.completeness.row(market, tick)
-                yield self.row(tick, market, None if found is None else found.value)
+                if (made := self._made(tick, market)) is not None:
+                    yield made
             self._next = tick + self._step
+
+    def _made(self, tick: int, market: str) -> R | None:
+        """Return the row of a market at `tick`; None, with a log line, where it cannot be made."""
+        pool = self._stream.pool_of(market)
+        found = None if pool is None else pool.completeness.row(market, tick)
+        try:
+            return self.row(tick, market, None if found is None else found.value)
+        except Exception as error:  # what is wrong with one market must not cost the rows of the others
+            run = self._stream.run
+            run.stats.inc_value("spider_exceptions/count")
+            run.log_now_and_then(market, "A row of %s could not be made: %r", market, error)
+            return None

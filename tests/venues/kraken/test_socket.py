@@ -106,14 +106,33 @@ def test_a_book_without_a_checksum_proves_nothing() -> None:
 # ---- what frames say -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("text", ["0.00200000", "45283.5", "100", "0.0", "12345678901234567890.10"])
+@pytest.mark.parametrize(
+    "text", ["0.00200000", "45283.5", "100", "0.0", "12345678901234567890.10", "5e-7", "1E+19"]
+)
 def test_numbers_keep_their_text(text: str) -> None:
     [message] = decode(book([(text, text)], [], 1), NOW).messages
     assert isinstance(message, BookMessage)
     assert message.bids == [(text, text)]
 
 
-@pytest.mark.parametrize("text", ['"1.0"', "-1", "null", "true", "[1]", "{}", ".5", ""])
+@pytest.mark.parametrize(
+    "text",
+    [
+        '"1.0"',
+        "-1",
+        "null",
+        "true",
+        "[1]",
+        "{}",
+        ".5",
+        "",
+        "1e9999",
+        "1e20",
+        "1e-19",
+        f"1{'0' * 20}",
+        f"1e{'9' * 30}",
+    ],
+)
 def test_what_is_no_amount_is_told(text: str) -> None:
     with pytest.raises(ParseError):
         decode(book([("1.0", text)], [], 1), NOW)
