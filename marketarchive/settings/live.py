@@ -83,7 +83,8 @@ ROBOTSTXT_OBEY = False
 LIMIT_SHARE = 0.5
 # How often a request is sent at most, when the venue answers 429, 5xx, an unreadable body or not at all.
 REQUEST_ATTEMPTS = 5
-# Longest Retry-After that is waited for, seconds (project clock); a longer one ends the request with a gap.
+# Longest Retry-After that is waited for, seconds (project clock); a longer one ends the request with a gap,
+# and a refused connection is tried again after this time.
 RETRY_AFTER_MAX_S = 300
 
 # ---- metrics ---------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import pytest
 
 from marketarchive.exceptions import ParseError
 from marketarchive.items import Invalid
+from marketarchive.times import from_seconds
 from marketarchive.venues.channel import Channel, Update, UpdateKind
 from marketarchive.venues.polymarket.sockets import MARKET_CHANNEL
 from tests.collecting.letters import Letters, LetterSession
@@ -155,3 +156,23 @@ async def test_a_book_in_the_batch_of_an_unusable_message_is_kept(tmp_path: Path
         assert pool.completeness.is_live("a")
         assert isinstance(connection.session, NumberedSession)
         assert connection.session.books == {"a"}
+
+
+@pytest.mark.parametrize("status", ["429 Too Many Requests", "503 Service Unavailable"])
+async def test_a_retry_after_of_a_day_is_waited_for_as_long_as_that_of_a_request(
+    tmp_path: Path, status: str
+) -> None:
+    async def refuse(one: Peer) -> None:
+        await one.request()
+        await one.send(f"HTTP/1.1 {status}\r\nRetry-After: 86400\r\nContent-Length: 0\r\n\r\n".encode())
+        await one.gone()
+
+    async with peer(refuse) as url, at_work(Letters, tmp_path) as spider:
+        spider.url = url
+        spider.subscribe(["a"])
+        await until_async(lambda: spider.run.stats.get_value("stream/refusals"))
+        limiter, endpoint = spider.run.process.limiter, spider.channel.endpoint
+        longest = from_seconds(spider.settings.getfloat("RETRY_AFTER_MAX_S"))
+        now = spider.run.clock.mono_ns()
+        assert not limiter.reconnects(endpoint).is_due(now + longest // 2)
+        assert limiter.reconnects(endpoint).is_due(now + longest)

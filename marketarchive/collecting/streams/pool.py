@@ -414,6 +414,7 @@ class ConnectionPool:
         reason: GapReason = refusal.reason
         cause: Cause = "unknown" if status is None else "venue"
         wait_s = retry_after(refusal.headers.get("retry-after"), self._clock.now_ns()) or 0.0
+        wait_s = min(wait_s, host.settings.getfloat("RETRY_AFTER_MAX_S"))
         if status in REFUSED_STATUSES:
             reason = "blocked"
         elif status == 429:
