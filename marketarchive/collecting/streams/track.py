@@ -282,8 +282,9 @@ class Track:
         if start >= self._strong:
             self.add_gap(self._strong, start, self.outage or NO_PROOF)
             self._strong = self.chain_from = start
-        if base > self._held_at:
-            self.history.show(base - 1, None)  # states from before it say nothing of after
+        if base > self._held_at:  # states from before it say nothing of after, but the one it brought does
+            known_from = min(base, self.at) if self.at >= self._held_at else base
+            self.history.show(known_from - 1, None)
         elif self.at > self._held_at:
             self.history.show(self._held_at + 1, None)  # nor of those that did not match meanwhile
         self._floor = self._failed_at = 0

@@ -316,6 +316,22 @@ def lost_long_before_it_is_learnt(module: Any = real) -> None:
 
 
 @scenario
+def a_quiet_key_that_came_back_has_rows(module: Any = real) -> None:
+    """Its new snapshot states what has been held for long, and is right from its receipt on."""
+    script = Script("sequence", module)
+    script.run(1_000)
+    script.apply(Update("", "mark", ns(1_000), "failed"))
+    script.run(1_200)
+    script.snapshot("k0", 0, "right")
+    script.snapshot("k1", 1_100, "of k1")
+    script.run(3_000)
+    script.delta("k1", 3_000, "another")
+    assert script.gaps("k0") == [(0, 1_200)]
+    shown = [script.live.row("k0", ns(tick)) for tick in (1_100, 1_500)]
+    assert [None if row is None else row.value for row in shown] == [None, "right"]
+
+
+@scenario
 def failures_request_every_two_seconds(module: Any = real) -> None:
     script = Script("sequence", module)
     for at in range(1_000, 11_000, 100):

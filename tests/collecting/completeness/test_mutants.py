@@ -73,6 +73,11 @@ RULES: dict[str, tuple[str, str, str]] = {
         "",
     ),
     "an observation dated ahead is not believed": ("track", "update.base, update.observed)", "update.base)"),
+    "what it brought is known": (
+        "track",
+        "min(base, self.at) if self.at >= self._held_at else base",
+        "base",
+    ),
     "a gap has a length": ("track", "max(last, first + SHORTEST)", "last"),
     "dates may go back": ("track", "first, last = sorted((from_ns, to_ns))", "first, last = from_ns, to_ns"),
     "what failed is missing also at the time held": (
