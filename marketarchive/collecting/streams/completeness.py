@@ -388,6 +388,8 @@ class Completeness:
         keys = tuple(connection.tracks)
         for track in connection.tracks.values():
             track.skip(now)
+        if not self._channel.has_resync:  # a requested snapshot may have been among them
+            connection.expect_none(keys)
         connection.order.extend(now - self._limits.in_flight - self._limits.axis_error)
         self._effects.append(DropBooks(name, keys))
         self._dirty.update(keys)

@@ -332,6 +332,18 @@ def a_quiet_key_that_came_back_has_rows(module: Any = real) -> None:
 
 
 @scenario
+def a_skipped_answer_is_not_awaited(module: Any = real) -> None:
+    """A later snapshot answers nothing: that its state is another than the one held is no loss."""
+    script = Script("hash", module, snapshots=False)
+    script.live.skipped("c1", script.mono)
+    script.run(1_000)
+    script.loaded("k0", 500, "of rest", integrity="unchecked", base=500)
+    script.snapshot("k0", 2_000, "next")
+    script.run(3_000)
+    assert script.gaps("k0") == []
+
+
+@scenario
 def failures_request_every_two_seconds(module: Any = real) -> None:
     script = Script("sequence", module)
     for at in range(1_000, 11_000, 100):

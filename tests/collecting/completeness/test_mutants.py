@@ -78,6 +78,11 @@ RULES: dict[str, tuple[str, str, str]] = {
         "min(base, self.at) if self.at >= self._held_at else base",
         "base",
     ),
+    "what was skipped is not awaited": (
+        "completeness",
+        "            connection.expect_none(keys)\n",
+        "            pass\n",
+    ),
     "a gap has a length": ("track", "max(last, first + SHORTEST)", "last"),
     "dates may go back": ("track", "first, last = sorted((from_ns, to_ns))", "first, last = from_ns, to_ns"),
     "what failed is missing also at the time held": (
