@@ -33,6 +33,7 @@ class Judge:
         found: list[str] = []
         for key in self.world.keys:
             found += self._lost(key) + self._without_cause(key) + self._not_resumed(key)
+            found += self._without_rows(key)
         return found + self._rows()
 
     def in_gap(self, key: str, at: int) -> bool:
@@ -48,7 +49,7 @@ class Judge:
         start = first if first <= 10_000 else 0
         return [
             item
-            for item in world.items[key]
+            for item in world.items[key] + world.trades[key]
             if start + abs(world.skew) < item.made <= world.ended[key] - 700
             and id(item) not in world.received[key]
         ]
@@ -64,6 +65,8 @@ class Judge:
 
     def _undetectable(self, key: str, item: Item) -> str:
         world = self.world
+        if item.trade:
+            return "" if world.is_noticed(item) else "trade"
         if self.in_gap(key, item.made) or 1_000 < item.at - item.made <= 5_000:
             return "dated ahead"
         tail = (14_000 if world.proof in ("hash", "none") else 10_000) + 1_500
@@ -106,7 +109,10 @@ class Judge:
             until = min(end, world.length)
             if until >= world.ended[key] - IN_FLIGHT:
                 continue  # what is pending at the end is settled as if its deadline had come
-            if not any(start <= b + BACK_OFF + 12_000 and until >= a - TOLERANCE for a, b in causes):
+            nexts = [i.made for each in world.keys for i in world.items[each] if i.made > until]
+            # what proves the key is sent with the next event of any key
+            begun = min(nexts, default=FOREVER) + TOLERANCE
+            if not any(start <= b + BACK_OFF + 12_000 and a <= begun for a, b in causes):
                 found.append(f"no cause: {key} from {start} to {end}")
         return found
 
@@ -122,7 +128,21 @@ class Judge:
             f"not resumed: {key} from {start} to {end}, last fault over at {last - RECOVERY}"
             for start, end in self.gaps[key]
             if min(end, world.length) - max(start, last) > 1_500 and world.ended[key] == world.length
+            if not any(item.trade and start <= item.at <= end for item in self.missing[key])
         ]
+
+    def _without_rows(self, key: str) -> list[str]:
+        """Return where a key that is proven, and in no gap, has no rows for long."""
+        world, without = self.world, 0
+        overs = [_over(f) for f in world.faults] + [end for _, end in world.happened]
+        last = max(overs, default=0) + RECOVERY
+        for name, tick, row in world.rows:
+            if name == key and tick > last:
+                is_complete = (key, tick) in world.proven and not self.in_gap(key, tick)
+                without = without + 1 if row is None and is_complete else 0
+                if without > 8:
+                    return [f"no rows: {key} until {tick}, gaps {self.gaps[key]}"]
+        return []
 
     def _rows(self) -> list[str]:
         return [

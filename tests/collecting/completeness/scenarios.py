@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,8 @@ from tests.collecting.completeness.judge import Judge
 from tests.collecting.completeness.script import Script
 from tests.collecting.completeness.venue_model import Fault, World, ns
 
+NUMBERED_TRADES: tuple[Proof, ...] = ("hash", "sequence", "none")
+"""Proofs of the books of channels whose trades are numbered."""
 SCENARIOS: dict[str, Callable[..., None]] = {}
 
 
@@ -137,6 +140,47 @@ def dated_a_little_ahead(module: Any = real) -> None:
             "sequence", [4_000, 1_500], faults, seed=seed, length=90_000, renew_s=19.0, module=module
         )
         assert Judge(world.run()).problems() == []
+
+
+def judged(world: World) -> int:
+    """Run a world in which nothing may be wrong; return how many trades it lost that their numbers show."""
+    judge = Judge(world.run())
+    assert judge.problems() == []
+    missing = [item for items in judge.missing.values() for item in items if item.trade]
+    return sum(map(world.is_noticed, missing))
+
+
+@scenario
+def trades_lost_in_a_burst(module: Any = real) -> None:
+    """Neighbours of one date leave a gap of no length."""
+    noticed = 0
+    for proof, seed in itertools.product(NUMBERED_TRADES, range(3)):
+        faults = [Fault("burst", 15_000, 45_000), Fault("lost trade", 20_000, 21_000, seed)]
+        noticed += judged(
+            World(proof, [300, 1_500], faults, seed=seed, length=70_000, trade_ms=4_000, module=module)
+        )
+    assert noticed > 6
+
+
+@scenario
+def trades_lost_in_a_quiet_market(module: Any = real) -> None:
+    """It shows later than gaps are kept."""
+    noticed = 0
+    for proof, seed in itertools.product(NUMBERED_TRADES[:2], range(4)):
+        faults = [Fault("lost trade", 300_000, 301_000)]
+        noticed += judged(
+            World(proof, [1_500], faults, seed=seed, length=700_000, trade_ms=150_000, module=module)
+        )
+    assert noticed > 3
+
+
+@scenario
+def trades_lost_while_books_are_mute(module: Any = real) -> None:
+    """What is missing of the books lies in a gap, whatever the trades say."""
+    for seed in range(8):
+        faults = [Fault(kind, 20_000, 70_000) for kind in ("books mute", "down")]
+        faults += [Fault("lost trade", at, at + 1_000) for at in (45_000, 50_000, 55_000, 60_000)]
+        judged(World("hash", [1_500, 300], faults, seed=seed, length=90_000, trade_ms=700, module=module))
 
 
 # ---- by hand: one rule each ------------------------------------------------------------------------------

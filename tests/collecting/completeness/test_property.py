@@ -14,6 +14,7 @@ from tests.collecting.completeness.venue_model import Fault, FaultKind, World
 from tests.properties import examples
 
 ARGS = {"delay": (1_500, 4_000, 9_000), "ahead": (3_000, 15_000, 600_000), "mute": (0, 1, 2)}
+ARGS |= {"books mute": (0, 1, 2), "lost trade": (0, 1, 2)}
 
 
 @st.composite
@@ -30,10 +31,12 @@ worlds = st.builds(
     rates=st.lists(st.sampled_from((300, 1_500, 4_000, 20_000, 90_000)), min_size=1, max_size=3),
     faults=st.lists(faults(), max_size=3),
     seed=st.integers(0, 10**6),
-    length=st.sampled_from((40_000, 70_000, 150_000)),
+    length=st.sampled_from((40_000, 70_000, 150_000, 300_000)),
     skew=st.sampled_from((0, 0, 400, -400)),
     renew_s=st.sampled_from((None, None, 30.0)),
     unsubscribe_at=st.sampled_from((None, None, 35_000)),
+    trade_ms=st.sampled_from((0, 700, 8_000, 90_000)),
+    restarts=st.booleans(),
 )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
@@ -50,6 +51,9 @@ FaultKind = Literal[
     "refuse",
     "ahead",  # the venue dates ahead by `arg` ms
     "paused",  # our process stands still
+    "burst",  # trades come in threes, of one date
+    "lost trade",  # one trade is lost: that after the next `arg` ones
+    "books mute",  # of one key only trades are sent
 ]
 
 
@@ -73,6 +77,7 @@ class Item:
     change: Book
     book: Book  # after it
     state: str
+    trade: int = 0  # number among the trades of its key, which leave the book as it is; 0: a new state
 
 
 @dataclass(frozen=True)
@@ -104,9 +109,12 @@ class ModelSession:
         self._waiting: dict[str, list[Item]] = {}
         self._known: dict[str, set[tuple[int, str]]] = {}
         self._number = 0
+        self._trades: dict[str, Item] = {}  # key -> its newest trade
 
     def apply(self, message: Message) -> list[Update]:
         item = message.item
+        if item.trade:
+            return [self._trade(item)]
         if self._proof in ("none", "cadence"):
             state = item.state if self._proof == "none" else ""
             return [Update(item.key, "snapshot", ns(item.at), state=state, value=item.book)]
@@ -139,6 +147,22 @@ class ModelSession:
     def drop(self, keys: Iterable[str]) -> None:
         for key in keys:
             self._books.pop(key, None)
+
+    def restart(self, keys: Iterable[str]) -> None:
+        """Drop the books of `keys`, because new snapshots are being requested."""
+        self.drop(keys)
+
+    def _trade(self, item: Item) -> Update:
+        before = self._trades.get(item.key)
+        if before is not None and item.trade <= before.trade:
+            return Update(item.key, "trade", ns(item.at), "unchecked", is_known=True)
+        self._trades[item.key] = item
+        if before is not None and item.trade > before.trade + 1:
+            return Update(
+                item.key, "trade", ns(item.at), "failed", base=ns(before.at), detail="trades missing"
+            )
+        has_book = item.key in self._books or self._proof == "none"
+        return Update(item.key, "trade", ns(item.at), "unchecked", is_known=not has_book)
 
     def _snapshot(self, item: Item) -> list[Update]:
         held = self._books.get(item.key)
@@ -195,6 +219,7 @@ class Socket:
     queue: list[tuple[int, Message | None]] = field(default_factory=list)
     newest: int = 0  # when the last message of the queue arrives
     number: int = 0
+    trades: dict[str, list[int]] = field(default_factory=dict)  # numbers of those that were applied
 
 
 class World:
@@ -211,11 +236,19 @@ class World:
         skew: int = 0,
         renew_s: float | None = None,
         unsubscribe_at: int | None = None,
+        trade_ms: int = 0,
+        restarts: bool = False,
         module: Any = real,
     ) -> None:
-        """rates: mean ms between events, per key; skew: our clock's error, ms; module: as `completeness`."""
+        """rates: mean ms between events, per key; skew: our clock's error, ms; module: as `completeness`.
+
+        trade_ms: mean ms between a key's trades, 0: there are none; restarts: a request of a snapshot on its
+        connection drops the book held.
+        """
         self.proof, self.faults, self.length = proof, list(faults), length
         self.skew, self.unsubscribe_at = skew, unsubscribe_at
+        self.trade_ms = 0 if proof == "cadence" else trade_ms
+        self.restarts = restarts
         self.random = Random(seed)
         self.channel = Channel(
             ENDPOINT,
@@ -230,12 +263,16 @@ class World:
         self.rates = dict(zip(self.keys, rates, strict=True))
         self.now = 0
         self.items: dict[str, list[Item]] = {key: [] for key in self.keys}
+        self.trades: dict[str, list[Item]] = {key: [] for key in self.keys}
+        self.carriers: dict[int, list[Socket]] = {}  # id of a trade -> connections that had its key then
+        self.subscribed: list[int] = []
         self.received: dict[str, set[int]] = {key: set() for key in self.keys}  # id of each item
         self.applied: dict[str, set[int]] = {key: set() for key in self.keys}
         self.first_received: dict[str, int] = {}
         self.ended = dict.fromkeys(self.keys, length)
         self.lines: list[fx.WriteGap] = []
         self.rows: list[tuple[str, int, Any]] = []  # key, tick, row
+        self.proven: set[tuple[str, int]] = set()  # key, tick: proven by the time of its row
         self.opened = 0
         self.requests = 0  # for snapshots on connections, in keys
         self.happened: list[tuple[int, int]] = []  # when single messages were lost or damaged
@@ -244,6 +281,7 @@ class World:
         self._order = itertools.count()
         self._jitter = {key: self.random.randrange(0, 400) for key in self.keys}
         self._used: set[Fault] = set()
+        self._passed: Counter[Fault] = Counter()  # trades since the beginning of the fault
         random = Random(seed).random
         names, gap_ids = itertools.count(1), itertools.count(1)
         start = Instant(ns(skew), START.mono)
@@ -288,6 +326,29 @@ class World:
                     lambda name=name: self.emit(name, Message(item, is_snapshot)),  # type: ignore[misc]
                 )
 
+    def trade(self, key: str) -> None:
+        """Let a trade happen at the venue."""
+        number, newest = len(self.trades[key]) + 1, self.items[key][-1]
+        item = Item(key, self.now, self.now, False, {}, newest.book, "", number)
+        self.trades[key].append(item)
+        carriers = self.carriers[id(item)] = []
+        for name, socket in self._sockets.items():
+            if key in socket.keys:
+                carriers.append(socket)
+                self.later(
+                    self.now + self._jitter[key],
+                    lambda name=name: self.emit(name, Message(item, is_snapshot=False)),  # type: ignore[misc]
+                )
+
+    def is_noticed(self, trade: Item) -> bool:
+        """Return whether the numbers of its only connection show that a trade is missing."""
+        if len(carriers := self.carriers[id(trade)]) != 1:
+            return False  # another connection is proven without it
+        if any(trade.made <= at <= trade.made + 1_500 for at in self.subscribed):
+            return False  # and one that was subscribed then is proven from a second before
+        told = carriers[0].trades.get(trade.key, [])
+        return any(n < trade.trade for n in told) and any(n > trade.trade for n in told)
+
     def state(self, key: str, at: int) -> Item:
         """Return the newest item of a key at `at`."""
         return [item for item in self.items[key] if item.made <= at][-1]
@@ -296,7 +357,7 @@ class World:
         socket = self._sockets.get(name)
         if socket is None:
             return
-        socket.number += 1
+        socket.number += not message.item.trade  # trades are numbered by key
         message = replace(message, number=socket.number)
         if self._is_lost(socket, message):
             return
@@ -312,8 +373,15 @@ class World:
         stall, mute = self.on("stall"), self.on("mute")
         lost = socket.is_silent or (stall is not None and socket.born <= stall.start)
         lost |= mute is not None and self.keys[mute.arg % len(self.keys)] == message.item.key
+        still = self.on("books mute")
+        if still is not None and not message.item.trade:
+            lost |= self.keys[still.arg % len(self.keys)] == message.item.key
         for fault in self.faults:
-            if fault.kind == "drop" and fault.start <= self.now and fault not in self._used:
+            if fault.start > self.now or fault in self._used:
+                continue
+            if fault.kind == "lost trade" and message.item.trade:
+                self._passed[fault] += 1
+            if fault.kind == "drop" or self._passed[fault] > fault.arg:
                 self._used.add(fault)
                 self.happened.append((self.now, self.now + 1))
                 lost = True
@@ -346,6 +414,8 @@ class World:
                 self._sockets[effect.connection].keys.difference_update(effect.keys)
         elif isinstance(effect, fx.RequestResync):
             self.requests += len(effect.keys)
+            if self.restarts and effect.connection in self._sockets:
+                self._sockets[effect.connection].session.restart(effect.keys)
             self.later(self.now + 100, lambda: self._snapshots(effect.connection, effect.keys))
         elif isinstance(effect, fx.RequestStatements):
             self._request(effect.keys)
@@ -371,6 +441,7 @@ class World:
 
     def _subscribed(self, name: str, keys: Sequence[str]) -> None:
         if name in self._sockets:
+            self.subscribed.append(self.now)
             self._sockets[name].keys.update(key for key in keys if self.ended[key] > self.now)
             self._snapshots(name, keys)
 
@@ -419,6 +490,9 @@ class World:
                 is_due = self.random.random() < STEP / self.rates[key]
             if is_due:
                 self.make(key)
+            if self.trade_ms and self.random.random() < STEP / self.trade_ms:
+                for _ in range(3 if self.on("burst") else 1):
+                    self.trade(key)
 
     def _close_all(self) -> None:
         fault = self.on("close")
@@ -443,6 +517,9 @@ class World:
         if self.now % 1_000 == 0:
             tick = self.now - 5_000
             self.rows += [(key, tick, self.live.row(key, ns(tick))) for key in self.live.keys]
+            self.proven |= {(key, tick) for key in self.live.keys if self.live.watermark(key) > ns(tick)}
+        if self.now % 10_000 == 0:
+            self.live.forget(self.live.axis(self.mono) - 120_000 * MILLISECOND)
 
     def _receive(self, name: str, socket: Socket, message: Message | None) -> None:
         if message is None:
@@ -455,4 +532,6 @@ class World:
             self.live.skipped(name, self.mono)
         else:
             self.applied[key].add(id(message.item))
+            if message.item.trade:
+                socket.trades.setdefault(key, []).append(message.item.trade)
             self.live.apply(name, self.mono, socket.session.apply(message))
