@@ -109,11 +109,11 @@ class NumberedSession(LetterSession):
     def __init__(self) -> None:
         self.books: set[str] = set()
 
-    def apply(self, received_at: int, seq: int, payload: bytes, *, latest: int, **_: Any) -> list[Update]:
+    def apply(self, received_at: int, seq: int, payload: bytes, **more: Any) -> list[Update]:
         if payload == b"?":
             raise ParseError("Letter", "no letter")
         if payload == b"^":
-            return [Update("a", "delta", 2 * latest, "ok")]
+            return [Update("a", "delta", 2 * more["latest"], "ok")]
         if payload == b"+":
             self.books.add("a")
         kind: UpdateKind = "snapshot" if payload == b"+" else "delta"
