@@ -354,8 +354,12 @@ class Track:
         return self._apply_snapshot(update, now, requested)
 
     def _follow_on(self, before: int) -> None:
-        """Undo the gaps since `before` (axis ns): its trade and the newest one have consecutive numbers."""
-        kept = [gap for gap in self.inner_gaps if not before <= gap.from_ns < gap.to_ns]
+        """Undo the gaps since `before` (axis ns): its trade and the newest one have consecutive numbers.
+
+        What was lost at the very date of `before` is missing nevertheless: it came before that trade.
+        """
+        reach = before + SHORTEST
+        kept = [gap for gap in self.inner_gaps if gap.from_ns < before or gap.to_ns <= reach]
         if len(kept) < len(self.inner_gaps):
             self.inner_gaps, self.is_changed = kept, True
 

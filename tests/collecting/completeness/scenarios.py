@@ -328,6 +328,10 @@ def lost_between_two_of_one_time(module: Any = real) -> None:
         line = script.lines[-1]
         assert line.to_ns is not None
         assert line.from_ns // MICROSECOND < line.to_ns // MICROSECOND  # as lines state them
+        script.apply(Update("k0", "trade", ns(after), "ok", base=ns(after)))  # the next of the burst
+        script.run(4_000)
+        if before == after:
+            assert script.gaps("k0") == [(after, before)]
     script = Script("hash", module)
     script.delta("k0", 1_000, "one")
     script.delta("k0", 1_000, "broken", integrity="failed")
