@@ -86,11 +86,14 @@ class BookSide:
         place = bisect_left(self.keys, key)
         return self.levels[place] if place < len(self.keys) and self.keys[place] == key else None
 
-    def cut(self, depth: int) -> None:
-        """Keep only the `depth` best levels."""
-        if len(self.keys) > depth:
-            del self.keys[:-depth], self.levels[:-depth]
-            self._joined = None
+    def cut(self, depth: int) -> list[bytes]:
+        """Keep only the `depth` best levels; return the others as formatted bytes."""
+        if len(self.keys) <= depth:
+            return []
+        gone = self.levels[:-depth]
+        del self.keys[:-depth], self.levels[:-depth]
+        self._joined = None
+        return gone
 
     def is_best(self, price: str) -> bool:
         """Return whether `price` is the best price of the side."""

@@ -7,7 +7,7 @@ code.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Sequence
 from decimal import Decimal
 
 import msgspec
@@ -42,6 +42,8 @@ class Applied(msgspec.Struct, frozen=True, gc=False):
     is_confirmed: bool = False
     at: int = 0  # venue's time (ns) of the book after a delta, or of a frame without messages; else 0
     is_renewal: bool = False  # True: the venue asks to have the connection replaced
+    # formatted bids and asks that left the book's depth with a delta, of which the venue says nothing
+    cut: tuple[Sequence[bytes], Sequence[bytes]] = ((), ())
 
 
 class MarketBook:
@@ -79,19 +81,21 @@ class MarketBook:
         """Return whether both books have the same levels."""
         return (self.bids.levels, self.asks.levels) == (other.bids.levels, other.asks.levels)
 
-    def change(self, message: BookMessage, depth: int | None) -> None:
-        """Apply a delta with absolute sizes. depth: levels per side that are kept afterwards; None: all."""
+    def change(self, message: BookMessage, depth: int | None) -> tuple[Sequence[bytes], Sequence[bytes]]:
+        """Apply a delta with absolute sizes, and return the formatted bids and asks that left the depth.
+
+        depth: levels per side that are kept afterwards; None: all.
+        """
         for price, size in message.bids:
             self.bids.set(price, size)
         for price, size in message.asks:
             self.asks.set(price, size)
-        if depth is not None:
-            self.bids.cut(depth)
-            self.asks.cut(depth)
+        gone = ((), ()) if depth is None else (self.bids.cut(depth), self.asks.cut(depth))
         self.at = max(self.at, message.at)
         if message.is_dated:
             self.dated_at = max(self.dated_at, message.at)
         self.last = message.last
+        return gone
 
     def payload(self) -> bytes:
         """Return the book as the JSON of a `book_state` line, best levels first."""
@@ -282,11 +286,11 @@ class ExchangeBooks:
             except ValueError as error:
                 del self.books[market]
                 return Applied(_bare(message), "failed", detail=str(error))
-        held.change(message, self._wire.depth)
+        cut = held.change(message, self._wire.depth)
         held.verdict, detail = self._judge(message, held, decoded, verify=verify)
         # a sequence number proves the order whatever the dates; without one only dates reveal a wrong order
         at = message.at if is_older and held.verdict != "ok" else held.at
-        return Applied(message, held.verdict, detail=detail, at=at)
+        return Applied(message, held.verdict, detail=detail, at=at, cut=cut)
 
     def _unseen(self, message: BookMessage) -> Applied | None:
         """Return the failure that a newly requested snapshot reveals: updates in it were never received.

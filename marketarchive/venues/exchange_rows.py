@@ -9,7 +9,7 @@ from functools import partial
 
 from marketarchive.items import Verdict
 from marketarchive.venues.book import KeptBook
-from marketarchive.venues.exchange_books import Applied, ExchangeBooks
+from marketarchive.venues.exchange_books import Applied, ExchangeBooks, level_of
 from marketarchive.venues.market_messages import (
     BookMessage,
     MarketMessage,
@@ -171,6 +171,10 @@ class ExchangeRows(RowMaker):
         for side, levels in (("BUY", message.bids), ("SELL", message.asks)):
             for price, size in levels:
                 yield row(side=side, price=price, size=size)
+        # the venue reports no level that leaves the subscribed depth: without these rows a replay keeps it
+        for side, gone in zip(("BUY", "SELL"), one.cut, strict=True):
+            for level in gone:
+                yield row(side=side, price=level_of(level)[0].decode(), size="0")
 
     def _quote(
         self, name: str, books: ExchangeBooks, message: BookMessage, verdict: Verdict, index: int

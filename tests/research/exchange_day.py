@@ -37,7 +37,7 @@ class ExchangeDay:
     def open(self, name: str, markets: Sequence[str], at: float) -> None:
         now = NOON + int(at * SECOND)
         session = self.sessions[name] = self.connect(now)
-        self._line(name, "opened", now, markets)
+        self.line(name, "opened", now, markets)
         for text in self.wire.subscribe(markets):
             for frame in session.received(text, now).frames:
                 self.frame(name, frame.payload, frame.ns)
@@ -54,7 +54,7 @@ class ExchangeDay:
         self.items.append(Frames(self.venue, self.feed, name, ((ns + DELAY, self._next(), payload),)))
 
     def close(self, name: str, at: float) -> None:
-        self._line(name, "closed", NOON + int(at * SECOND), None)
+        self.line(name, "closed", NOON + int(at * SECOND), None)
 
     def state(self, name: str, market: str, payload: bytes, at: float) -> None:
         now = NOON + int(at * SECOND)
@@ -67,7 +67,7 @@ class ExchangeDay:
             Gap(self.venue, self.feed, last, self._next(), first, last, scope, "sequence", "unknown")
         )
 
-    def _line(self, name: str, event: Any, now: int, markets: Sequence[str] | None) -> None:
+    def line(self, name: str, event: Any, now: int, markets: Sequence[str] | None) -> None:
         keys = None if markets is None else tuple(markets)
         url = "wss://exchange.example"
         self.items.append(

@@ -14,7 +14,7 @@ from marketarchive import Archive
 from marketarchive.research.tables.normalize import normalize
 from marketarchive.simulator.bitstamp import Bitstamp, BitstampSession
 from marketarchive.simulator.kraken import Kraken, KrakenSession
-from marketarchive.times import SECOND, from_datetime
+from marketarchive.times import SECOND, from_datetime, utc
 from marketarchive.venues.bitstamp.socket import WIRE as BITSTAMP
 from marketarchive.venues.exchange_session import ExchangeSession
 from marketarchive.venues.kraken.socket import WIRE
@@ -52,6 +52,7 @@ def test_each_quote_is_the_best_of_the_book_at_its_time(tmp_path: Path) -> None:
 
 
 def test_changes_replayed_are_the_book_that_was(tmp_path: Path) -> None:
+    """Also of levels that left the subscribed depth, of which the venue says nothing."""
     one = day()
     one.open("c1", MARKETS, 0)
     one.send("c1", 0, 20)
@@ -72,8 +73,13 @@ def test_changes_replayed_are_the_book_that_was(tmp_path: Path) -> None:
                     sides[row["side"]].pop(row["price"], None)
         bids, asks = WORLD.book(market, NOON + 20 * SECOND)
         for side, levels, is_bid in (("BUY", bids, True), ("SELL", asks, False)):
-            best = sorted(sides[side].items(), reverse=is_bid)[:100]
-            assert best == [(Decimal(price), Decimal(size)) for price, size in levels[:100]]
+            held = sorted(sides[side].items(), reverse=is_bid)
+            assert held == [(Decimal(price), Decimal(size)) for price, size in levels[:100]]
+        book = Archive(tmp_path).book_at(market, utc(NOON + 21 * SECOND), exact=True)
+        assert book is not None
+        assert (list(book.bids), list(book.asks)) == tuple(
+            [(Decimal(price), Decimal(size)) for price, size in levels[:100]] for levels in (bids, asks)
+        )
 
 
 def test_trades_are_told_once_and_numbered(tmp_path: Path) -> None:

@@ -115,7 +115,11 @@ OWN: Mapping[str, Mapping[str, FieldDoc]] = {
     "book_changes": {
         "side": FieldDoc("BUY: a bid, SELL: an ask", since="1"),
         "price": FieldDoc("the level", _SHARE, since="1"),
-        "size": FieldDoc("size of the level from now on; 0: none any more", "shares", since="1"),
+        "size": FieldDoc(
+            "size of the level from now on; 0: none any more, or it left the subscribed depth",
+            "shares",
+            since="1",
+        ),
         "hash": FieldDoc(
             "as stated: of the token's whole book after the change, at `event_time`",
             "",
