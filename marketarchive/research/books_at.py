@@ -209,8 +209,7 @@ class _Replay:
         """Return the row indices of the deltas that were made after the snapshot `base`."""
         import numpy as np
 
-        first = 0
-        if base["connection"] is not None:
+        if base["connection"] is not None:  # its messages are in order, whatever dates they state
             index = base["index"] if base["route"] == "ws" else _AFTER_ITS_MESSAGE
             first = int(np.searchsorted(changes.seq, base["seq"], "left"))
             while first < len(changes.seq) and (changes.seq[first], changes.index[first]) <= (
@@ -218,11 +217,11 @@ class _Replay:
                 index,
             ):
                 first += 1
-        if base["event_time"] is None:
             return np.arange(first, len(changes.seq), dtype=np.int64)
+        if base["event_time"] is None:
+            return np.arange(len(changes.seq), dtype=np.int64)
         since = from_datetime(base["event_time"]) // MICROSECOND
-        if base["connection"] is None:
-            first = max(first, _first_after(base, self.bases, changes))
+        first = _first_after(base, self.bases, changes)
         # some of the same millisecond may be in the snapshot already: to set a level twice does no harm
         found: Numbers = first + np.flatnonzero(changes.event[first:] >= since)
         return found

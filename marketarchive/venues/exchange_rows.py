@@ -140,7 +140,7 @@ class ExchangeRows(RowMaker):
             market=message.market,
             asset=self.asset(message.market),
             outcome=self.outcome,
-            event_time=message.at,
+            event_time=_venue_time(message, is_state=route == "state"),
             route=route,
             hash=message.state or (None if message.checksum is None else str(message.checksum)),
             verified=verdict,
@@ -160,7 +160,7 @@ class ExchangeRows(RowMaker):
             market=message.market,
             asset=self.asset(message.market),
             outcome=self.outcome,
-            event_time=message.at,
+            event_time=_venue_time(message),
             hash=None if message.checksum is None else str(message.checksum),
             best_bid=bid,
             best_ask=ask,
@@ -193,7 +193,7 @@ class ExchangeRows(RowMaker):
                 market=message.market,
                 asset=self.asset(message.market),
                 outcome=self.outcome,
-                event_time=message.at,
+                event_time=_venue_time(message),
                 best_bid=best[0],
                 best_ask=best[1],
                 source="book",
@@ -224,3 +224,11 @@ class ExchangeRows(RowMaker):
             verified=verdict,
             index=index,
         )
+
+
+def _venue_time(message: BookMessage, *, is_state: bool = False) -> int | None:
+    """Return the venue's time of a message in ns; None when it states none.
+
+    is_state: it is of a `book_state` line, whose time is that of the newest message that the book contains.
+    """
+    return message.at if message.is_dated or is_state else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 from marketarchive import Archive
 from marketarchive.simulator.kraken import Kraken, KrakenSession
 from marketarchive.times import iso
+from marketarchive.venues.coinbase.exchange_feed import WIRE as EXCHANGE
+from marketarchive.venues.coinbase.socket import WIRE as COINBASE
 from marketarchive.venues.kraken.socket import WIRE as KRAKEN
 from marketarchive.venues.market_messages import WireFormat
 from tests.archive.writing import NOON
@@ -113,3 +116,61 @@ def test_a_level_that_left_the_depth_is_no_best_price_later(tmp_path: Path) -> N
     assert (found.bids[0], found.asks[0]) == ((1150.0, 1.0), (1201.0, 1.0))
     assert (len(found.bids), len(found.asks), found.verified, found.gap) == (100, 100, "ok", False)
     assert float(archive.fill(BTC, "buy", 1, iso(ns(14))).average or 0) == 1201
+
+
+def l2_frame(number: int, dated: float, kind: str, *levels: tuple[str, str, str]) -> bytes:
+    """Return a frame of Coinbase's Advanced Trade; levels: (side, price, size)."""
+    updates = [
+        {"side": side, "event_time": "1970-01-01T00:00:00Z", "price_level": price, "new_quantity": size}
+        for side, price, size in levels
+    ]
+    return json.dumps(
+        {
+            "channel": "l2_data",
+            "client_id": "",
+            "timestamp": iso(ns(dated)),
+            "sequence_num": number,
+            "events": [{"type": kind, "product_id": "BTC-USD", "updates": updates}],
+        }
+    ).encode()
+
+
+def test_a_delta_dated_before_the_snapshot_that_it_follows_counts(tmp_path: Path) -> None:
+    """Consecutive numbers order the two, whatever their dates."""
+    made = day("coinbase", COINBASE, "BTC-USD")
+    made.frame(
+        "c1",
+        l2_frame(0, 1, "snapshot", ("bid", "100", "1"), ("offer", "101", "1"), ("offer", "102", "1")),
+        ns(1),
+    )
+    made.frame("c1", l2_frame(1, 0.9995, "update", ("offer", "101", "0")), ns(1.1))
+    made.frame("c1", l2_frame(2, 5, "update", ("bid", "98", "1")), ns(5))
+    made.close("c1", 10)
+    made.write(tmp_path)
+    found = Archive(tmp_path).book_at("BTC-USD", iso(ns(6)))
+    assert found is not None
+    assert (found.bids, found.asks) == (((100.0, 1.0), (98.0, 1.0)), ((102.0, 1.0),))
+    assert (found.verified, found.gap) == ("ok", False)
+
+
+def test_a_delta_made_before_the_receipt_of_an_undated_snapshot_counts(tmp_path: Path) -> None:
+    """Receipt is 20 ms after the venue's time, and the delta was made 10 ms after the snapshot."""
+    made = day("coinbase", EXCHANGE, "BTC-USD")
+    book = {
+        "type": "snapshot",
+        "product_id": "BTC-USD",
+        "bids": [["100", "1"]],
+        "asks": [["101", "1"], ["102", "1"]],
+    }
+    made.frame("c1", json.dumps(book).encode(), ns(1))
+    for at, change in ((1.010, ["sell", "101", "0"]), (5, ["buy", "98", "1"])):
+        delta = {"type": "l2update", "product_id": "BTC-USD", "time": iso(ns(at)), "changes": [change]}
+        made.frame("c1", json.dumps(delta).encode(), ns(at))
+    made.close("c1", 10)
+    made.write(tmp_path)
+    archive = Archive(tmp_path)
+    found = archive.book_at("BTC-USD", iso(ns(8)))
+    assert found is not None
+    assert (found.bids, found.asks) == (((100.0, 1.0), (98.0, 1.0)), ((102.0, 1.0),))
+    assert archive.books(venue="coinbase")["event_time"].isna().tolist() == [True]
+    assert archive.quotes(venue="coinbase")["event_time"].isna().tolist() == [True, False]

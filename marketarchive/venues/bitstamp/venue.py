@@ -18,6 +18,7 @@ VENUE = Venue(
         "spot": Feed(
             tables=("books", "trades", "quotes", "coverage"),
             rows=partial(ExchangeRows, WIRE, ASSETS, parse),
+            rows_version=2,
             titles={"": "Bitstamp, spot"},
         ),
     },

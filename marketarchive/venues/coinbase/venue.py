@@ -37,6 +37,7 @@ VENUE = Venue(
         "spot": Feed(
             tables=("books", "book_changes", "trades", "quotes", "coverage"),
             rows=partial(ExchangeRows, replace(socket.WIRE, decode=decode), ASSETS),
+            rows_version=2,
             titles={"": "Coinbase, spot"},
         ),
     },

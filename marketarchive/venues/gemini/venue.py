@@ -18,6 +18,7 @@ VENUE = Venue(
         "spot": Feed(
             tables=("books", "book_changes", "trades", "quotes", "coverage"),
             rows=partial(ExchangeRows, WIRE, ASSETS),
+            rows_version=2,
             titles={"": "Gemini, spot"},
         ),
     },

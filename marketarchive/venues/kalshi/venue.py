@@ -35,6 +35,7 @@ VENUE = Venue(
         "stream": Feed(
             tables=("books", "book_changes", "trades", "quotes", "reference_prices", "coverage"),
             rows=StreamRows,
+            rows_version=2,
             price_range=(0, 1),
             is_numbered=True,
             rowless=frozenset({LIFECYCLE}),

@@ -175,6 +175,48 @@ def test_prices_of_the_socket_are_those_of_its_books(tmp_path: Path) -> None:
     assert found["polymarket_bid"].isna().all()
 
 
+def test_a_delta_made_before_the_receipt_of_its_snapshot_counts(tmp_path: Path) -> None:
+    """Kalshi dates its deltas and not its snapshots; the next delta steps back, and is in sequence."""
+    at = START * SECOND
+    book = {
+        "market_ticker": TICKER,
+        "market_id": "x",
+        "yes_dollars_fp": [["0.4600", "1.00"], ["0.4700", "3.00"]],
+    }
+    sent: list[tuple[float, str, dict[str, Any]]] = [
+        (1.020, "orderbook_snapshot", book | {"no_dollars_fp": [["0.6000", "2.00"]]}),
+        *(
+            (received, "orderbook_delta", delta("no", price, "1.00") | {"ts": iso(at + int(made * 1e9))})
+            for received, made, price in (
+                (1.030, 1.010, "0.5500"),
+                (5.030, 5.010, "0.5000"),
+                (6.1, 5.005, "0.4900"),
+            )
+        ),
+    ]
+    frames = [
+        (at + int(received * 1e9), json.dumps({"type": kind, "sid": 2, "seq": n, "msg": msg}).encode())
+        for n, (received, kind, msg) in enumerate(sent, 1)
+    ]
+    streamed(tmp_path, frames, key=TICKER)
+    answered(tmp_path, row())
+    catalogue(tmp_path, START)
+    found: Any = Archive(tmp_path).pairs().set_index("t")
+    assert found.loc[2, ["kalshi_bid", "kalshi_ask"]].tolist() == [0.47, 0.55]
+    assert found.loc[6, ["kalshi_bid", "kalshi_ask"]].tolist() == [0.47, 0.50]
+    assert found.loc[7, ["kalshi_bid", "kalshi_ask"]].tolist() == [0.47, 0.49]
+
+
+def delta(side: str, price: str, added: str) -> dict[str, Any]:
+    return {
+        "market_ticker": TICKER,
+        "market_id": "x",
+        "price_dollars": price,
+        "delta_fp": added,
+        "side": side,
+    }
+
+
 def price_of(level: tuple[str, str] | None) -> float | None:
     return None if level is None else float(level[0])
 

@@ -148,25 +148,39 @@ def _stated(name: str) -> str:
     name: the table. A delta without best prices states none; a snapshot or quote without any is an empty
     book.
     """
-    is_book = name == "books"
+    is_book, is_change = name == "books", name == "book_changes"
+    states_prices = "(best_bid IS NOT NULL OR best_ask IS NOT NULL) AND is_stale IS DISTINCT FROM true"
     return f"""
         SELECT venue, feed, run, connection, seq, index, position, market, slug, token,
                epoch_us(received_at) AS received_us, epoch_us(event_time) AS event_us,
                best_bid::DOUBLE AS bid, best_ask::DOUBLE AS ask,
-               {"coalesce(age_ms, 0)" if is_book else "0"} * 1000 AS age_us
+               {"coalesce(age_ms, 0)" if is_book else "0"} * 1000 AS age_us,
+               {str(is_change).lower()} AS is_ordered
         FROM {name} WHERE {SOUND} AND (outcome IS NULL OR (venue, outcome) IN ({_OUTCOMES}))
-            {"AND (best_bid IS NOT NULL OR best_ask IS NOT NULL)" if name == "book_changes" else ""}"""
+            {f"AND {states_prices}" if is_change else ""}"""
 
 
-# a state counts from its receipt on, unless a newer one had been received before it
+# a state counts from its receipt on, unless a newer one had been received before it; a delta is as new as
+# what its connection sent before it, whatever its date, and what a connection sends undated is of its receipt
+_DATED = """
+    SELECT *, CASE WHEN connection IS NULL THEN coalesce(event_us, received_us - age_us)
+                   WHEN is_ordered THEN max(event_us) OVER (
+                       PARTITION BY pair, platform, feed, run, connection
+                       ORDER BY received_us, seq, index, position
+                       ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)
+                   ELSE event_us END AS dated_us
+    FROM found"""
 _STATES = f"""
+    WITH found AS (
+        SELECT sides.pair, sides.platform, stated.*
+        FROM ({" UNION ALL ".join(map(_stated, TABLES))}) AS stated JOIN sides
+            ON sides.platform = stated.venue AND coalesce(stated.token, stated.market) = sides.name
+    )
     SELECT *, (received_us + 999999) // 1000000 AS known_s FROM (
-        SELECT sides.pair, sides.platform, found.*
-        FROM ({" UNION ALL ".join(map(_stated, TABLES))}) AS found JOIN sides
-            ON sides.platform = found.venue AND coalesce(found.token, found.market) = sides.name
-        QUALIFY coalesce(event_us, received_us - age_us) >= coalesce(
-            max(coalesce(event_us, received_us - age_us)) OVER (
-                PARTITION BY sides.pair, sides.platform ORDER BY received_us, run, seq, index, position
+        FROM ({_DATED})
+        QUALIFY dated_us IS NULL OR dated_us >= coalesce(
+            max(dated_us) OVER (
+                PARTITION BY pair, platform ORDER BY received_us, run, seq, index, position
                 ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), -1))
     QUALIFY row_number() OVER (
         PARTITION BY pair, platform, known_s

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 FRESH_S = 10
 """Greatest age of best prices that count, s; the indices on which Kalshi settles have the same limit."""
-_AT: Mapping[Clock, str] = {"observation": "event_time", "received": "received_at"}
+_AT: Mapping[Clock, str] = {"observation": "coalesce(event_time, received_at)", "received": "received_at"}
 
 
 def nothing() -> pa.Table:
