@@ -40,6 +40,7 @@ from marketarchive.research.selection import (
     Wanted,
     check,
     check_feeds,
+    check_one_venue,
     check_rows,
     columns_of,
     conditions,
@@ -430,12 +431,19 @@ class Archive:
         )
 
     def book_at(
-        self, token: str, t: Moment, *, outcome: str | None = None, exact: bool = False
+        self,
+        token: str,
+        t: Moment,
+        *,
+        outcome: str | None = None,
+        venue: OneOrMany = None,
+        exact: bool = False,
     ) -> BookAt | None:
         """Return the book of a token as received by `t`; None before its first snapshot.
 
         token: a token, or a market by slug or venue's id: then the book is that of its first outcome (Up,
-        Yes), or of `outcome`. exact: levels are Decimal, else float.
+        Yes), or of `outcome`. venue: needed where several venues use the name. exact: levels are Decimal,
+        else float.
 
         The book is replayed from the last snapshot of the connection that has the newest data. Its `gap` is
         true where something may be missing between that data and `t`. Raises ArgumentError.
@@ -443,7 +451,7 @@ class Archive:
         at = ns(t)
         if at is None:
             raise ArgumentError("book_at needs a time")
-        [(_, book)] = self._books([(token, at)], outcome)
+        [(_, book)] = self._books([(token, at)], outcome, venue)
         return book if book is None or exact else book.as_floats()
 
     def books_at(
@@ -453,11 +461,13 @@ class Archive:
         *,
         levels: int = 0,
         outcome: str | None = None,
+        venue: OneOrMany = None,
         columns: OneOrMany = None,
     ) -> pd.DataFrame:
         """Return the book of each token at each time as a row, by `time`, then in the given order of tokens.
 
-        Each book is replayed once for all times. token, times: one or many; tokens are named as in `book_at`.
+        Each book is replayed once for all times. token, times: one or many; tokens are named as in `book_at`;
+        venue: likewise, of all of them.
         `received_at`, `verified`, `is_tracked` and `gap` are those of the book; before its first snapshot
         they are null, but `is_tracked` is false and `gap` true. levels: this many levels of `bids` and
         `asks`, best first, each side a list of {price, size}; 0 adds no such columns.
@@ -467,7 +477,7 @@ class Archive:
         if given is None or not listed:
             raise ArgumentError("books_at needs a token and a time")
         requests = [(name, at) for at in listed for name in given]
-        books = self._books(requests, outcome)
+        books = self._books(requests, outcome, venue)
         found = [(at, *each) for (_, at), each in zip(requests, books, strict=True)]
         return self._results.of_table(books_table(found, levels), columns)
 
@@ -480,6 +490,7 @@ class Archive:
         *,
         latency: timedelta | float = 0,
         outcome: str | None = None,
+        venue: OneOrMany = None,
         columns: OneOrMany = None,
     ) -> pd.DataFrame:
         """Return the fill of each of many market orders as a row, in the order of the orders.
@@ -492,7 +503,7 @@ class Archive:
         orders = orders_of(token, side, size, at)
         delay = latency_ns(latency)
         requests = [(order.token, order.at + delay) for order in orders]
-        books = self._books(requests, outcome)
+        books = self._books(requests, outcome, venue)
         made = []
         for order, (_, moment), (name, book) in zip(orders, requests, books, strict=True):
             age = None if book is None else utc(moment) - book.received_at
@@ -500,30 +511,37 @@ class Archive:
         return self._results.of_table(fills_table(made), columns)
 
     def _books(
-        self, requests: Sequence[tuple[str, int]], outcome: str | None
+        self, requests: Sequence[tuple[str, int]], outcome: str | None, venue: OneOrMany
     ) -> list[tuple[str, BookAt | None]]:
-        """Return (token, book) of each request (token or market, ns); None before its first snapshot."""
+        """Return (token, book) of each request (token or market, ns); None before its first snapshot.
+
+        venue: of the tokens; None is the one that has them.
+        """
+        given = wanted(venue=venue)
+        check_feeds(given, feeds(self.root))
+        venues = given.get("venue")
         if not requests:
             return []
         times = [at for _, at in requests]
         first, last = min(times) - DAY, max(times) + 1000  # a book is written at least once a segment
-        of_books = sorted(feeds_with("books"))
+        of_books = sorted(feed for feed in feeds_with("books") if venues is None or feed[0] in venues)
         self._bring_up_to_date(of_books, ("books", "book_changes", "coverage"), first, last)
         shared = self._bring_gaps_up_to_date(of_books, first, last)
         with reading_tables(), closing(self._connect()) as connection:
             known = views.view_names(connection, self.root, self._master_url)
             for table in ("books", "book_changes"):
-                views.view_rows(connection, self.root, table, first, last)
+                views.view_rows(connection, self.root, table, first, last, venues=venues)
             views.view_plain(connection, self.root, "coverage", min(times), last)
             views.view_gaps(connection, self.root, first, last, is_named=True)
             views.close_gaps(connection, self.root, shared, first, last)
             tokens = {
-                name: token_of(connection, self.root, known, name, outcome)
+                name: token_of(connection, self.root, known, name, outcome, venues)
                 for name in dict.fromkeys(name for name, _ in requests)
             }
-            wanted = [(tokens[name], at) for name, at in requests]
-            found = dict(books_of(connection, wanted))
-            return [(token, found[place]) for place, (token, _) in enumerate(wanted)]
+            check_one_venue(connection, set(tokens.values()))
+            of_tokens = [(tokens[name], at) for name, at in requests]
+            found = dict(books_of(connection, of_tokens))
+            return [(token, found[place]) for place, (token, _) in enumerate(of_tokens)]
 
     def book_changes(
         self,
@@ -609,10 +627,11 @@ class Archive:
         *,
         latency: timedelta | float = 0,
         outcome: str | None = None,
+        venue: OneOrMany = None,
     ) -> Fill:
         """Return the fill of a market order of `size` shares: "buy" walks the asks, "sell" the bids.
 
-        token, outcome: as in `book_at`; latency: seconds or a timedelta.
+        token, outcome, venue: as in `book_at`; latency: seconds or a timedelta.
 
         The book is the one that a live reader knew at `at` + `latency`, by time of receipt. The order does
         not move the book, and fees are not counted. Only the fill's `gap`, whether a recorded gap reaches
@@ -622,7 +641,7 @@ class Archive:
         if moment is None:
             raise ArgumentError("fill needs a time")
         known = utc(moment + latency_ns(latency))
-        book = self.book_at(token, known, outcome=outcome, exact=True)
+        book = self.book_at(token, known, outcome=outcome, venue=venue, exact=True)
         return fill(
             token if book is None else book.token,
             way,

@@ -119,12 +119,17 @@ def check_rows(
 
 
 def token_of(
-    connection: duckdb.DuckDBPyConnection, root: Path, known: Known, name: str, outcome: str | None
+    connection: duckdb.DuckDBPyConnection,
+    root: Path,
+    known: Known,
+    name: str,
+    outcome: str | None,
+    venues: Collection[str] | None = None,
 ) -> str:
     """Return the token that `name` means: itself, or of a market the token of `outcome`.
 
-    outcome: None is the market's first outcome. A market without tokens stands for itself. Needs the views
-    `names` and `books`. Raises ArgumentError.
+    outcome: None is the market's first outcome; venues: those of which a name may be, None for all. A market
+    without tokens stands for itself. Needs the views `names` and `books`. Raises ArgumentError.
     """
     if name in known.tokens:
         return name
@@ -137,7 +142,7 @@ def token_of(
         tokens = {side or token: token for side, token in found}
     if not tokens:
         if name not in known.markets.names():
-            views.view_rows(connection, root, "all_books", None, None, table="books")
+            views.view_rows(connection, root, "all_books", None, None, table="books", venues=venues)
             there = _values(connection, "all_books", ("slug", "market", "token"))
             check("token", (name,), there | set(known.tokens))
         return name
@@ -145,6 +150,23 @@ def token_of(
         check("outcome", (outcome,), tokens)
         return tokens[outcome]
     return next(iter(tokens.values()))
+
+
+def check_one_venue(connection: duckdb.DuckDBPyConnection, names: Collection[str]) -> None:
+    """Raise ArgumentError if a name is that of books of several venues. Needs the view `books`.
+
+    names: tokens, or markets without tokens.
+    """
+    shared = run(
+        connection,
+        f"""SELECT coalesce(token, market) AS of, list_sort(list(DISTINCT venue)) FROM books
+        WHERE coalesce(token, market) IN ({sql_list(list(names)) or "NULL"})
+        GROUP BY of HAVING count(DISTINCT venue) > 1 ORDER BY of LIMIT 1""",
+    )
+    for name, venues in shared:
+        raise ArgumentError(
+            f"{name!r} is a name at {' and '.join(venues)}: choose one by venue={venues[0]!r}"
+        )
 
 
 def _values(connection: duckdb.DuckDBPyConnection, rows: str, columns: Iterable[str]) -> set[str]:

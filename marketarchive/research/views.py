@@ -57,14 +57,17 @@ def view_rows(
     last: int | None,
     *,
     table: str | None = None,
+    venues: Collection[str] | None = None,
 ) -> None:
     """Create the view `name` of a table whose rows name markets, with present names, venue, feed and date.
 
-    first, last: files of these days (ns, None: no bound); table: None is the table called `name`. Needs the
-    view `names`.
+    first, last: files of these days (ns, None: no bound); table: None is the table called `name`; venues: the
+    venues whose files are read, None for all. Needs the view `names`.
     """
     of = table or name
     found = files(root, of, first, last)
+    if venues is not None:
+        found = [path for path in found if path.parents[2].name.removeprefix("venue=") in venues]
     rows = schemas.relation(of, stored(*found, hive=True) if found else None)
     run(
         connection,

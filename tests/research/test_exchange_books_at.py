@@ -7,11 +7,16 @@ import zlib
 from collections.abc import Iterable
 from pathlib import Path
 
+import pytest
+
 from marketarchive import Archive
+from marketarchive.exceptions import ArgumentError
 from marketarchive.simulator.kraken import Kraken, KrakenSession
 from marketarchive.times import iso
+from marketarchive.venues.bitstamp.socket import WIRE as BITSTAMP
 from marketarchive.venues.coinbase.exchange_feed import WIRE as EXCHANGE
 from marketarchive.venues.coinbase.socket import WIRE as COINBASE
+from marketarchive.venues.gemini.socket import WIRE as GEMINI
 from marketarchive.venues.kraken.socket import WIRE as KRAKEN
 from marketarchive.venues.market_messages import WireFormat
 from tests.archive.writing import NOON
@@ -174,3 +179,56 @@ def test_a_delta_made_before_the_receipt_of_an_undated_snapshot_counts(tmp_path:
     assert (found.bids, found.asks) == (((100.0, 1.0), (98.0, 1.0)), ((102.0, 1.0),))
     assert archive.books(venue="coinbase")["event_time"].isna().tolist() == [True]
     assert archive.quotes(venue="coinbase")["event_time"].isna().tolist() == [True, False]
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Bitstamp and Gemini have one name for different books; Gemini's recording is the shorter one."""
+    root = tmp_path_factory.mktemp("shared")
+    bitstamp = day("bitstamp", BITSTAMP, "btcusd")
+    for at in range(1, 21):
+        data = {
+            "timestamp": "1",
+            "microtimestamp": str(ns(at) // 1000),
+            "bids": [["80000", "1"]],
+            "asks": [["80001", "1"]],
+        }
+        sent = {"event": "data", "channel": "order_book_btcusd", "data": data}
+        bitstamp.frame("c1", json.dumps(sent).encode(), ns(at))
+    bitstamp.close("c1", 30)
+    bitstamp.write(root)
+    gemini = day("gemini", GEMINI, "btcusd")
+    for number, at in enumerate((0.5, *(place + 0.5 for place in range(1, 10)))):
+        bids, asks = [["90000", "5"]], [["90001", "5"]]
+        sent = {
+            "e": "depthUpdate",
+            "E": ns(at),
+            "s": "btcusd",
+            "U": 100 + max(number - 1, 0),
+            "u": 100 + number,
+        }
+        gemini.frame("c1", json.dumps(sent | {"b": bids, "a": asks}).encode(), ns(at))
+    gemini.close("c1", 11)
+    gemini.write(root)
+    return root
+
+
+def test_a_name_of_two_venues_asks_for_one(shared: Path) -> None:
+    archive, times = Archive(shared), [iso(ns(at)) for at in (2.3, 2.8, 3.3)]
+    for ask in (
+        lambda **more: archive.book_at("btcusd", times[0], **more),
+        lambda **more: archive.books_at("btcusd", times, **more),
+        lambda **more: archive.fill("btcusd", "buy", 1, times[0], **more),
+        lambda **more: archive.fills("btcusd", "buy", 1, times, **more),
+    ):
+        with pytest.raises(ArgumentError, match="'btcusd' is a name at bitstamp and gemini"):
+            ask()
+        with pytest.raises(ArgumentError, match="nothing here has venue='kraken'"):
+            ask(venue="kraken")
+    for venue, ask_price in (("bitstamp", 80001), ("gemini", 90001)):
+        book = archive.book_at("btcusd", times[0], venue=venue)
+        assert book is not None
+        assert (book.venue, book.asks[0][0], book.gap) == (venue, ask_price, False)
+        assert archive.books_at("btcusd", times, venue=venue)["best_ask"].tolist() == [ask_price] * 3
+        assert archive.fill("btcusd", "buy", 1, times[0], venue=venue).average == ask_price
+        assert archive.fills("btcusd", "buy", 1, times, venue=venue)["average"].tolist() == [ask_price] * 3
