@@ -361,17 +361,32 @@ class _Tracked:
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
-        self._spans: dict[tuple[str | None, str | None], list[tuple[datetime, datetime]]] = {}
+        self._spans: dict[tuple[str | None, ...], list[tuple[datetime, datetime]]] = {}
 
     def at(self, base: Mapping[str, Any], at: int) -> bool:
-        key, moment = (base["market"], base["slug"]), utc(at)
+        key, moment = (base["venue"], base["market"], base["slug"]), utc(at)
         if key not in self._spans:
-            names = sql_list([name for name in key if name is not None]) or "NULL"
-            self._spans[key] = self._connection.execute(
-                f"""SELECT first_tracked, last_tracked FROM coverage
-                    WHERE market IN ({names}) OR slug IN ({names})"""
-            ).fetchall()
+            self._spans[key] = self._tracked(*key)
         return any(first <= moment <= last for first, last in self._spans[key])
+
+    def _tracked(self, venue: str, *named: str | None) -> list[tuple[datetime, datetime]]:
+        """Return the spans of tracked seconds of a market; the first and last of a day as exact as known.
+
+        A file of an earlier version states only when a day's tracking began and ended.
+        """
+        names = sql_list([name for name in named if name is not None]) or "NULL"
+        return self._connection.execute(
+            f"""WITH days AS (
+                    SELECT first_tracked, last_tracked, spans FROM coverage
+                    WHERE venue = {text(venue)} AND (market IN ({names}) OR slug IN ({names})))
+                SELECT CASE WHEN span IS NULL OR place = 1 THEN first_tracked ELSE span.start END,
+                       CASE WHEN span IS NULL OR place = count THEN last_tracked
+                           ELSE span.start + to_seconds(span.seconds) END
+                FROM (SELECT first_tracked, last_tracked, unnest(coalesce(spans, [NULL])) AS span,
+                             unnest(range(1, coalesce(len(spans), 1) + 1)) AS place,
+                             coalesce(len(spans), 1) AS count
+                      FROM days)"""
+        ).fetchall()
 
 
 class _GapsOfReplays:

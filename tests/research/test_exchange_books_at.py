@@ -6,6 +6,7 @@ import json
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -187,7 +188,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("shared")
     bitstamp = day("bitstamp", BITSTAMP, "btcusd")
     for at in range(1, 21):
-        data = {
+        data: dict[str, Any] = {
             "timestamp": "1",
             "microtimestamp": str(ns(at) // 1000),
             "bids": [["80000", "1"]],
@@ -198,16 +199,17 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     bitstamp.close("c1", 30)
     bitstamp.write(root)
     gemini = day("gemini", GEMINI, "btcusd")
-    for number, at in enumerate((0.5, *(place + 0.5 for place in range(1, 10)))):
-        bids, asks = [["90000", "5"]], [["90001", "5"]]
-        sent = {
+    for number in range(10):
+        made = ns(0.5 + number)
+        update: dict[str, Any] = {
             "e": "depthUpdate",
-            "E": ns(at),
+            "E": made,
             "s": "btcusd",
             "U": 100 + max(number - 1, 0),
             "u": 100 + number,
         }
-        gemini.frame("c1", json.dumps(sent | {"b": bids, "a": asks}).encode(), ns(at))
+        levels = {"b": [["90000", "5"]], "a": [["90001", "5"]]}
+        gemini.frame("c1", json.dumps({**update, **levels}).encode(), made)
     gemini.close("c1", 11)
     gemini.write(root)
     return root
@@ -232,3 +234,29 @@ def test_a_name_of_two_venues_asks_for_one(shared: Path) -> None:
         assert archive.books_at("btcusd", times, venue=venue)["best_ask"].tolist() == [ask_price] * 3
         assert archive.fill("btcusd", "buy", 1, times[0], venue=venue).average == ask_price
         assert archive.fills("btcusd", "buy", 1, times, venue=venue)["average"].tolist() == [ask_price] * 3
+
+
+def test_what_one_venue_tracked_another_did_not(shared: Path) -> None:
+    archive = Archive(shared)
+    found = {venue: archive.book_at("btcusd", iso(ns(15)), venue=venue) for venue in ("bitstamp", "gemini")}
+    assert {venue: book and book.is_tracked for venue, book in found.items()} == {
+        "bitstamp": True,
+        "gemini": False,
+    }
+
+
+def test_a_book_between_two_runs_is_not_tracked(tmp_path: Path) -> None:
+    for start, shift in ((0, 0), (3600, 500)):
+        made = day("kraken", KRAKEN, BTC, at=start)
+        book = KrakenBook(made, shift)
+        book.snapshot(start + 1)
+        for second in range(2, 20):
+            book.update(start + second, bids=[(f"{950 + shift:.1f}", f"{second}.00000000")])
+        made.close("c1", start + 20)
+        made.write(tmp_path)
+    archive = Archive(tmp_path)
+    times = [iso(ns(at)) for at in (10, 19.9, 1800, 3610, 3619.9, 3700)]
+    found = archive.books_at(BTC, times)
+    assert found["is_tracked"].tolist() == [True, True, False, True, True, False]
+    assert found["gap"].tolist() == [False, False, True, False, False, True]
+    assert archive.fill(BTC, "buy", 1, times[2]).average is None
