@@ -15,6 +15,9 @@ import msgspec
 from marketarchive.items import Verdict
 from marketarchive.venues.endpoint import Endpoint
 
+AHEAD_S = 5.0
+"""A message dated further than this after its receipt is not believed, s."""
+
 Proof = Literal["hash", "sequence", "cadence", "none"]
 """Kind of proof that no message of a key is missing.
 
@@ -157,7 +160,7 @@ class Channel:
     statement_lag_s: float = 4.0
     silent_s: float = 5.0  # a key without messages for so long is checked by a REST snapshot
     axis_error_s: float = 1.0  # error of our time axis against the venue's clock, and disorder between keys
-    ahead_s: float = 5.0  # a message dated further than this after its receipt is not believed
+    ahead_s: float = AHEAD_S  # a message dated further than this after its receipt is not believed
     weak_max_s: float = 14.0  # weak proof reaches at most so far beyond the last strong proof
     lived_s: float = 60.0  # a connection that lived so long resets the pace of reconnecting
 

@@ -8,7 +8,9 @@ from decimal import Decimal
 from functools import partial
 
 from marketarchive.items import Verdict
+from marketarchive.times import from_seconds
 from marketarchive.venues.book import KeptBook
+from marketarchive.venues.channel import AHEAD_S
 from marketarchive.venues.exchange_books import Applied, ExchangeBooks, level_of
 from marketarchive.venues.market_messages import (
     BookMessage,
@@ -23,6 +25,8 @@ from marketarchive.venues.venue import RowMaker
 
 TRADES_KEPT = 10_000
 """Newest trades of a market whose ids are kept to recognise repeats: two connections send a trade twice."""
+
+_AHEAD = from_seconds(AHEAD_S)
 
 Best = tuple[Decimal | None, Decimal | None]
 
@@ -70,9 +74,9 @@ class ExchangeRows(RowMaker):
             for book in [] if self._parse is None else self._parse(received).books:
                 yield self._book(book, "unchecked", "rest", 1)
             return
-        books = self._books(name)
+        books, latest = self._books(name), received.received_at + _AHEAD
         for index, one in enumerate(
-            books.apply(received.payload, received.received_at, verify=self.verify), 1
+            books.apply(received.payload, received.received_at, verify=self.verify, latest=latest), 1
         ):
             message = one.message
             if isinstance(message, MarketMessage) and not one.is_known:

@@ -260,3 +260,24 @@ def test_a_book_between_two_runs_is_not_tracked(tmp_path: Path) -> None:
     assert found["is_tracked"].tolist() == [True, True, False, True, True, False]
     assert found["gap"].tolist() == [False, False, True, False, False, True]
     assert archive.fill(BTC, "buy", 1, times[2]).average is None
+
+
+def test_a_message_dated_ahead_stops_nothing(tmp_path: Path) -> None:
+    """The collector asks for a snapshot then; what follows is right, though dated long before it."""
+    made = day("kraken", KRAKEN, BTC)
+    book = KrakenBook(made)
+    book.snapshot(1)
+    book.update(2, bids=[("999.0", "3.00000000")], dated=602)
+    book.snapshot(2.5)
+    for second in range(3, 103):
+        book.update(second, bids=[(f"{1000 + (second - 2) / 200:.3f}", SIZE)])
+    made.close("c1", 110)
+    made.write(tmp_path)
+    archive = Archive(tmp_path)
+    changes = archive.book_changes(venue="kraken")
+    assert changes["verified"].iloc[0] == "failed"
+    assert set(changes["verified"].iloc[1:]) == {"ok"}
+    found = archive.books_at(BTC, [iso(ns(at)) for at in (1.5, 2.3, 50.5, 102.5)])
+    assert found["best_bid"].tolist() == [1000, 1000, 1000.24, 1000.5]
+    assert found["gap"].tolist() == [False, True, False, False]
+    assert archive.quotes(venue="kraken")["best_bid"].iloc[-1] == 1000.5

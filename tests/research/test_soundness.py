@@ -52,6 +52,8 @@ UNSOUND = {
     "a change with a wrong hash": change(3, "0.45", "0.55", "f" * 40),
     "a crossed change": change(3, "0.60", "0.51"),
     "a book with a wrong hash": dump(3, hash="f" * 40, bids=[{"price": "0.45", "size": "1"}]),
+    "a book dated ten minutes ahead": dump(603, bids=[{"price": "0.45", "size": "1"}]),
+    "a change dated ten minutes ahead": change(603, "0.45", "0.55"),
 }
 
 

@@ -1,4 +1,4 @@
-"""SQL of the sound states of books: the hash or checksum did not fail, and bid and ask do not overlap.
+"""SQL of the sound states of books: no hash or checksum failed, bid and ask do not overlap, no date is ahead.
 
 Whatever needs the state of a book skips unsound states, as if they had never come; frames of rows show them,
 marked by `verified` and `is_crossed`.
@@ -10,6 +10,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Literal
 
 from marketarchive.research.engine import run
+from marketarchive.venues.channel import AHEAD_S
 
 if TYPE_CHECKING:
     import duckdb
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
 CROSSED = "coalesce(best_bid >= best_ask, false)"
 """SQL condition: bid and ask of a row of `books`, `book_changes` or `quotes` overlap or touch."""
 
-SOUND = f"(verified IS DISTINCT FROM 'failed' AND NOT {CROSSED})"
+AHEAD = f"coalesce(event_time > received_at + to_seconds({AHEAD_S}), false)"
+"""SQL condition: a row is dated well after its receipt; all true states that follow would look older."""
+
+SOUND = f"(verified IS DISTINCT FROM 'failed' AND NOT {CROSSED} AND NOT {AHEAD})"
 """SQL condition: the state after a row of `books`, `book_changes` or `quotes` is sound."""
 
 _FOR_EVER = 2**62

@@ -15,8 +15,9 @@ import msgspec
 from marketarchive.exceptions import ParseError
 from marketarchive.items import Verdict
 from marketarchive.json_lines import NOT_JSON
-from marketarchive.times import DAY
+from marketarchive.times import DAY, from_seconds, to_ms
 from marketarchive.venues.book import price_of
+from marketarchive.venues.channel import AHEAD_S
 from marketarchive.venues.messages import ConnectionLine, Received
 from marketarchive.venues.polymarket import clob
 from marketarchive.venues.polymarket.book_rows import NO_BOOK, answered, book_row, sent_row
@@ -50,6 +51,7 @@ from marketarchive.venues.venue import RowMaker
 NO_EVENT = "not an event of the market channel"
 TABLES = ("books", "book_changes", "trades", "quotes")
 SOURCE = "market_channel"
+_AHEAD = from_seconds(AHEAD_S)
 
 _TABLE_OF = {
     "book": "books",
@@ -78,7 +80,9 @@ class PolymarketStreamRows(RowMaker):
         frame = _FrameRows(received, rows, self._quotes)
         try:
             if self.verify:
-                frame.add_applied(self._books_of(received.connection).apply(received.payload))
+                latest_ms = to_ms(received.received_at + _AHEAD)
+                books = self._books_of(received.connection)
+                frame.add_applied(books.apply(received.payload, latest_ms=latest_ms))
             else:
                 for index, event in enumerate(decode(received.payload), 1):
                     frame.add(event, index)

@@ -44,6 +44,7 @@ VENUE = Venue(
         "stream": Feed(
             tables=("books", "book_changes", "trades", "quotes", "coverage"),
             rows=PolymarketStreamRows,
+            rows_version=2,
             decimals=DECIMALS,
             price_range=(0, 1),
             titles={"": "Order books, every change"},

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from marketarchive.research.products.updown.canonical.columns import Clock
 from marketarchive.research.products.updown.canonical.received import ReceivedColumns, seconds_of
 from marketarchive.research.tables.partitions import files
 from marketarchive.times import DAY, SECOND
+from marketarchive.venues.channel import AHEAD_S
 from marketarchive.venues.polymarket.venue import VENUE
 
 if TYPE_CHECKING:
@@ -68,7 +70,11 @@ class ReadingSpan:
         return files(root, table, *self.received)
 
     def rows(self) -> pc.Expression:
-        """Return an Arrow filter for the rows of the range, by which Arrow skips row groups."""
+        """Return an Arrow filter for the rows of the range, by which Arrow skips row groups.
+
+        Rows dated well after their receipt are left out: they would make all that follow look older.
+        """
+        import pyarrow as pa
         import pyarrow.compute as pc
 
         received, event = pc.field("received_at"), pc.field("event_time")
@@ -76,6 +82,7 @@ class ReadingSpan:
             (received >= _moment(self.first_ns - _LATE_NS))
             & (received <= _moment(self.last_ns + DAY))
             & (event <= _moment(self.last_ns + _LATE_NS))
+            & (event <= pc.add(received, pa.scalar(timedelta(seconds=AHEAD_S), pa.duration("us"))))
         )
 
 
