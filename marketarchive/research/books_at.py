@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from marketarchive.research.book_at import BookAt, Level
 from marketarchive.research.engine import text
 from marketarchive.research.tables.closed_gaps import stands
+from marketarchive.research.tables.extract import table
 from marketarchive.research.tables.gap_scope import concerns
 from marketarchive.research.tables.soundness import SOUND
 from marketarchive.research.views import sql_list
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 _AFTER_ITS_MESSAGE = 2**31 - 1
 _NEVER = 2**63 - 1
 _NEWEST = ("event_time", "received_at", "verified", "seq")
+_TOGETHER = 10_000  # deltas that are decoded at a time
 
 
 def books_of(
@@ -42,10 +44,10 @@ def books_of(
     for place, (token, at) in enumerate(requests):
         by_token[token].append((at, place))
     last = max((at for _, at in requests), default=0)
-    bases = _grouped(connection, "books", by_token, last, f"*, {SOUND} AS is_sound")
-    changes = _grouped(connection, "book_changes", by_token, last, f"{_CHANGE}, {SOUND} AS is_sound")
+    bases = _bases(connection, by_token)
+    changes = _changes(connection, by_token, last)
     for token, moments in by_token.items():
-        replays = _replays(bases.get(token), changes.get(token))
+        replays = _replays(bases[token], changes.get(token))
         tracked, gaps = _Tracked(connection), _GapsOfReplays(connection, token)
         for at, place in sorted(moments):
             found = [replay for replay in replays if replay.advance(at // MICROSECOND)]
@@ -61,21 +63,85 @@ _ORDER = "received_at, seq, index, position"
 _CHANGE = (
     "venue, feed, run, connection, received_at, event_time, seq, index, side, price, size, hash, verified"
 )
+_OF = "coalesce(token, market)"
+_RECORDING = "venue, feed, run, connection"
+_ROW = f"{_RECORDING}, received_at, route, seq, index, position"
 
 
-def _grouped(
-    connection: duckdb.DuckDBPyConnection, table: str, tokens: Iterable[str], last: int, columns: str
-) -> dict[str, pa.Table]:
-    """Return token -> rows of `table` that were received until `last` (ns), in order of receipt.
+@dataclass
+class _Bases:
+    """Snapshots of a token from which its books at the requested moments may be replayed.
 
-    columns: SQL of the columns to read. Stale deltas are left out.
+    A day has many snapshots, each with hundreds of levels, so only those are read that are the newest of
+    their connection at a moment.
     """
-    where = f"coalesce(token, market) IN ({sql_list(list(tokens)) or 'NULL'})"
-    where += f" AND epoch_us(received_at) <= {last // MICROSECOND}"
-    if table == "book_changes":
-        where += " AND is_stale IS DISTINCT FROM true"
+
+    # sound snapshots by time of receipt, without levels; those with a `place` may be replayed from
+    heads: list[dict[str, Any]] = field(default_factory=list)
+    unsound: list[dict[str, Any]] = field(default_factory=list)  # the newest of their connection at a moment
+    # (venue, feed, run, connection) -> earliest receipt of a snapshot, us
+    firsts: dict[tuple[str, str, str, str | None], int] = field(default_factory=dict)
+
+
+def _bases(
+    connection: duckdb.DuckDBPyConnection, by_token: Mapping[str, Sequence[tuple[int, int]]]
+) -> dict[str, _Bases]:
+    """Return token -> its snapshots; by_token: token -> the requested moments, each (ns, index)."""
+    found = {token: _Bases() for token in by_token}
+    listed = {(token, at // MICROSECOND) for token, moments in by_token.items() for at, _ in moments}
+    connection.register(
+        "moments", table({"of": [of for of, _ in listed], "us": [us for _, us in listed]}, {"us": "i8"})
+    )
+    for name, query in (("heads", _HEADS), ("newest", _NEWEST_HEADS)):
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {query}")
+    for of, *recording, first in connection.execute(
+        f"SELECT of, {_RECORDING}, min(us) FROM heads GROUP BY ALL"
+    ).fetchall():
+        found[of].firsts[tuple(recording)] = first
+    for base in connection.sql("SELECT * FROM newest WHERE NOT is_sound").to_arrow_table().to_pylist():
+        found[base["of"]].unsound.append(base)
+    sound = connection.sql(_SOUND_BASES).to_arrow_table()
+    echoes = connection.sql(_ECHOES).to_arrow_table().to_pylist()
+    sides = sound.select(["bids", "asks"])
+    heads = sound.drop_columns(["bids", "asks"]).to_pylist()
+    heads = [head | {"sides": sides, "place": place} for place, head in enumerate(heads)]
+    for base in sorted([*heads, *echoes], key=lambda each: (each["received_at"], each["seq"], each["index"])):
+        found[base["of"]].heads.append(base)
+    return found
+
+
+# snapshots without their levels, each with the first requested moment at which it had been received
+_HEADS = f"""
+    SELECT books.*, moments.us AS moment
+    FROM (SELECT {_OF} AS of, {_ROW}, epoch_us(received_at) AS us, event_time, hash, {SOUND} AS is_sound,
+                 coalesce(event_time, received_at - to_milliseconds(coalesce(age_ms, 0))) AS valid_at
+          FROM books WHERE of IN (SELECT of FROM moments)) AS books
+    ASOF JOIN moments ON moments.of = books.of AND moments.us >= books.us"""
+_NEWEST_HEADS = f"""
+    SELECT * FROM heads QUALIFY row_number() OVER (
+        PARTITION BY of, {_RECORDING}, moment, is_sound
+        ORDER BY CASE WHEN is_sound THEN valid_at END DESC, received_at DESC, seq DESC, index, position
+    ) = 1"""
+_SAME_ROW = " AND ".join(f"wanted.{name} IS NOT DISTINCT FROM books.{name}" for name in _ROW.split(", "))
+_SOUND_BASES = f"""
+    WITH wanted AS (SELECT * FROM newest WHERE is_sound)
+    SELECT books.*, true AS is_sound
+    FROM (SELECT {_OF} AS of, * FROM books
+          WHERE received_at >= (SELECT min(received_at) FROM wanted)
+              AND received_at <= (SELECT max(received_at) FROM wanted)) AS books
+    JOIN wanted ON wanted.of = books.of AND {_SAME_ROW}"""
+# what a connection sent that a polled snapshot repeats
+_ECHOES = """
+    SELECT DISTINCT heads.* FROM heads JOIN newest USING (of, venue, feed, run, hash, event_time)
+    WHERE heads.is_sound AND newest.is_sound AND heads.connection IS NOT NULL AND newest.connection IS NULL"""
+
+
+def _changes(connection: duckdb.DuckDBPyConnection, tokens: Iterable[str], last: int) -> dict[str, pa.Table]:
+    """Return token -> its deltas received until `last` (ns), in order of receipt, without stale ones."""
     rows = connection.sql(
-        f"SELECT {columns}, coalesce(token, market) AS of FROM {table} WHERE {where} ORDER BY of, {_ORDER}"
+        f"""SELECT {_CHANGE}, {SOUND} AS is_sound, {_OF} AS of FROM book_changes
+        WHERE {_OF} IN ({sql_list(list(tokens)) or "NULL"}) AND epoch_us(received_at) <= {last // MICROSECOND}
+        AND is_stale IS DISTINCT FROM true ORDER BY of, {_ORDER}"""
     ).to_arrow_table()
     names = rows["of"].to_pylist()
     found, start = {}, 0
@@ -142,7 +208,6 @@ class _Replay:
     _next: int = 0
     _levels: tuple[dict[Decimal, Decimal], dict[Decimal, Decimal]] = ({}, {})
     _last: dict[str, Any] = field(default_factory=dict)
-    _columns: dict[str, list[Any]] = field(default_factory=dict)
 
     def advance(self, at: int) -> bool:
         """Apply snapshots and deltas received by `at` (us); return whether the replay has a book then."""
@@ -196,10 +261,7 @@ class _Replay:
         if newest is None or newest is self.base:
             return
         self.base = self._last = newest
-        self._levels = (
-            {level["price"]: level["size"] for level in newest["bids"]},
-            {level["price"]: level["size"] for level in newest["asks"]},
-        )
+        self._levels = _levels(newest, "bids"), _levels(newest, "asks")
         self._rank()
         self._next = 0
         if self.changes is not None:
@@ -235,35 +297,31 @@ class _Replay:
                 last = end
         if last == self._next:
             return
-        columns = self._columns or self._decoded(changes)
-        for place in due[self._next : last].tolist():
-            side = columns["side"][place]
-            if side in ("BUY", "SELL"):
-                self._levels[side == "SELL"][columns["price"][place]] = columns["size"][place]
+        for begin in range(self._next, last, _TOGETHER):
+            rows = changes.rows.take(due[begin : min(begin + _TOGETHER, last)])
+            columns = (rows[name].to_pylist() for name in ("side", "price", "size"))
+            for side, price, size in zip(*columns, strict=True):
+                if side in ("BUY", "SELL"):
+                    self._levels[side == "SELL"][price] = size
         self._next = last
-        self._last = {name: columns[name][place] for name in _NEWEST}
+        [self._last] = changes.rows.select(_NEWEST).slice(int(due[last - 1]), 1).to_pylist()
         self._rank()
-
-    def _decoded(self, changes: _Changes) -> dict[str, list[Any]]:
-        names = ("side", "price", "size", *_NEWEST)
-        self._columns = {name: changes.rows[name].to_pylist() for name in names}
-        return self._columns
 
     def _rank(self) -> None:
         self.rank = _valid_at(self._last), self.received_at
 
 
-def _replays(bases: pa.Table | None, changes: pa.Table | None) -> list[_Replay]:
+def _replays(bases: _Bases, changes: pa.Table | None) -> list[_Replay]:
     """Return the replays of a token: one per connection, and one per run that polls.
 
-    bases, changes: the token's snapshots and deltas; None: there are none.
+    bases, changes: the token's snapshots and deltas; None: there are no deltas.
     """
     import pyarrow.compute as pc
 
     of_run: dict[tuple[str, str, str], list[dict[str, Any]]] = defaultdict(list)
-    for base in [] if bases is None else bases.to_pylist():
+    for base in (*bases.heads, *bases.unsound):
         of_run[base["venue"], base["feed"], base["run"]].append(base)
-    deltas: dict[tuple[str, str, str, str], pa.Table] = {}
+    deltas: dict[tuple[str, str, str, str | None], pa.Table] = {}
     if changes is not None:
         keys = ("venue", "feed", "run", "connection")
         for key in changes.group_by(list(keys)).aggregate([]).to_pylist():
@@ -275,8 +333,9 @@ def _replays(bases: pa.Table | None, changes: pa.Table | None) -> list[_Replay]:
             deltas[tuple(key[name] for name in keys)] = changes.filter(mask)
     found = []
     for run, mine in of_run.items():
-        own = {base["connection"] for base in mine} | {key[3] for key in deltas if key[:3] == run}
-        begins = {name: _first(mine, deltas.get((*run, name)), name) for name in own - {None}}
+        firsts = {key[3]: at for key, at in bases.firsts.items() if key[:3] == run}
+        own = set(firsts) | {key[3] for key in deltas if key[:3] == run}
+        begins = {name: _first(firsts.get(name), deltas.get((*run, name))) for name in own - {None}}
         until = min(begins.values(), default=_NEVER)
         for name in sorted(own, key=lambda each: each or ""):
             of_it = [base for base in mine if base["connection"] in (name, None)]
@@ -329,14 +388,22 @@ def _us(row: Mapping[str, Any]) -> int:
     return from_datetime(row["received_at"]) // MICROSECOND
 
 
-def _first(bases: Iterable[Mapping[str, Any]], changes: pa.Table | None, connection: str) -> int:
-    """Return the earliest receipt (us) among a connection's snapshots and deltas."""
+def _first(snapshot: int | None, changes: pa.Table | None) -> int:
+    """Return the earliest receipt (us) of a connection's snapshots and deltas, at least one of which it has.
+
+    snapshot: that of its snapshots.
+    """
     import pyarrow.compute as pc
 
-    times = [base["received_at"] for base in bases if base["connection"] == connection]
+    times = [] if snapshot is None else [snapshot]
     if changes is not None and changes.num_rows:
-        times.append(pc.min(changes["received_at"]).as_py())
-    return min(from_datetime(at) for at in times) // MICROSECOND
+        times.append(from_datetime(pc.min(changes["received_at"]).as_py()) // MICROSECOND)
+    return min(times)
+
+
+def _levels(base: Mapping[str, Any], side: str) -> dict[Decimal, Decimal]:
+    listed = base["sides"][side][base["place"]].as_py()
+    return {level["price"]: level["size"] for level in listed}
 
 
 def _newness(base: dict[str, Any]) -> tuple[Any, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
@@ -281,3 +282,29 @@ def test_a_message_dated_ahead_stops_nothing(tmp_path: Path) -> None:
     assert found["best_bid"].tolist() == [1000, 1000, 1000.24, 1000.5]
     assert found["gap"].tolist() == [False, True, False, False]
     assert archive.quotes(venue="kraken")["best_bid"].iloc[-1] == 1000.5
+
+
+def test_memory_does_not_grow_with_the_snapshots_before_a_moment(tmp_path: Path) -> None:
+    """Bitstamp sends 200 levels each time: only those of the book at the moment are made into numbers."""
+    made = day("bitstamp", BITSTAMP, "btcusd")
+    levels = [[f"{80000 - place}.00", "1.00000000"] for place in range(100)]
+    higher = [[f"{80001 + place}.00", "1.00000000"] for place in range(100)]
+    for at in range(1, 301):
+        best = [["80000.50", f"{at}.00000000"]]
+        data: dict[str, Any] = {"timestamp": "1", "microtimestamp": str(ns(at) // 1000)}
+        data |= {"bids": best + levels[:99], "asks": higher}
+        sent = {"event": "data", "channel": "order_book_btcusd", "data": data}
+        made.frame("c1", json.dumps(sent).encode(), ns(at))
+    made.close("c1", 310)
+    made.write(tmp_path)
+    archive = Archive(tmp_path)
+    assert archive.book_at("btcusd", iso(ns(2.5))) is not None  # tables are made, modules imported
+    tracemalloc.start()
+    try:
+        found = archive.book_at("btcusd", iso(ns(300.5)))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert found is not None
+    assert (found.bids[0], len(found.bids), len(found.asks)) == ((80000.5, 300.0), 100, 100)
+    assert peak < 5_000_000
