@@ -28,7 +28,7 @@ TRADES_KEPT = 10_000
 
 _AHEAD = from_seconds(AHEAD_S)
 
-Best = tuple[Decimal | None, Decimal | None]
+Best = tuple[Decimal | None, Decimal | None, bool]
 
 
 class ExchangeRows(RowMaker):
@@ -54,7 +54,8 @@ class ExchangeRows(RowMaker):
         self._connections: dict[str, ExchangeBooks] = {}
         # (connection, market) -> receipt of the newest message about it, ns
         self._received: dict[tuple[str, str], int] = {}
-        self._bests: dict[tuple[str, str], Best] = {}  # (connection, market) -> best prices in its last row
+        # (connection, market) -> best prices in its last row, and whether its book had failed
+        self._bests: dict[tuple[str, str], Best] = {}
         self._trades: dict[str, OrderedDict[str, None]] = {}
 
     def asset(self, market: str) -> str | None:
@@ -183,7 +184,7 @@ class ExchangeRows(RowMaker):
     def _quote(
         self, name: str, books: ExchangeBooks, message: BookMessage, verdict: Verdict, index: int
     ) -> Iterator[QuotesRow]:
-        """Yield a row of best prices, if they differ from those of the last such row.
+        """Yield a row of best prices, if they differ from those of the last such row, or only one has failed.
 
         name: of the connection; index: place of the message in its frame, from 1.
         """
@@ -191,8 +192,9 @@ class ExchangeRows(RowMaker):
         if held is None:
             return
         key, best = (name, message.market), (held.best_bid, held.best_ask)
-        if self._bests.get(key) != best:
-            self._bests[key] = best
+        stated = (*best, verdict == "failed")
+        if self._bests.get(key) != stated:
+            self._bests[key] = stated
             yield QuotesRow(
                 market=message.market,
                 asset=self.asset(message.market),
