@@ -308,3 +308,17 @@ def test_memory_does_not_grow_with_the_snapshots_before_a_moment(tmp_path: Path)
     assert found is not None
     assert (found.bids[0], len(found.bids), len(found.asks)) == ((80000.5, 300.0), 100, 100)
     assert peak < 5_000_000
+
+
+def test_best_prices_are_stated_again_by_the_sound_book_after_a_failed_one(tmp_path: Path) -> None:
+    made = day("kraken", KRAKEN, BTC)
+    book = KrakenBook(made)
+    book.snapshot(1)
+    book.bids["999.0"] = "7.00000000"  # was lost
+    book.update(2, asks=[("1000.5", SIZE)])
+    book.snapshot(3)
+    made.close("c1", 4)
+    made.write(tmp_path)
+    quotes = Archive(tmp_path).quotes(venue="kraken", exact=True)
+    assert quotes["verified"].tolist() == ["ok", "failed", "ok"]
+    assert [float(price) for price in quotes["best_ask"]] == [1001.0, 1000.5, 1000.5]

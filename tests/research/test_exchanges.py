@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from datetime import timedelta
 from decimal import Decimal
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -109,19 +108,6 @@ def test_a_lost_delta_fails_the_checksum_until_a_snapshot(tmp_path: Path) -> Non
     verdicts = [row["verified"] for row in changes]
     assert verdicts[0] == "ok"
     assert "failed" in verdicts
-
-
-def test_best_prices_are_stated_again_by_the_first_sound_book_after_a_failed_one(tmp_path: Path) -> None:
-    one = day()
-    one.open("c1", ("BTC/USD",), 0)
-    one.send("c1", 0, 20, lost=5)
-    one.write(tmp_path)
-    verdicts = {row["seq"]: row["verified"] for row in table(tmp_path, "book_changes")}
-    pairs = pairwise(sorted(verdicts))
-    again = [after for before, after in pairs if (verdicts[before], verdicts[after]) == ("failed", "ok")]
-    assert again
-    quotes = [row for row in rows(tmp_path, "quotes", "spot", "kraken") if row["source"] == "book"]
-    assert {row["seq"] for row in quotes if row["verified"] == "ok"} >= set(again)
 
 
 def test_a_kept_book_and_the_deltas_after_it_are_read_alone(tmp_path: Path) -> None:
