@@ -7,7 +7,6 @@ import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import cached_property
-from itertools import chain
 from math import inf
 from typing import Any
 
@@ -168,13 +167,14 @@ class PerpsSpider(PollingSpider):
             return
         instruments, is_whole = await self.list_instruments()
         contracts = self.contracts()
-        if self.perps.lists_ended and is_whole:
+        unlisted = {each.market for each in contracts} - instruments.keys() if is_whole else set()
+        if self.perps.lists_ended:
             for contract in contracts:
-                if contract.market not in instruments:
+                if contract.market in unlisted:
                     self._put_unlisted(contract, due)
-            contracts = [each for each in contracts if each.market in instruments]
-        if is_whole:
-            self._unlisted = {each.market for each in contracts} - instruments.keys()
+            contracts = [each for each in contracts if each.market not in unlisted]
+        else:
+            self._unlisted = unlisted
         now = to_ms(self.run.clock.now_ns())
         series = [
             (contract._replace(kind=route.kind, step_s=route.step_of(self.period_s), now=now), route)
@@ -183,17 +183,23 @@ class PerpsSpider(PollingSpider):
         ]
         for instrument in instruments.values():
             self._ends.note(instrument)
-        ranges = [self._wanted(each, route, due, instruments.get(each.market)) for each, route in series]
-        if contracts and not any(ranges):
-            span = f"from {iso(from_ms(due.first))} to {iso(from_ms(due.last))}"
-            logger.warning("No contract of %s was listed %s: choose another start=, end=", self.venue, span)
+        self._ended = self._unlisted | {
+            each.market
+            for each in instruments.values()
+            if each.delisted_at is None and self.perps.statuses.get(each.status) == "closed"
+        }
         others = [self._fetch(query, Scope(self.venue, self.feed)) for query in self.perps.once]
         walks = [
-            self._walk(each, route, wanted) for (each, route), wanted in zip(series, ranges, strict=True)
+            self._walk(each, route, wanted)
+            for each, route in series
+            if (wanted := self._wanted(each, route, due, instruments.get(each.market))) is not None
         ]
+        if contracts and not walks:
+            self._warn_of_nothing(contracts, due)
         await asyncio.gather(*others, *walks)
 
     _unlisted: AbstractSet[str] = frozenset()  # markets of contracts that the venue lists no longer
+    _ended: AbstractSet[str] = frozenset()  # markets of ended contracts, of which the venue does not say when
 
     def _routes(self, contract: Series) -> list[Route]:
         """Return the routes to a contract's past.
@@ -224,9 +230,10 @@ class PerpsSpider(PollingSpider):
         return Range(to_ms(first), to_ms(last)) if first <= last else None
 
     async def list_instruments(self) -> tuple[dict[str, InstrumentsRow], bool]:
-        """Return (the contracts that the venue lists now, by market; whether no page of its lists failed).
+        """Return the contracts that the venue lists now, by market, and whether these are all of them.
 
-        Those of pages that failed are missing.
+        They are not if a page failed or a row could not be read: then nothing follows from the absence of a
+        contract.
         """
         found: dict[str, InstrumentsRow] = {}
         is_whole = True
@@ -238,9 +245,11 @@ class PerpsSpider(PollingSpider):
                 if parsed is None:
                     is_whole = False
                     break
+                is_whole = is_whole and not parsed.errors
                 rows = [row for row in parsed.statements if isinstance(row, InstrumentsRow)]
                 for row in rows:
-                    if row.listed_at is not None or row.market not in found:
+                    # without a status it states an interval, of contracts that may have ended
+                    if row.status and (row.listed_at is not None or row.market not in found):
                         found[row.market] = row
                 try:
                     pages.check((row.market for row in rows), parsed.next_cursor)
@@ -250,38 +259,54 @@ class PerpsSpider(PollingSpider):
                     is_whole = False
                     break
                 query = venues()[self.venue].next_page(query, parsed)
-        return found, is_whole
+        return found, is_whole and bool(found)
 
-    async def _walk(self, series: Series, route: Route, wanted: Range | None) -> None:
-        """Request the past of a series window by window.
+    def _warn_of_nothing(self, contracts: Collection[Series], due: Range) -> None:
+        """Log why no contract has anything to request, and what to give instead."""
+        ends = [end for each in contracts if (end := self._ends.of(each.market)) is not None]
+        if ends:
+            remedy = f"the last of them ended on {iso(max(ends) - 1)[:10]}: give a start= before that"
+        else:
+            remedy = "give a later end="
+        since, until = (iso(from_ms(at))[:19] for at in due)
+        logger.warning(
+            "Nothing of %s was requested: none of its contracts was listed from %s to %s; %s",
+            *(self.venue, since, until, remedy),
+        )
 
-        What a failed request leaves missing, and what the venue does not list, is a gap.
-        """
+    async def _walk(self, series: Series, route: Route, wanted: Range) -> None:
+        """Request the past of a series window by window; what a failed request leaves missing is a gap."""
+        served: Range | None = wanted
         if not (route.has_ended and series.market in self._unlisted):
-            wanted = self._served(series, route, wanted)
-        if wanted is None:
+            served = self._served(series, route, wanted)
+        if served is None:
             return
-        windows = [window for window in route.windows(series, wanted) if series.is_in(window)]
+        known: list[int] = []
         async with self._room:
-            found = [await self._list(series, route, window) for window in windows]
-        times = [each for each in found if each is not None]
-        if route.direction != "whole" and found and len(times) == len(found):
-            self._note_missing(series, route, wanted, list(chain.from_iterable(times)))
+            for window in route.windows(series, served):
+                if series.is_in(window):
+                    known += await self._list(series, route, window)
+        if route.direction != "whole":
+            self._note_missing(series, route, served, known)
 
     @cached_property
     def _room(self) -> asyncio.Semaphore:
         return asyncio.Semaphore(AT_ONCE)
 
-    async def _list(self, series: Series, route: Route, window: Range) -> list[int] | None:
-        """Request the rows of a series in one window, page by page; return their times, None if it failed."""
-        found: list[int] = []
+    async def _list(self, series: Series, route: Route, window: Range) -> list[int]:
+        """Request the rows of a series in one window, page by page.
+
+        Return the times (Unix ms) of the rows, and times in the gap of a failed request, which is recorded
+        already.
+        """
+        known: list[int] = []
         wanted: Range | None = window
         while wanted is not None:
             requested = wanted
             times = await self._page(series, route, requested)
             if times is None:
-                return None
-            found += times
+                return [*known, *self._due(series, requested)]
+            known += times
             if route.direction == "whole":
                 self._note_missing(series, route, requested, times)
             try:
@@ -290,9 +315,17 @@ class PerpsSpider(PollingSpider):
                 self.run.stats.inc_value("sweep/cursor_errors")
                 self._put_gap("sequence", "venue", series, route, requested, str(error))
                 self.close_reason = "sweep_cursor_loop"
-                return None
+                return [*known, *self._due(series, requested)]
             wanted = left if left is not None and series.is_in(left) else None
-        return found
+        return known
+
+    def _apart_ms(self, series: Series) -> int:
+        """Return the time from one row of a series to the next, in ms; without a step the longest."""
+        return (series.step_s or max(self.perps.settled_every_s)) * 1000
+
+    def _due(self, series: Series, requested: Range) -> Iterable[int]:
+        """Return times (Unix ms) of a range that are as close as those of its rows."""
+        return (*range(requested.first, requested.last, self._apart_ms(series)), requested.last)
 
     async def _page(self, series: Series, route: Route, requested: Range) -> list[int] | None:
         """Return the times (Unix ms) of all rows in the answer to a request, with its further pages.
@@ -314,20 +347,21 @@ class PerpsSpider(PollingSpider):
         return times
 
     def _note_missing(self, series: Series, route: Route, requested: Range, times: Sequence[int]) -> None:
-        """Record gaps where a complete list lacks rows: before its first row, and between the rows of a file.
+        """Record gaps where a complete list lacks rows.
 
-        times: of the rows, Unix ms.
+        A list that comes whole may skip hours, unless it is a file of steps: there only what is missing
+        before its first row is a gap. times: of the rows, Unix ms. What belongs to the newest period may be
+        listed later.
         """
-        if route.file is not None and series.step_s:
-            for missing in uncovered(
-                requested, times, series.step_s * 1000, is_open=series.market in self._unlisted
-            ):
-                self._put_gap("not_served", "venue", series, route, missing, "the file lacks these values")
+        if route.direction != "whole" or (route.file is not None and series.step_s):
+            newest = series.now - (self.period_s + series.step_s) * 1000
+            due = requested._replace(last=min(requested.last, newest))
+            is_open = series.market in self._ended
+            for missing in uncovered(due, times, self._apart_ms(series), is_open=is_open):
+                self._put_gap("not_served", "venue", series, route, missing, "these values are not listed")
             return
         first = min(times, default=requested.last + 1)
-        is_settled = route.file is not None or route.direction != "whole"
-        is_settled = is_settled and route.kind == "funding" and not route.is_in_force
-        apart_s = 2 * max(self.perps.settled_every_s) if is_settled else 0
+        apart_s = 0 if route.file is None else 2 * max(self.perps.settled_every_s)
         if first - requested.first >= max(series.step_s, apart_s, 7200) * 1000:
             missing = requested._replace(last=min(requested.last, first - 1))
             self._put_gap(
@@ -341,9 +375,9 @@ class PerpsSpider(PollingSpider):
 
         A row is made of the period that ends at its time. A candle has the time at which it opens; one more
         is wanted where candles state the open interest at that time. A value that settled or was counted at
-        the start of the first period belongs to the row before; of settlements that one is wanted too, since
-        the distance to it is the interval of the first. The range is cut to the time in which the contract
-        was listed.
+        the start of the first period belongs to the row before. Yet the settlement before the first one is
+        wanted too, since it shows what interval the first one is of. The range is cut to the time in which
+        the contract was listed.
         """
         since = due.first - self.period_s * 1000
         late = route.late_s * 1000
@@ -351,10 +385,11 @@ class PerpsSpider(PollingSpider):
             wanted = Range(since, due.last - (0 if route.opens_with_open_interest else series.step_s * 1000))
         elif route.is_in_force:
             wanted = Range(since, due.last)
-        elif series.kind == "funding":
-            wanted = Range(since + late + 1 - max(self.perps.settled_every_s) * 1000, due.last + late)
         else:
             wanted = Range(since + late + 1, due.last + late)
+        first_due = wanted.first
+        if series.kind == "funding" and not route.is_in_force:
+            wanted = wanted._replace(first=first_due - max(self.perps.settled_every_s) * 1000)
         if instrument is not None and instrument.listed_at is not None:
             step = max(series.step_s * 1000, 1)
             wanted = wanted._replace(first=max(wanted.first, to_ms(instrument.listed_at) // step * step))
@@ -364,18 +399,19 @@ class PerpsSpider(PollingSpider):
             wanted = wanted._replace(first=max(wanted.first, to_ms(from_iso(known))))
         if instrument is None and (known := series.symbol.get("listed_to")):
             wanted = wanted._replace(last=min(wanted.last, to_ms(from_iso(known)) + DAY_MS))
-        return wanted if wanted.first <= wanted.last else None
+        return wanted if max(wanted.first, first_due) <= wanted.last else None
 
-    def _served(self, series: Series, route: Route, wanted: Range | None) -> Range | None:
+    def _served(self, series: Series, route: Route, wanted: Range) -> Range | None:
         """Return the part of a range that the venue still serves, None if there is none.
 
         The other part is a gap.
         """
-        if wanted is not None and route.older_s is not None:
+        if route.older_s is not None:
             wanted = wanted._replace(last=min(wanted.last, series.now - int(route.older_s * 1000) - 1))
-            wanted = wanted if wanted.first <= wanted.last else None
+            if wanted.first > wanted.last:
+                return None
         reach_s = route.reach_s(series.step_s)
-        if wanted is None or reach_s is None:
+        if reach_s is None:
             return wanted
         earliest = series.now - int(reach_s * 1000)
         if wanted.first >= earliest:

@@ -12,7 +12,7 @@ class DriftPerps(PerpsSpider):
     """Funding of both sides of Drift's perpetuals until it ended on 2026-04-01, from its public archive.
 
     Source: data.drift.trade: /market/SYMBOL/fundingRates by day; until 2025-01-08 files of the bucket drift-historical-data-v2
-    Arguments: assets (BTC, ETH, OP, ARB, DOGE), start, end (before 2026-04-02), period (8h), interval (refused: there are no present values), duration
+    Arguments: assets (BTC, ETH, OP, ARB, DOGE), start (to be given, before 2026-04-02), end, period (8h), interval (refused: there are no present values), duration
     Cadence: one pass over past values and exit
     Caveats: there are no present values; prices are hourly averages; no open interest, no volume; a day that is not archived is a gap
     """

@@ -416,6 +416,10 @@ class Ends:
         elif row.listed_at is not None:
             self._ends.pop(row.market, None)  # listed again
 
+    def of(self, market: str) -> int | None:
+        """Return the end of a contract, ns since the Unix epoch; None where none is known."""
+        return self._ends.get(market)
+
     def may_be_over(self, rows: ColumnarRows) -> bool:
         """Return whether one of the rows may be dated after the end of its contract."""
         ends = (self._ends.get(market) for market in set(rows.column("market")))

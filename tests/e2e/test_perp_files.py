@@ -139,7 +139,7 @@ def test_a_month_that_is_not_there_is_a_gap(world: Simulator, out: Path) -> None
         done = collected(world, out, "okx_perps", "assets=BTC", "start=2026-06-10", "end=2026-07-02")
     [gap] = done.out.gaps()
     assert (gap["reason"], gap["scope"]["endpoint"]) == ("not_served", "okx_funding_file")
-    assert (gap["from"][:19], gap["to"][:19]) == ("2026-06-09T16:01:00", "2026-06-30T15:59:59")
+    assert (gap["from"][:19], gap["to"][:19]) == ("2026-06-09T08:01:00", "2026-06-30T15:59:59")
     settled = {
         int(row["event_time"]) for row in rows(done.out, "okx", "fundings") if row["kind"] == "settled"
     }

@@ -21,6 +21,10 @@ _BUCKET = Bucket("bybit/http", 120.0, 600.0, 1.0, _REFUSAL)
 _KINDS = {"kline": "trade", "mark-price-kline": "mark", "index-price-kline": "index"}
 _LENGTHS = {name: seconds for seconds, name in PERIODS.items()}
 CONTRACTS = contracts("bybit")
+_ENDING = SimContract("A2Z", "A2ZUSDT", 1)
+"""A contract that ends; it is only in the list of contracts."""
+_DELIVERING_S = 3600
+"""Seconds for which an ended contract has the status Delivering; the documents do not say how many."""
 
 
 class Bybit(SimRestVenue):
@@ -69,19 +73,30 @@ class Bybit(SimRestVenue):
         """Answer the request for contracts: those that are traded, unless another status is requested."""
         _linear(request)
         status = request.first("status", "Trading")
-        known = [contract for contract in CONTRACTS.values() if status == "Trading"]
-        rows = [self._instrument(contract, now) for contract in known]
+        known = [self._instrument(contract, now) for contract in (*CONTRACTS.values(), _ENDING)]
+        rows = [row for row in known if row["status"] == status]
         if rows:
             rows.append({**rows[0], "symbol": "BTCPERP", "quoteCoin": "USDC", "settleCoin": "USDC"})
         size, first = _size(request, 500, 1000), int(request.first("cursor") or 0)
         cursor = str(first + size) if len(rows) > first + size else ""
         return {"category": "linear", "list": rows[first : first + size], "nextPageCursor": cursor}
 
+    def _status(self, asset: str, second: int) -> str:
+        """Return the status of a contract at `second` (Unix s)."""
+        ended = self.world.delisted(asset)
+        if second < self.world.listed(asset):
+            return "PreLaunch"
+        if ended is None or second < ended:
+            return "Trading"
+        return "Delivering" if second < ended + _DELIVERING_S else "Closed"
+
     def _instrument(self, contract: SimContract, now: int) -> dict[str, Any]:
         return {
-            "symbol": contract.symbol, "contractType": "LinearPerpetual", "status": "Trading",
+            "symbol": contract.symbol, "contractType": "LinearPerpetual",
+            "status": self._status(contract.asset, now // 1000),
             "baseCoin": contract.symbol.removesuffix("USDT"), "quoteCoin": "USDT", "settleCoin": "USDT",
-            "launchTime": str(self.world.listed(contract.asset) * 1000), "deliveryTime": "0",
+            "launchTime": str(self.world.listed(contract.asset) * 1000),
+            "deliveryTime": str((self.world.delisted(contract.asset) or 0) * 1000),
             "deliveryFeeRate": "", "priceScale": "8", "unifiedMarginTrade": True,
             "fundingInterval": self.world.interval(contract.asset, now // 1000 + 1) // 60,
             "upperFundingRate": "0.005", "lowerFundingRate": "-0.005",

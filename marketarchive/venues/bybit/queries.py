@@ -12,6 +12,8 @@ from marketarchive.venues.perps import Range, Series
 
 LINEAR = {"category": "linear"}
 INSTRUMENTS_PAGE = 1000
+OTHER_STATUSES = ("PreLaunch", "Delivering", "Closed")
+"""Statuses of contracts that are listed only when they are requested by it (documents, 2026-07-24)."""
 CANDLES_PAGE = 1000
 FUNDING_PAGE = 200
 OPEN_INTEREST_PAGE = 200

@@ -40,7 +40,7 @@ PERPS = Perps(
         Route("trade", queries.candles, "backward", tuple(queries.INTERVALS)),
         Route("open_interest", queries.open_interest, "backward", tuple(queries.PERIODS)),
     ),
-    instruments=(queries.instruments(), queries.instruments("Delivering"), queries.instruments("Closed")),
+    instruments=(queries.instruments(), *map(queries.instruments, queries.OTHER_STATUSES)),
     live=queries.live,
     once=(queries.borrow_rates(),),
     taker_bps="5.5",
